@@ -1,0 +1,29 @@
+# Two commands do everything: `make repro` (the study) and `make test`. Each first makes the environment that it needs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+INSTALLED := .venv/.installed
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: repro test setup
+.DELETE_ON_ERROR:
+
+repro: setup data       ## run every stage whose code, data or parameters changed
+	dvc repro
+
+test: setup             ## run the tests
+	pytest
+
+setup: $(INSTALLED)     ## make the environment in .venv, again only when requirements.lock changed
+
+# Torch comes first and with its own dependencies, so that a GPU machine gets CUDA and another one does not. The rest is
+# the complete lock, without asking for more: timm, which nnU-Net's networks ask for but do not use here, would pull
+# a torchvision that does not load beside a CPU build of torch.
+$(INSTALLED): requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "error: Python 3.11 is needed, found " + sys.version + "; what to do: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv .venv
+	pip install --disable-pip-version-check --quiet $$(grep '^torch==' requirements.lock)
+	pip install --disable-pip-version-check --quiet --no-deps -r requirements.lock
+	cp requirements.lock $@
+
+# The embedded cohort, unless you have put your own cohort here.
+data: | setup
+	python src/make_phantom.py

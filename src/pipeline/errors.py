@@ -1,0 +1,38 @@
+"""Bad input ends in one clear message and exit code 1, never in a traceback."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+
+class InputError(Exception):
+    """Something the user gave cannot be used.
+
+    The message names, as far as they apply, the case, the file, what was found, what was expected and what to do.
+    """
+
+    def __init__(self, problem: str, *, case=None, file=None, found=None, expected=None, todo=None):
+        self.problem, self.case, self.file = problem, case, file
+        self.found, self.expected, self.todo = found, expected, todo
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        named = (("case", self.case), ("file", self.file))
+        where = ", ".join(f"{name} {value}" for name, value in named if value is not None)
+        facts = (("found", self.found), ("expected", self.expected), ("what to do", self.todo))
+        parts = [self.problem] + [f"{name}: {value}" for name, value in facts if value is not None]
+        return (f"{where}: " if where else "") + "; ".join(parts)
+
+
+def run_stage(main: Callable[[], None]) -> None:
+    """Runs a stage's main function; bad input and a full disk become one line on stderr and exit code 1."""
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        file = error.filename or "an output file"
+        sys.exit(f"error: the disk is full while writing {file}; what to do: free some space and run the command "
+                 "again, finished stages are kept")

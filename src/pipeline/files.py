@@ -1,0 +1,60 @@
+"""Files appear whole or not at all: they are written under a temporary name and renamed."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import InputError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, with the same suffixes, and renames it to `path` on success.
+
+    The folder is made when missing. On any error the temporary file is removed and `path` is left as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content) -> None:
+    """Writes `content` as indented JSON; NaN and infinity are refused, since JSON has no word for them."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path):
+    """Reads a JSON file. Raises InputError when it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("the file is missing", file=path, todo="run `dvc repro`, or `dvc pull` it") from None
+    except ValueError as error:
+        raise InputError("this is not JSON", file=path, found=error, todo="delete it and run `dvc repro`") from None
+
+
+def write_table(path: Path, rows: Sequence[Mapping]) -> None:
+    """Writes dictionaries with equal keys as CSV, the keys of the first row being the header."""
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Reads a CSV file with a header into dictionaries of strings. Raises InputError when it is missing."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise InputError("the table is missing", file=path, todo="run `dvc repro`, or `dvc pull` it") from None

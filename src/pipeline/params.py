@@ -1,0 +1,167 @@
+"""params.yaml as typed objects: an unknown key, a wrong type or a value out of range is refused by its full name."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import InputError
+from pipeline.paths import PARAMS
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Percentile = Annotated[float, Field(ge=0, le=100)]
+Phase = Annotated[str, Field(pattern=r"^(pre|post[1-9]|synthetic)$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Ingest(Section):
+    cohort: str
+    bad_cases: Literal["stop", "leave_out"]
+    n4_bias_correction: bool
+    low_percentile: Percentile
+    high_percentile: Percentile
+    ceiling: Annotated[float, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low_percentile >= self.high_percentile:
+            raise ValueError("low_percentile must be below high_percentile")
+        return self
+
+
+class Split(Section):
+    external_site: str
+    test_share: Annotated[float, Field(gt=0, lt=1)]
+    folds: Annotated[int, Field(ge=2)]
+
+
+class Slices(Section):
+    phase: Annotated[str, Field(pattern=r"^post[1-9]$")]
+    size: Annotated[int, Field(ge=16, multiple_of=4)]
+    min_foreground: Share
+
+
+class Gan(Section):
+    generator: Literal["global", "local"]
+    width: Count
+    downs: Annotated[int, Field(ge=1, le=6)]
+    blocks: Count
+    residual: bool
+    discriminator_width: Count
+    discriminator_scales: Annotated[int, Field(ge=1, le=4)]
+    discriminator_layers: Annotated[int, Field(ge=1, le=5)]
+    lambda_fm: NotNegative
+    lambda_l1: NotNegative
+    epochs: Count
+    decay_share: Share
+    slices_per_case: Annotated[int, Field(ge=0)]
+    batch_size: Count
+    learning_rate: Positive
+    beta1: Annotated[float, Field(ge=0, lt=1)]
+    flip: bool
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    save_every: Count
+    state_every: Count
+    threads: Count
+
+
+class SameWeights(Section):
+    ssim: NotNegative
+    mse: NotNegative
+    mae: NotNegative
+    fd_random: NotNegative
+    fd_texture: NotNegative
+
+
+class Same(Section):
+    scaling: Literal["minmax", "max", "zscore"]
+    weights: SameWeights
+    ssim_sigma: Positive
+
+
+class Synthesis(Section):
+    batch_size: Count
+
+
+class Segmentation(Section):
+    train: Annotated[list[Name], Field(min_length=1)]
+    settings: dict[Name, Annotated[list[Phase], Field(min_length=1)]]
+    folds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    test_phases: Annotated[list[Phase], Field(min_length=1)]
+    plan: Literal["small", "nnunet"]
+    epochs: Count
+    iterations: Count
+    batch_size: Count
+    learning_rate: Positive
+    mirroring: bool
+    threads: Count
+
+    @model_validator(mode="after")
+    def _known_settings(self) -> Self:
+        unknown = [name for name in self.train if name not in self.settings]
+        if unknown:
+            raise ValueError(f"train names {unknown[0]!r}, which is not among settings: {', '.join(self.settings)}")
+        return self
+
+
+class Statistics(Section):
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    bootstrap_draws: Annotated[int, Field(ge=100)]
+    min_patients: Annotated[int, Field(ge=2)]
+
+
+class Params(Section):
+    """All of params.yaml. Each field is a section; see the comments there for units and reasons."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    ingest: Ingest
+    split: Split
+    slices: Slices
+    gan: Gan
+    same: Same
+    synthesis: Synthesis
+    segmentation: Segmentation
+    statistics: Statistics
+
+    @model_validator(mode="after")
+    def _folds_exist(self) -> Self:
+        if max(self.segmentation.folds) >= self.split.folds:
+            raise ValueError(f"segmentation.folds has {max(self.segmentation.folds)}, but split.folds makes only "
+                             f"0 to {self.split.folds - 1}")
+        return self
+
+
+def load_params(path: Path = PARAMS) -> Params:
+    """Reads and checks params.yaml. Raises InputError naming every refused key, what was found and what is allowed."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("the parameter file is missing", file=path, todo="run from the repository root") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError("this is not YAML", file=path, found=" ".join(str(error).split())) from None
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        refused = "; ".join(_explain(detail) for detail in error.errors())
+        raise InputError(refused, file=path, todo="correct the value, or drop the -S that set it") from None
+
+
+def _explain(detail) -> str:
+    """One refused key in words, from pydantic's description of it."""
+    name = ".".join(str(part) for part in detail["loc"]) or "the whole file"
+    if detail["type"] == "extra_forbidden":
+        return f"{name} is not a known parameter"
+    if detail["type"] == "missing":
+        return f"{name} is missing"
+    if detail["type"] == "value_error":
+        return f"{name}: {detail['ctx']['error']}"
+    found, allowed = detail["input"], detail["msg"].removeprefix("Input should be ")
+    return f"{name}: found {found!r} ({type(found).__name__}), allowed: {allowed}"

@@ -1,0 +1,17 @@
+"""Where each stage finds and leaves its files, relative to the repository root. dvc.yaml names the same paths."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+SPLITS = Path("splits.json")
+
+VOLUMES = Path("artifacts/volumes")        # ingest: one folder a case
+SLICES = Path("artifacts/slices")          # cut_slices: memory-mapped arrays
+CHECKPOINTS = Path("artifacts/gan")        # train_gan: one safetensors file a kept epoch
+GENERATOR = Path("artifacts/generator.safetensors")  # select_checkpoint: the chosen one
+SYNTHETIC = Path("artifacts/synthetic")    # synthesize: <case>.nii.gz
+NNUNET = Path("artifacts/nnunet")          # plan_segmentation: raw and preprocessed data, plans
+SEGMENTERS = Path("artifacts/segmenters")  # train_segmentation: one folder a setting and fold
+
+METRICS = Path("metrics")
+PLOTS = Path("plots")

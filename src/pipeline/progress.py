@@ -1,0 +1,16 @@
+"""A progress bar on a terminal; a line now and then where output goes to a file."""
+
+import sys
+from collections.abc import Iterable
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 30  # in a log file: often enough to see life, seldom enough to keep it readable
+
+
+def progress(items: Iterable, title: str, total: int | None = None, unit: str = "it", start: int = 0) -> tqdm:
+    """Wraps `items` in a progress bar named `title`; `start` items count as done already."""
+    terminal = sys.stderr.isatty()
+    return tqdm(items, desc=title, total=total, unit=unit, initial=start, dynamic_ncols=terminal, leave=True,
+                mininterval=0.2 if terminal else SECONDS_BETWEEN_LINES,
+                ascii=None if terminal else " #", file=sys.stderr)

@@ -1,0 +1,85 @@
+"""Files appear whole or not at all; errors are one line; the resume folder is keyed by content."""
+
+import errno
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import InputError, run_stage
+from pipeline.files import atomic_path, read_json, read_table, write_json, write_table
+from pipeline.resume import resume_folder
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_makes_its_folder(tmp_path):
+    write_json(tmp_path / "a" / "b" / "c.json", {"x": 1})
+    assert read_json(tmp_path / "a" / "b" / "c.json") == {"x": 1}
+
+
+@given(st.lists(st.fixed_dictionaries({"case": st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0")),
+                                       "dice": st.floats(allow_nan=False)}), min_size=1))
+def test_tables_come_back(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("tables") / "t.csv"
+    write_table(path, rows)
+    assert [{"case": row["case"], "dice": float(row["dice"])} for row in read_table(path)] == rows
+
+
+def test_nan_never_reaches_a_metrics_file(tmp_path):
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "m.json", {"dice": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_and_damaged_json_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"m\.json.*missing"):
+        read_json(tmp_path / "m.json")
+    (tmp_path / "m.json").write_text("{")
+    with pytest.raises(InputError, match=r"m\.json.*not JSON"):
+        read_json(tmp_path / "m.json")
+
+
+def test_an_error_says_where_what_and_what_to_do():
+    error = InputError("it does not fit", case="c1", file="m.nii", found="2 x 2", expected="3 x 3", todo="redo it")
+    assert str(error) == "case c1, file m.nii: it does not fit; found: 2 x 2; expected: 3 x 3; what to do: redo it"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # workers send it to their parent
+
+
+@pytest.mark.parametrize(("raised", "message"), [
+    (InputError("nothing there"), "error: nothing there"),
+    (OSError(errno.ENOSPC, "No space left on device", "big.npy"), "error: the disk is full while writing big.npy")])
+def test_a_stage_ends_in_one_line_and_exit_code_one(raised, message):
+    def main():
+        raise raised
+
+    with pytest.raises(SystemExit) as exit_info:
+        run_stage(main)
+    assert str(exit_info.value.code).startswith(message)  # a text as exit code is printed, and the code is 1
+    assert "\n" not in str(exit_info.value.code)
+
+
+def test_other_failures_are_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run_stage(lambda: 1 / 0)
+
+
+def test_the_resume_folder_follows_settings_and_content(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    data = tmp_path / "data.npy"
+    data.write_bytes(b"1")
+    first = resume_folder("stage", {"lr": 1}, [data])
+    assert first == resume_folder("stage", {"lr": 1}, [data])
+    assert first.parent == tmp_path / ".resume" / "stage"
+    assert resume_folder("stage", {"lr": 2}, [data]) != first
+    data.write_bytes(b"2")
+    assert resume_folder("stage", {"lr": 1}, [data]) != first
