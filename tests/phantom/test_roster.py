@@ -1,0 +1,32 @@
+from collections import Counter
+
+import pytest
+
+from phantom.roster import STYLES, make_roster
+from pipeline.errors import InputError
+
+
+def test_default_cohort_holds_its_roles():
+    roles = Counter((entry.site, entry.masked) for entry in make_roster(58, 2026))
+    assert roles == {("A", True): 20, ("A", False): 30, ("B", True): 8}
+
+
+@pytest.mark.parametrize("cases", [6, 10, 23, 58])
+def test_every_role_is_there_twice_in_any_cohort(cases):
+    roster = make_roster(cases, 1)
+    assert [entry.id for entry in roster] == [f"Breast_MRI_{n:03d}" for n in range(1, cases + 1)]
+    roles = Counter((entry.site, entry.masked) for entry in roster)
+    assert set(roles) == {("A", True), ("A", False), ("B", True)} and min(roles.values()) >= 2
+
+
+def test_every_style_and_trap_occurs_with_and_without_mask():
+    roster = make_roster(58, 2026)
+    assert {entry.style for entry in roster} == set(STYLES)
+    for masked in (True, False):
+        traps = {trap for entry in roster if entry.masked == masked for trap in entry.traps}
+        assert traps == {"descending", "rotated", "duplicated", "plain_t1"}
+
+
+def test_too_few_cases_are_refused():
+    with pytest.raises(InputError, match="at least 6"):
+        make_roster(5, 2026)
