@@ -1,0 +1,50 @@
+"""A case is one patient's examination, ingested: its phases by role, its mask, its intensity scale."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from imaging.scale import IntensityScale
+from pipeline.errors import InputError
+from pipeline.files import read_json, write_json
+
+CASES = "cases.json"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A usable case; `phases` are roles in order of time, such as ("pre", "post1", "post2")."""
+
+    id: str
+    site: str
+    phases: tuple[str, ...]
+    has_mask: bool
+    scale: IntensityScale
+    folder: Path
+
+    def path(self, role: str) -> Path:
+        """The file of a phase, or of the "mask". Raises InputError when the case has none."""
+        present = (*self.phases, "mask") if self.has_mask else self.phases
+        if role not in present:
+            raise InputError(f"the case has no {role}", case=self.id, file=self.folder, found=", ".join(present),
+                             expected=role, todo="choose a phase that every case has, or leave the case out")
+        return self.folder / f"{role}.nii.gz"
+
+
+def write_cases(folder: Path, cases: Iterable[Case]) -> None:
+    """Writes the list of usable cases, sorted by id, into the folder of the volumes."""
+    write_json(folder / CASES, [
+        {"id": case.id, "site": case.site, "phases": list(case.phases), "has_mask": case.has_mask,
+         "low": case.scale.low, "high": case.scale.high}
+        for case in sorted(cases, key=lambda case: case.id)])
+
+
+def read_cases(folder: Path) -> list[Case]:
+    """Reads the list of usable cases, sorted by id. Raises InputError when it is missing or damaged."""
+    try:
+        return [Case(entry["id"], entry["site"], tuple(entry["phases"]), entry["has_mask"],
+                     IntensityScale(entry["low"], entry["high"]), folder / entry["id"])
+                for entry in read_json(folder / CASES)]
+    except (KeyError, TypeError) as error:
+        raise InputError("this is not a list of cases", file=folder / CASES, found=f"no usable {error}",
+                         todo="run `dvc repro` again") from None

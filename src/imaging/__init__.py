@@ -1,0 +1,1 @@
+"""Volumes: DICOM and NIfTI, bias field, intensity scale and its inverse, slices, regions of the breast."""

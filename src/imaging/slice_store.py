@@ -1,0 +1,31 @@
+"""Slices of many volumes in .npy files that are read memory-mapped: written volume by volume, whole or not at all."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.files import atomic_path
+
+
+def write_arrays(folder: Path, shape: tuple[int, int, int], dtypes: Mapping[str, type],
+                 pieces: Iterable[Mapping[str, np.ndarray]]) -> None:
+    """Writes <folder>/<name>.npy for every name of `dtypes`, each an array of `shape` (n, size, size).
+
+    `pieces` gives, volume by volume, some slices (k, size, size) for every name; only one piece is in memory at a time.
+    A plain sequence of writes, not a writable memory map, since a full disk under a map kills the process.
+    """
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(open(stack.enter_context(atomic_path(folder / f"{name}.npy")), "wb"))
+                 for name in dtypes}
+        for name, dtype in dtypes.items():
+            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(files[name], header)
+        written = 0
+        for piece in pieces:
+            for name, dtype in dtypes.items():
+                files[name].write(np.ascontiguousarray(piece[name], dtype).tobytes())
+            written += len(next(iter(piece.values())))
+        if written != shape[0]:
+            raise ValueError(f"{written} slices were given where {shape[0]} were announced")

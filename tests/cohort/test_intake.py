@@ -1,0 +1,134 @@
+"""A case from DICOM to volumes, on the phantom whose truth is known: every naming style, every trap."""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import pytest
+
+from cohort.duke import read_cohort
+from cohort.intake import take_in
+from imaging.volume import read_volume, same_geometry
+
+STYLES = ("passes", "misspelled", "multiphase", "dynamic", "vibrant", "all_pre", "views", "spair")
+TRAPS = (frozenset(), frozenset({"descending"}), frozenset({"rotated"}), frozenset({"duplicated", "plain_t1"}),
+         frozenset({"descending", "rotated", "duplicated", "plain_t1"}))
+
+
+@dataclass(frozen=True)
+class Settings:
+    n4_bias_correction: bool = False
+    low_percentile: float = 0.1
+    high_percentile: float = 99.9
+    ceiling: float = 3.0
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """Three phases (z, y, x) of one phantom patient of each site, its mask and its grid."""
+    from phantom.patient import make_patient
+    from phantom.scanner import SITES, acquire
+
+    found = {}
+    for name in SITES:
+        grid = SITES[name].grid(32, 8)
+        patient = make_patient(3, 1, grid)
+        found[name] = acquire(patient, SITES[name], [0.0, 2.0, 4.0], np.random.default_rng(0)), patient.tumour, grid
+    return found
+
+
+def write(root, truth, style, traps, masked=True):
+    """The phantom's own writer, with volumes that are known here."""
+    from phantom.case import write_mask
+    from phantom.dicom import Frame, Series, write_series
+    from phantom.roster import STYLES as NAMES
+    from phantom.scanner import SITES
+
+    site = "B" if style in ("views", "spair") else "A"
+    volumes, tumour, grid = truth[site]
+    frame = Frame((3.1, -4.2, 15.3), "rotated" in traps, "descending" in traps)
+    wanted = [(phase, "") for phase in range(3)] + ([(1, "again")] if "duplicated" in traps else [])
+    for phase, copy in wanted:
+        series = Series("P1", "s", f"{phase}{copy}", NAMES[style].numbers[phase], NAMES[style].descriptions[phase],
+                        36000 + 150 * phase, True, 150_000 * phase if style == "vibrant" else None)
+        folder = root / f"Duke-Breast-Cancer-MRI/P1/s/{phase}{copy}"
+        write_series(folder, volumes[phase], grid, frame, series, SITES[site])
+    if "plain_t1" in traps:
+        series = Series("P1", "s", "plain", 3, "ax t1", 35000, False)
+        write_series(root / "Duke-Breast-Cancer-MRI/P1/s/t1", volumes[2], grid, frame, series, SITES[site])
+    if masked:
+        (root / "segmentations").mkdir()
+        write_mask(root / "segmentations/P1.nii", tumour, grid, frame)
+    (root / "cases.csv").write_text(f"case,site,mask\nP1,{site},{'segmentations/P1.nii' if masked else ''}\n")
+    return volumes, tumour, grid, frame
+
+
+@pytest.mark.parametrize("style, traps", [*product(STYLES, (TRAPS[0], TRAPS[-1])), *product(("passes",), TRAPS[1:-1])],
+                         ids=lambda value: value if isinstance(value, str) else "+".join(sorted(value)) or "plain")
+def test_every_style_and_trap_gives_the_same_volumes(tmp_path, truth, style, traps):
+    volumes, tumour, grid, frame = write(tmp_path, truth, style, traps)
+    taken = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings())
+    assert taken.error is None, taken.error
+    assert taken.case.phases == ("pre", "post1", "post2") and taken.case.has_mask
+    pre = read_volume(taken.case.path("pre"))
+    for role, expected in zip(taken.case.phases, volumes, strict=True):
+        volume = read_volume(taken.case.path(role))
+        np.testing.assert_array_equal(volume.array, expected.astype(np.float32))
+        assert same_geometry(volume, pre, tolerance=0)
+    np.testing.assert_array_equal(read_volume(taken.case.path("mask")).array, tumour)
+    np.testing.assert_allclose(pre.origin, np.add(grid.origin, frame.table), atol=1e-3)
+    np.testing.assert_allclose(pre.spacing, grid.spacing, atol=1e-4)
+    assert taken.row["mask_ml"] == f"{tumour.sum() * grid.voxel_volume / 1000:.3f}"
+    assert ("ax t1" in taken.row["series_left_out"]) == ("plain_t1" in traps)
+    assert ("copy" in taken.row["series_left_out"]) == ("duplicated" in traps)
+
+
+def test_the_scale_comes_from_pre(tmp_path, truth):
+    volumes = write(tmp_path, truth, "passes", frozenset())[0]
+    case = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings()).case
+    low, top = np.percentile(volumes[0].astype(np.float32), [0.1, 99.9])
+    assert (case.scale.low, case.scale.high) == pytest.approx((low, low + 3 * (top - low)))
+
+
+def test_bias_correction_keeps_the_relation_of_the_phases(tmp_path, truth):
+    volumes = write(tmp_path, truth, "passes", frozenset(), masked=False)[0]
+    case = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings(n4_bias_correction=True)).case
+    pre, post = (read_volume(case.path(role)).array for role in ("pre", "post1"))
+    seen = volumes[0] > 20
+    assert not np.array_equal(pre, volumes[0])
+    np.testing.assert_allclose((post / np.maximum(pre, 1e-6))[seen], (volumes[1] / np.maximum(volumes[0], 1))[seen],
+                               rtol=1e-3)
+    assert case.scale.high != pytest.approx(3 * np.percentile(volumes[0], 99.9), rel=1e-3)
+
+
+def test_masks_that_do_not_fit_are_refused(tmp_path, dicom):
+    dicom.save_cohort(tmp_path, 1)
+    entry = read_cohort(tmp_path)[0]
+    bad = [(lambda: dicom.save_mask(tmp_path, "P1", origin=(-10, -20, 32.5)), "geometry differs"),
+           (lambda: dicom.save_mask(tmp_path, "P1", np.ones((5, 16, 20), np.uint8)), "geometry differs"),
+           (lambda: dicom.save_mask(tmp_path, "P1", np.zeros(dicom.shape, np.uint8)), "mask is empty"),
+           (lambda: entry.mask.write_bytes(entry.mask.read_bytes()[:900]), "truncated"),
+           (entry.mask.unlink, "missing")]
+    for spoil, words in bad:
+        spoil()
+        taken = take_in(entry, tmp_path / "out", Settings())
+        assert taken.case is None and words in str(taken.error) and "case P1" in str(taken.error)
+        assert "P1.nii" in str(taken.error) and taken.row["status"] == "left out"
+
+
+def test_phases_that_do_not_lie_together_are_refused(tmp_path, dicom):
+    study = dicom.save_case(tmp_path, "P1")
+    dicom.save_table(tmp_path, [("P1", "A", "")])
+    (study / "2.000000-ax dyn 1st pass" / "1-006.dcm").unlink()
+    taken = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings())
+    assert "post1 does not lie where pre lies" in str(taken.error) and "20 x 16 x 5" in str(taken.error)
+
+
+def test_an_error_survives_the_way_out_of_a_worker(tmp_path, dicom):
+    import pickle
+
+    dicom.save_table(tmp_path, [("P1", "A", "")])
+    (tmp_path / "Duke-Breast-Cancer-MRI").mkdir()
+    taken = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings())
+    back = pickle.loads(pickle.dumps(taken))
+    assert str(back.error) == str(taken.error) and back.error.case == "P1" and back.row == taken.row

@@ -1,0 +1,85 @@
+"""The stages split and cut_slices on a small phantom cohort, from DICOM to arrays on disk."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from cohort.case import read_cases
+from cohort.splits import read_splits
+from imaging.volume import read_volume
+from pipeline.files import read_table
+
+ROOT = Path(__file__).parents[2]
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A working directory in which ingest, split and cut_slices ran over ten phantom patients."""
+    from phantom.cohort import write_cohort
+
+    path = tmp_path_factory.mktemp("stages")
+    write_cohort(path / "data", cases=10, seed=1, matrix=SIZE, slices=8, workers=1)
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["split"]["folds"], content["slices"]["size"] = 2, SIZE
+    content["segmentation"]["folds"] = [0, 1]
+    (path / "params.yaml").write_text(yaml.safe_dump(content))
+    for stage in ("ingest.py", "split.py", "cut_slices.py"):
+        run(path, stage)
+    return path
+
+
+def run(path: Path, stage: str, code: int = 0) -> str:
+    done = subprocess.run([sys.executable, ROOT / "src" / stage], cwd=path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr
+    return done.stderr
+
+
+def test_the_split_follows_site_and_mask(place):
+    cases, splits = read_cases(place / "artifacts/volumes"), read_splits(place / "splits.json")
+    assert len(cases) == 10 and len(splits.folds) == 2
+    assert splits.gan_train == [case.id for case in cases if not case.has_mask and case.site == "A"]
+    assert splits.external == [case.id for case in cases if case.has_mask and case.site == "B"]
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_slices_are_those_of_the_volumes(place, part):
+    cases = {case.id: case for case in read_cases(place / "artifacts/volumes")}
+    splits = read_splits(place / "splits.json")
+    rows = read_table(place / f"artifacts/slices/index_{part}.csv")
+    assert {row["case"] for row in rows} == set(splits.gan_train if part == "train" else splits.validation)
+    kinds = {"pre": "pre", "post": "post1"} | ({"mask": "mask"} if part == "validation" else {})
+    for name, role in kinds.items():
+        slices = np.load(place / f"artifacts/slices/{part}_{name}.npy", mmap_mode="r")
+        assert slices.shape == (len(rows), SIZE, SIZE)
+        assert slices.dtype == (np.uint8 if name == "mask" else np.float32)
+        for row, plane in zip(rows[::5], slices[::5], strict=True):
+            case = cases[row["case"]]
+            expected = read_volume(case.path(role)).array[int(row["z"])]
+            expected = expected if name == "mask" else case.scale.normalise(expected)
+            np.testing.assert_array_equal(plane, expected)
+    assert 0 < slices[:].mean() < 1
+
+
+def test_a_split_of_other_cases_is_refused(place, tmp_path):
+    shutil.copytree(place, tmp_path / "place")
+    text = (tmp_path / "place/splits.json").read_text()
+    first = read_splits(place / "splits.json").gan_train[0]
+    (tmp_path / "place/splits.json").write_text(text.replace(first, "Breast_MRI_999"))
+    before = sorted(path.name for path in (tmp_path / "place/artifacts/slices").iterdir())
+    message = run(tmp_path / "place", "cut_slices.py", code=1)
+    assert "Breast_MRI_999" in message and "Traceback" not in message
+    assert sorted(path.name for path in (tmp_path / "place/artifacts/slices").iterdir()) == before
+
+
+def test_slices_without_tissue_are_refused(place, tmp_path):
+    shutil.copytree(place, tmp_path / "place")
+    content = yaml.safe_load((tmp_path / "place/params.yaml").read_text())
+    content["slices"]["min_foreground"] = 1.0
+    (tmp_path / "place/params.yaml").write_text(yaml.safe_dump(content))
+    assert "min_foreground" in run(tmp_path / "place", "cut_slices.py", code=1)

@@ -1,0 +1,144 @@
+"""Tiny DICOM series and cohorts in the Duke layout, for the tests of every room."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
+AXIAL = (1, 0, 0, 0, 1, 0)
+SHAPE = (6, 16, 20)  # z, y, x
+SPACING = (0.75, 0.75, 2.5)  # x, y, z
+ORIGIN = (-10.0, -20.0, 30.0)
+
+
+def uid(*parts) -> str:
+    return generate_uid(entropy_srcs=[str(part) for part in parts])
+
+
+def body_array(seed: int, shape: Sequence[int] = SHAPE) -> np.ndarray:
+    """Integers 0 to 4095: a bright body behind dark air."""
+    rng = np.random.default_rng(seed)
+    array = rng.integers(0, 20, shape)
+    array[:, shape[1] // 3:] += rng.integers(200, 900, (shape[0], shape[1] - shape[1] // 3, shape[2]))
+    return array
+
+
+def slice_dataset(pixels: np.ndarray, position: Sequence[float], tags: dict) -> Dataset:
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = MR_IMAGE_STORAGE
+    data.Modality, data.Manufacturer, data.MagneticFieldStrength = "MR", "ACME", 1.5
+    data.Rows, data.Columns = pixels.shape
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 0
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.ImagePositionPatient = [float(value) for value in position]
+    data.PixelData = np.ascontiguousarray(pixels, "<u2").tobytes()
+    for name, value in tags.items():
+        setattr(data, name, value)
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+    return data
+
+
+def save_series(folder: Path, array: np.ndarray, description: str = "ax dyn pre", number: int = 1, time: str = "090000",
+                patient: str = "P1", orientation: Sequence[float] = AXIAL, spacing: Sequence[float] = SPACING,
+                origin: Sequence[float] = ORIGIN, descending: bool = False, **tags) -> list[Path]:
+    """Writes integers (z, y, x) as one file a slice; `descending` numbers the files against their position."""
+    folder.mkdir(parents=True, exist_ok=True)
+    normal = np.cross(orientation[:3], orientation[3:])
+    series = uid(patient, description, number, folder.name)
+    files = []
+    for z, plane in enumerate(array):
+        instance = len(array) - z if descending else z + 1
+        common = {"PatientID": patient, "PatientName": patient, "StudyInstanceUID": uid(patient), "StudyID": "1",
+                  "SeriesInstanceUID": series, "FrameOfReferenceUID": uid(patient, "frame"),
+                  "SeriesDescription": description, "SeriesNumber": number, "AcquisitionTime": time,
+                  "ContentTime": time, "StudyDate": "20010101", "SeriesDate": "20010101", "AcquisitionDate": "20010101",
+                  "SeriesTime": time, "InstanceNumber": instance, "SOPInstanceUID": uid(series, instance),
+                  "PixelSpacing": [spacing[1], spacing[0]], "SliceThickness": spacing[2],
+                  "ImageOrientationPatient": [float(value) for value in orientation]}
+        position = np.round(np.asarray(origin) + z * spacing[2] * normal, 6)
+        files.append(folder / f"1-{instance:03d}.dcm")
+        slice_dataset(plane, position, common | tags).save_as(files[-1], enforce_file_format=True)
+    return files
+
+
+def save_case(root: Path, case: str, seed: int = 0, phases: int = 3, patient: str | None = None) -> Path:
+    """Writes one examination with its phases a minute apart and returns its study folder."""
+    study = root / "Duke-Breast-Cancer-MRI" / case / "study"
+    names = ["ax dyn pre", "ax dyn 1st pass", "ax dyn 2nd pass", "ax dyn 3rd pass"]
+    for phase in range(phases):
+        array = body_array(seed) + 100 * phase
+        save_series(study / f"{phase + 1}.000000-{names[phase]}", array, names[phase], phase + 1, f"09{phase:02d}00",
+                    patient or case, origin=ORIGIN)
+    return study
+
+
+def save_mask(root: Path, case: str, array: np.ndarray | None = None, origin: Sequence[float] = ORIGIN) -> Path:
+    """Writes a tumour mask of two voxels, or the given one, on the grid of save_case."""
+    import SimpleITK as sitk
+
+    if array is None:
+        array = np.zeros(SHAPE, np.uint8)
+        array[2, 8, 9:11] = 1
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(SPACING)
+    image.SetOrigin(origin)
+    path = root / "segmentations" / f"{case}.nii"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+def save_table(root: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Writes cases.csv from (case, site, mask) rows."""
+    lines = ["case,site,mask", *[",".join(row) for row in rows]]
+    (root / "cases.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def save_cohort(root: Path, count: int = 3) -> list[str]:
+    """Writes P1, P2, ... of site A, the first with a mask."""
+    cases = [f"P{number + 1}" for number in range(count)]
+    for seed, case in enumerate(cases):
+        save_case(root, case, seed)
+    save_mask(root, cases[0])
+    save_table(root, [(case, "A", f"segmentations/{case}.nii" if case == cases[0] else "") for case in cases])
+    return cases
+
+
+class Dicom:
+    """The writers above, handed to tests as one fixture."""
+
+    shape, spacing, origin = SHAPE, SPACING, ORIGIN
+    body_array = staticmethod(body_array)
+    slice_dataset = staticmethod(slice_dataset)
+    save_series = staticmethod(save_series)
+    save_case = staticmethod(save_case)
+    save_mask = staticmethod(save_mask)
+    save_table = staticmethod(save_table)
+    save_cohort = staticmethod(save_cohort)
+
+
+@pytest.fixture(scope="session")
+def dicom() -> type[Dicom]:
+    return Dicom
+
+
+@pytest.fixture
+def refused() -> Callable:
+    """Runs a call that must raise InputError and returns the message, having checked that it holds every given text."""
+    from pipeline.errors import InputError
+
+    def check(call: Callable, *texts: str) -> str:
+        with pytest.raises(InputError) as caught:
+            call()
+        message = str(caught.value)
+        absent = [text for text in texts if text not in message]
+        assert not absent, f"{absent} not in {message!r}"
+        return message
+
+    return check
