@@ -1,0 +1,1 @@
+"""Pix2PixHD (Wang et al., CVPR 2018, arXiv 1711.11585): networks, losses, training and checkpoints. Needs torch."""

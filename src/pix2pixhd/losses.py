@@ -1,0 +1,23 @@
+"""The losses of Pix2PixHD (arXiv 1711.11585, section 3.2) over the outputs of the multi-scale discriminator."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import l1_loss, mse_loss
+
+Outputs = list[list[Tensor]]  # [scale][layer]; the last layer holds the scores
+
+
+def adversarial(outputs: Outputs, real: bool) -> Tensor:
+    """Least-squares GAN loss (arXiv 1611.04076), summed over the scales: scores should be 1 if `real`, else 0."""
+    return sum(mse_loss(scale[-1], torch.full_like(scale[-1], float(real))) for scale in outputs)
+
+
+def feature_matching(fake: Outputs, real: Outputs) -> Tensor:
+    """Equation 4: L1 between the discriminator's features of the fake and the real image, scores left out.
+
+    Weighted as the original implementation does: 4 / (layers + 1) a layer, averaged over the scales.
+    """
+    per_layer = [4 / (len(scale) - 1) * l1_loss(fake_features, real_features.detach())
+                 for scale, real_scale in zip(fake, real, strict=True)
+                 for fake_features, real_features in zip(scale[:-1], real_scale[:-1], strict=True)]
+    return sum(per_layer) / len(fake)
