@@ -1,0 +1,106 @@
+"""Scaled Aggregate Measure (SAMe): one number per checkpoint out of several metrics, to choose the checkpoint by.
+
+Idea: arXiv 2311.10879 scales {SSIM, MSE, MAE, FID_Img, FID_Rad} over checkpoints to [0, 1], averages them and selects
+by the result. Neither formula nor code was published: min-max over the checkpoints compared, similarities inverted and
+equal weights are our reading; the other scalings and weights are there to see how firm the choice is. For the
+checkpoints c and metrics m with values v(c, m) and weights w(m):
+
+    minmax   s(c, m) = (v(c, m) - min_c v) / (max_c v - min_c v)
+    max      s(c, m) = v(c, m) / max_c |v|
+    zscore   s(c, m) = (v(c, m) - mean_c v) / SD_c v          (population SD)
+
+Similarities (higher is better) are turned round: 1 - s, for zscore -s. Then SAMe(c) = sum_m w(m) s(c, m) / sum_m
+w(m), and the lowest is best. With minmax each s is 0 for the best and 1 for the worst checkpoint compared, so the
+score depends on the company: it ranks these checkpoints and means nothing beside another table.
+
+Degenerate columns: equal values say nothing about the order and contribute 0 to every checkpoint (so does everything
+when there is one checkpoint, whose score is 0); a value that is not finite is refused, naming checkpoint and metric.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import InputError
+
+SCALINGS = ("minmax", "max", "zscore")
+SIMILARITIES = frozenset({"ssim", "ms_ssim", "psnr", "dice"})  # higher is better; others are errors or distances
+EQUAL = 1e-12  # relative spread below which values differ by rounding only
+
+
+@dataclass(frozen=True)
+class Same:
+    """Scores (lowest is best) and scaled components of each checkpoint, the chosen one, notes on odd columns."""
+
+    scores: dict[str, float]
+    components: dict[str, dict[str, float]]
+    best: str
+    notes: list[str]
+
+
+def same(table: Mapping[str, Mapping[str, float]], weights: Mapping[str, float], scaling: str = "minmax",
+         similarities: Collection[str] = SIMILARITIES) -> Same:
+    """SAMe of a table checkpoint -> metric -> value under weights metric -> number >= 0 (0 leaves the metric out).
+
+    Of equal scores the first checkpoint in the table's order wins. Metrics of the table without a weight are ignored.
+    Raises InputError for an empty table, a missing or non-finite value (checkpoint and metric named), a bad weight or
+    scaling.
+    """
+    metrics = _weighted(weights)
+    if scaling not in SCALINGS:
+        raise InputError("unknown scaling of SAMe", found=scaling, expected=", ".join(SCALINGS))
+    if not table:
+        raise InputError("there is no checkpoint to choose from", todo="train at least gan.save_every epochs")
+    values = np.array([[_value(table, checkpoint, metric) for metric in metrics] for checkpoint in table])
+    scaled = np.stack([_scaled(column, scaling, metric in similarities)
+                       for metric, column in zip(metrics, values.T, strict=True)], axis=1)
+    share = np.array([weights[metric] for metric in metrics], dtype=float)
+    scores = scaled @ (share / share.sum())
+    names = list(table)
+    components = {name: dict(zip(metrics, map(float, row), strict=True))
+                  for name, row in zip(names, scaled, strict=True)}
+    return Same(dict(zip(names, map(float, scores), strict=True)), components, names[int(np.argmin(scores))],
+                _notes(names, metrics, values))
+
+
+def _weighted(weights: Mapping[str, float]) -> list[str]:
+    """The metrics that count."""
+    bad = {metric: weight for metric, weight in weights.items() if not (np.isfinite(weight) and weight >= 0)}
+    if bad or not any(weights.values()):
+        raise InputError("the weights of SAMe cannot be used", found=bad or dict(weights),
+                         expected="numbers of at least 0, one of them above 0")
+    return [metric for metric, weight in weights.items() if weight > 0]
+
+
+def _value(table: Mapping[str, Mapping[str, float]], checkpoint: str, metric: str) -> float:
+    value = table[checkpoint].get(metric)
+    if value is None or not np.isfinite(value):
+        raise InputError(f"{metric} of checkpoint {checkpoint} cannot be compared", found=value,
+                         expected="a finite number",
+                         todo="look at its images; remove the checkpoint or set same.weights of the metric to 0")
+    return float(value)
+
+
+def _scaled(column: np.ndarray, scaling: str, similarity: bool) -> np.ndarray:
+    """One metric's values over the checkpoints, scaled, lower is better."""
+    if _all_equal(column):
+        return np.zeros_like(column)
+    if scaling == "minmax":
+        part = (column - column.min()) / (column.max() - column.min())
+    elif scaling == "max":
+        part = column / np.abs(column).max()
+    else:
+        return (column - column.mean()) / column.std() * (-1 if similarity else 1)
+    return 1 - part if similarity else part
+
+
+def _all_equal(column: np.ndarray) -> bool:
+    return bool(np.ptp(column) <= EQUAL * np.abs(column).max())
+
+
+def _notes(names: list[str], metrics: list[str], values: np.ndarray) -> list[str]:
+    if len(names) == 1:
+        return [f"{names[0]} is the only checkpoint: nothing to compare, every component is 0"]
+    return [f"{metric} is the same for all checkpoints and contributes 0"
+            for metric, column in zip(metrics, values.T, strict=True) if _all_equal(column)]

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from skimage import metrics as reference
+
+from pipeline.errors import InputError
+from quality.pixel import mae, mse, nmse, psnr, slice_metrics, ssim, ssim_map
+
+TYPES = {"float64": 1.0, "float32": 1.0, "uint8": 255, "uint16": 65535}
+
+
+def pair(kind: str, shape, seed=0):
+    """A smooth-ish random image and a noisy copy, over the full range of the type."""
+    rng = np.random.default_rng(seed)
+    real = rng.random(shape)
+    synthetic = np.clip(real + rng.normal(0, 0.2, shape), 0, 1)
+    return tuple((TYPES[kind] * image).astype(kind) for image in (real, synthetic))
+
+
+def expected(real, synthetic, data_range):
+    """scikit-image's values of one pair, cast beforehand."""
+    real, synthetic = real.astype(float), synthetic.astype(float)
+    return {"mse": reference.mean_squared_error(real, synthetic),
+            "mae": np.abs(real - synthetic).mean(),
+            "psnr": reference.peak_signal_noise_ratio(real, synthetic, data_range=data_range),
+            "nmse": reference.normalized_root_mse(real, synthetic) ** 2,
+            "ssim": reference.structural_similarity(real, synthetic, data_range=data_range, gaussian_weights=True,
+                                                    sigma=1.5, use_sample_covariance=False)}
+
+
+def functions(data_range):
+    return {"mse": mse, "mae": mae, "nmse": nmse, "psnr": lambda *images: psnr(*images, data_range),
+            "ssim": lambda *images: ssim(*images, data_range)}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("name", ["mse", "mae", "psnr", "nmse", "ssim"])
+def test_equals_reference_on_single_images_and_stacks(kind, name):
+    real, synthetic = pair(kind, (3, 40, 33))
+    wanted = [expected(r, s, TYPES[kind])[name] for r, s in zip(real, synthetic, strict=True)]
+    function = functions(TYPES[kind])[name]
+    np.testing.assert_allclose(function(real, synthetic), wanted, rtol=1e-6)
+    np.testing.assert_allclose(function(real[1], synthetic[1]), wanted[1], rtol=1e-6)
+    np.testing.assert_allclose(slice_metrics(real, synthetic, TYPES[kind])[name], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["float32", "uint8", "uint16"])
+def test_errors_equal_torchmetrics(kind):
+    torch = pytest.importorskip("torch")
+    from torchmetrics.functional import mean_absolute_error, mean_squared_error
+
+    real, synthetic = pair(kind, (40, 40), seed=1)
+    tensors = [torch.from_numpy(image.astype(np.float64)) for image in (synthetic, real)]
+    assert mse(real, synthetic) == pytest.approx(float(mean_squared_error(*tensors)), rel=1e-6)
+    assert mae(real, synthetic) == pytest.approx(float(mean_absolute_error(*tensors)), rel=1e-6)
+
+
+def test_integers_do_not_wrap():
+    dark, bright = np.full((16, 16), 10, np.uint8), np.full((16, 16), 250, np.uint8)
+    assert mse(dark, bright) == 240**2
+    assert mae(dark, bright) == mae(bright, dark) == 240
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_images_one_pixel_apart_and_constant_images(kind):
+    real = np.full((32, 32), TYPES[kind] / 2).astype(kind)
+    synthetic = real.copy()
+    synthetic[15, 16] = TYPES[kind]
+    for name, function in functions(TYPES[kind]).items():
+        assert function(real, synthetic) == pytest.approx(expected(real, synthetic, TYPES[kind])[name], rel=1e-6), name
+    assert ssim(real, real, TYPES[kind]) == pytest.approx(1, abs=1e-9)
+    assert mse(real, real) == nmse(real, real) == 0
+    assert psnr(real, real, TYPES[kind]) == np.inf
+
+
+def test_ssim_map_follows_the_equation_at_one_pixel():
+    """Wang et al. 2004, equation 13, written out with an explicit window."""
+    real, synthetic = pair("float64", (30, 30), seed=2)
+    offsets = np.arange(-5, 6)
+    weights = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * 1.5**2))
+    weights /= weights.sum()
+    x, y = real[7:18, 9:20], synthetic[7:18, 9:20]
+    mx, my = (weights * x).sum(), (weights * y).sum()
+    vx, vy, c = (weights * (x - mx) ** 2).sum(), (weights * (y - my) ** 2).sum(), (weights * (x - mx) * (y - my)).sum()
+    wanted = (2 * mx * my + 1e-4) * (2 * c + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))
+    assert ssim_map(real, synthetic, 1.0)[12, 14] == pytest.approx(wanted, rel=1e-12)
+
+
+def test_sigma_is_used():
+    real, synthetic = pair("float64", (40, 40))
+    wanted = reference.structural_similarity(real, synthetic, data_range=1.0, gaussian_weights=True, sigma=2.5,
+                                             use_sample_covariance=False)
+    assert ssim(real, synthetic, 1.0, sigma=2.5) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_mask_chooses_pixels_and_an_empty_one_gives_nan():
+    real, synthetic = pair("uint8", (3, 24, 24))
+    mask = np.zeros(real.shape, bool)
+    mask[0, 3:9, 4:20] = mask[1, 12, 12] = True
+    difference = synthetic.astype(float) - real
+    found = mae(real, synthetic, mask)
+    assert found[0] == pytest.approx(np.abs(difference[0, 3:9, 4:20]).mean())
+    assert found[1] == abs(difference[1, 12, 12])
+    assert np.isnan(found[2])
+    assert ssim(real, synthetic, 255, mask=mask)[1] == ssim_map(real, synthetic, 255)[1, 12, 12]
+    assert psnr(real, synthetic, 255, mask)[0] == pytest.approx(10 * np.log10(255**2 / mse(real, synthetic, mask)[0]))
+
+
+def test_chunks_do_not_change_values(monkeypatch):
+    real, synthetic = pair("float32", (7, 20, 20))
+    whole = slice_metrics(real, synthetic, 1.0)
+    monkeypatch.setattr("quality.pixel.CHUNK_PIXELS", 800)
+    for name, values in slice_metrics(real, synthetic, 1.0).items():
+        np.testing.assert_array_equal(values, whole[name])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_refuses_values_that_are_not_finite(bad):
+    real, synthetic = pair("float32", (2, 20, 20))
+    synthetic[1, 3, 4] = bad
+    with pytest.raises(InputError, match=r"synthetic.*not finite.*1 of"):
+        slice_metrics(real, synthetic, 1.0)
+
+
+def test_refuses_other_shapes_types_and_parameters():
+    image = np.zeros((20, 20))
+    with pytest.raises(InputError, match="different shapes"):
+        mse(image, image[:-1])
+    with pytest.raises(InputError, match="neither an image"):
+        mse(image[0], image[0])
+    with pytest.raises(InputError, match="smaller than the SSIM window"):
+        ssim(image[:10], image[:10], 1.0)
+    with pytest.raises(InputError, match="no real numbers"):
+        mae(image.astype(complex), image.astype(complex))
+    with pytest.raises(InputError, match="data_range"):
+        ssim(image, image, 0)
+    with pytest.raises(InputError, match="mask"):
+        mae(image, image, np.ones((3, 3), bool))
