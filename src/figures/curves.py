@@ -1,0 +1,39 @@
+"""Curves over the generator's training: its losses, and SAMe with its parts over the checkpoints."""
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+LOSSES = {"g_gan": "adversarial (G)", "g_fm": "feature matching (G)", "g_l1": "L1 (G)",
+          "d_real": "real (D)", "d_fake": "fake (D)"}
+PARTS = {"ssim": "1 - SSIM", "mse": "MSE", "mae": "MAE", "fd_random": "Frechet, random features",
+         "fd_texture": "Frechet, texture features"}
+
+
+def draw_losses(history: list[dict[str, str]]) -> Figure:
+    """Mean losses an epoch, as weighted in the training, and the learning rate below."""
+    figure, (losses, rate) = plt.subplots(2, 1, figsize=(6.5, 4.5), sharex=True, height_ratios=[3, 1])
+    epochs = [int(row["epoch"]) for row in history]
+    for column, label in LOSSES.items():
+        losses.plot(epochs, [float(row[column]) for row in history], label=label)
+    losses.set(ylabel="mean loss", yscale="log", title="Training of the generator")
+    losses.legend(frameon=False, ncols=2)
+    rate.plot(epochs, [float(row["learning_rate"]) for row in history], color="black")
+    rate.set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
+    return figure
+
+
+def draw_same(rows: list[dict[str, str]]) -> Figure:
+    """SAMe and its scaled parts over the checkpoints (lower is better), the chosen one marked."""
+    figure, axes = plt.subplots(figsize=(6.5, 3.6))
+    epochs = [int(row["epoch"]) for row in rows]
+    for part, label in PARTS.items():
+        axes.plot(epochs, [float(row[f"scaled_{part}"]) for row in rows], label=label, linewidth=1, marker=".")
+    same = [float(row["same"]) for row in rows]
+    axes.plot(epochs, same, label="SAMe", color="black", linewidth=2.5, marker="o")
+    best = min(range(len(same)), key=same.__getitem__)
+    axes.annotate(f"chosen: epoch {epochs[best]}", (epochs[best], same[best]), (0, -26), textcoords="offset points",
+                  ha="center", arrowprops={"arrowstyle": "->"}, annotation_clip=False)
+    axes.set(xlabel="epoch of the checkpoint", ylabel="scaled, lower is better", title="SAMe picks the checkpoint")
+    axes.margins(y=0.2)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
