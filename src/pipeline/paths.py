@@ -12,6 +12,7 @@ GENERATOR = Path("artifacts/generator.safetensors")  # select_checkpoint: the ch
 SYNTHETIC = Path("artifacts/synthetic")    # synthesize: <case>.nii.gz
 NNUNET = Path("artifacts/nnunet")          # plan_segmentation: raw and preprocessed data, plans
 SEGMENTERS = Path("artifacts/segmenters")  # train_segmentation: one folder a setting and fold
+PREDICTIONS = Path("artifacts/predictions")  # evaluate_segmentation: <setting>/<domain>/<case>.nii.gz
 
 METRICS = Path("metrics")
 PLOTS = Path("plots")

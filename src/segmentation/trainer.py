@@ -1,0 +1,106 @@
+"""nnU-Net's trainer, made repeatable to the byte and fit for a CPU; loss, augmentation and schedule are its own."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
+from batchgeneratorsv2.transforms.utils.random import RandomTransform
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+from pipeline.errors import InputError
+from pipeline.files import atomic_path
+from pipeline.progress import progress
+
+PLOT_FROM_EPOCHS = 50  # nnU-Net's progress.png takes seconds to draw and says little about a shorter training
+
+
+class RepeatableTrainer(nnUNetTrainer):
+    """nnU-Net's trainer with given case names instead of a split of its own, and nothing that depends on the clock.
+
+    Set `split`, `bfloat16` and the numbers of epochs and steps before `initialize`, which builds the learning rate's
+    schedule from them. `bfloat16` speaks of a CPU; a GPU trains in nnU-Net's mixed precision.
+    """
+
+    split: dict[str, list[str]]
+    bfloat16: bool = False
+    title: str = "train"
+
+    def do_split(self) -> tuple[list[str], list[str]]:
+        return self.split["train"], self.split["val"]
+
+    @staticmethod
+    def get_training_transforms(*args, **kwargs):
+        """nnU-Net's augmentation, its blur without the stop-watch that picks one of two algorithms by their speed."""
+        transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
+        for step in transforms.transforms:
+            if isinstance(step, RandomTransform) and isinstance(step.transform, GaussianBlurTransform):
+                step.transform.benchmark = False
+        return transforms
+
+    def configure_optimizers(self):
+        """nnU-Net's SGD and schedule, with the momentum of the plan where that names one."""
+        optimizer, schedule = super().configure_optimizers()
+        for group in optimizer.param_groups:
+            group["momentum"] = self.configuration_manager.configuration.get("momentum", group["momentum"])
+        return optimizer, schedule
+
+    def train_step(self, batch: dict) -> dict:
+        """One step of SGD. On a CPU the network, not the loss, computes in bfloat16 where that is set."""
+        if self.device.type == "cuda":
+            self.bar.update()
+            return super().train_step(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            outputs = self.network(batch["data"])
+        loss = self.loss([output.float() for output in outputs], batch["target"])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12)  # as nnU-Net does
+        self.optimizer.step()
+        self.bar.update()
+        return {"loss": loss.detach().numpy()}
+
+    def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
+        """nnU-Net's, but a loss that is no number ends the training: it would go on to the end and predict nothing."""
+        super().on_train_epoch_end(train_outputs)
+        if not np.isfinite(self.logger.get_value("train_losses", step=-1)):
+            raise InputError(f"the training of {self.title} diverged in epoch {self.current_epoch}",
+                             found="a loss that is not finite", todo="lower segmentation.learning_rate")
+
+    def on_epoch_start(self) -> None:
+        self.logger.log("epoch_start_timestamps", 0.0, self.current_epoch)
+
+    def on_epoch_end(self) -> None:
+        """nnU-Net's, without durations, without a checkpoint of the best epoch, and with fewer plots."""
+        self.logger.log("epoch_end_timestamps", 0.0, self.current_epoch)
+        said = {name: self.logger.get_value(name, step=-1) for name in ("train_losses", "val_losses", "mean_fg_dice")}
+        self.print_to_log_file("train_loss {train_losses:.4f}  val_loss {val_losses:.4f}  "
+                               "Pseudo dice {mean_fg_dice:.4f}".format(**said))
+        last = self.current_epoch == self.num_epochs - 1
+        if (self.current_epoch + 1) % self.save_every == 0 and not last:
+            self.save_checkpoint(str(Path(self.output_folder) / "checkpoint_latest.pth"))
+        if self.num_epochs >= PLOT_FROM_EPOCHS and (last or (self.current_epoch + 1) % self.save_every == 0):
+            self.logger.plot_progress_png(self.output_folder)
+        self.current_epoch += 1
+
+    def save_checkpoint(self, filename: str) -> None:
+        """nnU-Net's checkpoint, whole or not at all; through a file object, since a file's name enters its bytes."""
+        for values in self.logger.get_checkpoint().values():
+            values[:] = np.asarray(values).tolist()  # plain numbers: the file then loads without running code
+        with atomic_path(Path(filename)) as temporary, open(temporary, "wb") as file:
+            super().save_checkpoint(file)
+
+    def run_training(self) -> None:
+        with progress((), self.title, total=self.num_epochs * self.num_iterations_per_epoch, unit="step") as self.bar:
+            super().run_training()
+
+    def plot_network_architecture(self) -> None:
+        """Nothing: nnU-Net's drawing needs a package that no longer works."""
+
+    def _save_debug_information(self) -> None:
+        """Nothing: it names the computer and the addresses of objects."""
+
+    def print_to_log_file(self, *args, also_print_to_console: bool = False, add_timestamp: bool = False) -> None:
+        """To one log file, without the time of day in it or in its name, so that equal trainings leave equal logs."""
+        self.log_file = str(Path(self.output_folder) / "training_log.txt")
+        super().print_to_log_file(*args, also_print_to_console=False, add_timestamp=False)

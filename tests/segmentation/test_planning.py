@@ -1,0 +1,90 @@
+import json
+import pickle
+
+import blosc2
+import numpy as np
+import pytest
+
+from segmentation.planning import SMALL_PLAN, small_plans
+
+
+@pytest.fixture(scope="module")
+def folder(planned):
+    return planned / "artifacts/nnunet/nnUNet_preprocessed/Dataset200_pre2post"
+
+
+def test_preprocessing_equals_nnunets_single_case(planned, folder):
+    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    raw = planned / "artifacts/nnunet/nnUNet_raw/Dataset200_pre2post"
+    dataset = json.loads((folder / "dataset.json").read_text())
+    plans = PlansManager(str(folder / "nnUNetPlans.json"))
+    names = sorted(dataset["dataset"])
+    assert len(names) == 8
+    for name in names:
+        data, labels, properties = DefaultPreprocessor(verbose=False).run_case(
+            [str(raw / f"imagesTr/{name}_0000.nii.gz")], str(raw / f"labelsTr/{name}.nii.gz"), plans,
+            plans.get_configuration("3d_fullres"), dataset)
+        kept = folder / "nnUNetPlans_3d_fullres" / name
+        np.testing.assert_array_equal(blosc2.open(f"{kept}.b2nd")[:], data)
+        np.testing.assert_array_equal(blosc2.open(f"{kept}_seg.b2nd")[:], labels)
+        np.testing.assert_array_equal(pickle.loads((kept.parent / f"{name}.pkl").read_bytes())["class_locations"][1],
+                                      properties["class_locations"][1])
+
+
+def test_the_fingerprint_is_of_every_volume(folder):
+    from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
+    from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+
+    found = json.loads((folder / "dataset_fingerprint.json").read_text())
+    assert found["spacings"] == [[5.0, 2.5, 2.5]] * 8
+    raw = folder.parents[1] / "nnUNet_raw/Dataset200_pre2post"
+    intensities = [DatasetFingerprintExtractor.analyze_case(
+        [str(raw / f"imagesTr/{name}_0000.nii.gz")], str(raw / f"labelsTr/{name}.nii.gz"), SimpleITKIO,
+        int(10e7 // 8))[2][0] for name in sorted(json.loads((folder / "dataset.json").read_text())["dataset"])]
+    statistics = found["foreground_intensity_properties_per_channel"]["0"]
+    assert statistics["mean"] == float(np.mean(np.concatenate(intensities)))
+
+
+def test_planning_twice_gives_the_same_bytes(planned, cohort, stage):
+    stage(cohort, "plan_segmentation")
+    files = sorted(path.relative_to(planned) for path in (planned / "artifacts/nnunet").rglob("*") if path.is_file())
+    assert len(files) > 40
+    for file in files:
+        assert (planned / file).read_bytes() == (cohort / file).read_bytes(), file
+
+
+def test_the_small_plan_changes_the_network_and_no_data(folder):
+    own, small = (json.loads((folder / f"{name}.json").read_text()) for name in ("nnUNetPlans", "smallPlans"))
+    before, after = own["configurations"]["3d_fullres"], small["configurations"]["3d_fullres"]
+    same = {name for name in before if after[name] == before[name]}
+    assert same >= set(before) - {"patch_size", "architecture"}
+    assert set(after) - set(before) == {"training_patch_size", "momentum"}
+    assert after["architecture"]["arch_kwargs"]["features_per_stage"] == [4, 8, 8]
+    assert after["architecture"]["arch_kwargs"]["norm_op"] == before["architecture"]["arch_kwargs"]["norm_op"]
+    assert small["plans_name"] == "smallPlans"
+
+
+def test_the_shipped_small_plan_is_consistent():
+    small = json.loads(SMALL_PLAN.read_text())
+    plans = {"configurations": {"3d_fullres": {"data_identifier": "x", "architecture": {"arch_kwargs": {}}}}}
+    made = small_plans(plans, small)["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
+    stages = made["n_stages"]
+    assert stages >= 3  # with fewer nnU-Net's weights of deep supervision are 0 / 0
+    for name in ("features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage"):
+        assert len(made[name]) == stages
+    assert len(made["n_conv_per_stage_decoder"]) == stages - 1
+    multiple = np.prod(made["strides"], axis=0)
+    for patch in (small["patch_size"], small["training_patch_size"]):
+        assert not np.any(np.array(patch) % multiple)
+
+
+def test_training_without_the_users_environment(planned, monkeypatch):
+    from segmentation.nnunet import use_folders
+
+    monkeypatch.setenv("nnUNet_preprocessed", "/somewhere/else")
+    use_folders(planned / "artifacts/nnunet", planned / "results")
+    from nnunetv2.paths import nnUNet_preprocessed
+
+    assert str(nnUNet_preprocessed) == str(planned / "artifacts/nnunet/nnUNet_preprocessed")

@@ -1,0 +1,63 @@
+import json
+
+import numpy as np
+import pytest
+
+from imaging.volume import Volume, read_volume, write_volume
+from pipeline.errors import InputError
+
+
+def change_mask(root, change):
+    file = root / "artifacts/volumes/b/mask.nii.gz"
+    mask = read_volume(file, np.uint8)
+    write_volume(change(mask), file)
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda mask: mask.like(mask.array * 0), "no tumour"),
+    (lambda mask: mask.like(mask.array * 2), "labels of its own"),
+    (lambda mask: Volume(mask.array, mask.spacing, (0.0, 0.0, 0.0)), "different places"),
+    (lambda mask: Volume(mask.array[1:], mask.spacing, mask.origin), "different places"),
+])
+def test_a_mask_that_cannot_train_is_refused_by_name(cohort, stage, change, said):
+    change_mask(cohort, change)
+    with pytest.raises(InputError, match=said) as error:
+        stage(cohort, "plan_segmentation")
+    assert error.value.case == "b"
+    assert not list((cohort / "artifacts").glob("*nnunet*"))
+
+
+def test_a_missing_synthetic_volume_is_refused_by_name(cohort, stage):
+    (cohort / "artifacts/synthetic/c.nii.gz").unlink()
+    with pytest.raises(InputError, match="synthetic volume is missing") as error:
+        stage(cohort, "plan_segmentation")
+    assert error.value.case == "c"
+
+
+def test_a_phase_that_a_case_lacks_is_refused_by_name(cohort, stage, set_params):
+    set_params(cohort, settings={"late": ["post2"]}, train=["late"])
+    with pytest.raises(InputError, match="no post2") as error:
+        stage(cohort, "plan_segmentation")
+    assert error.value.case == "a"
+
+
+def test_failed_planning_keeps_the_earlier_result(cohort, stage):
+    (cohort / "artifacts/nnunet").mkdir()
+    (cohort / "artifacts/nnunet/earlier").touch()
+    change_mask(cohort, lambda mask: mask.like(mask.array * 3))
+    with pytest.raises(InputError):
+        stage(cohort, "plan_segmentation")
+    assert [file.name for file in (cohort / "artifacts/nnunet").iterdir()] == ["earlier"]
+
+
+def test_the_raw_dataset_is_one_that_nnunet_reads(planned):
+    from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
+
+    folder = planned / "artifacts/nnunet/nnUNet_raw/Dataset200_pre2post"
+    content = json.loads((folder / "dataset.json").read_text())
+    listed = get_filenames_of_train_images_and_targets(str(folder), dict(content))
+    assert sorted(listed) == sorted(f"{case}__{phase}" for case in "abcd" for phase in ("pre", "synthetic"))
+    assert content["numTraining"] == len(listed) == len(list((folder / "imagesTr").iterdir()))
+    image, mask = read_volume(listed["c__synthetic"]["images"][0]), read_volume(listed["c__synthetic"]["label"])
+    np.testing.assert_array_equal(image.array, read_volume(planned / "artifacts/synthetic/c.nii.gz").array)
+    np.testing.assert_array_equal(mask.array, read_volume(planned / "artifacts/volumes/c/mask.nii.gz").array)

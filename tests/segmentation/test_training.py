@@ -1,0 +1,139 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from cohort.splits import read_splits
+from pipeline.errors import InputError
+from pipeline.params import load_params
+from segmentation.study import fold_keys
+
+TRAINED = "Dataset200_pre2post/RepeatableTrainer__smallPlans__3d_fullres"
+DATA = "artifacts/nnunet/nnUNet_preprocessed/Dataset200_pre2post"
+
+
+def files_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_fold_does_not(evaluated, stage):
+    folder = evaluated / "artifacts/segmenters/pre_synthetic_1"
+    before = files_of(folder)
+    stage(evaluated, "train_segmentation", "--setting", "pre_synthetic", "--fold", "1")
+    assert files_of(folder) == before
+    weights = [torch.load(evaluated / f"artifacts/segmenters/pre_synthetic_{fold}" / TRAINED / f"fold_{fold}"
+                          / "checkpoint_final.pth", weights_only=True)["network_weights"] for fold in (0, 1)]
+    assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_the_folder_is_laid_out_as_nnunet_users_expect(evaluated):
+    folder = evaluated / "artifacts/segmenters/pre_0/Dataset200_pre2post"
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    trained = TRAINED.partition("/")[2]
+    assert names == {"splits_final.json", *(f"{trained}/{name}" for name in (
+        "plans.json", "dataset.json", "dataset_fingerprint.json", "fold_0/checkpoint_final.pth",
+        "fold_0/training_log.txt"))}
+    assert json.loads((folder / "splits_final.json").read_text()) == [
+        {"train": ["b__pre", "d__pre"], "val": ["a__pre", "c__pre"]},
+        {"train": ["a__pre", "c__pre"], "val": ["b__pre", "d__pre"]}]
+    assert (folder / trained / "fold_0/training_log.txt").read_text().count("Pseudo dice") == 2
+    plans = json.loads((folder / trained / "plans.json").read_text())
+    assert plans["configurations"]["3d_fullres"]["patch_size"] == [16, 32, 32]
+
+
+@pytest.fixture
+def trainer(planned, monkeypatch):
+    from segmentation.nnunet import use_folders
+    from segmentation.training import make_trainer, read_plans
+
+    monkeypatch.chdir(planned)
+    params = load_params().segmentation
+    split = fold_keys(["pre"], read_splits(Path("splits.json")), 0)
+    use_folders(Path("artifacts/nnunet"), planned / "results", augmenters=0)
+    plans = read_plans(Path("artifacts/nnunet"), params, split)
+    return make_trainer(params, "pre", 0, split, *plans, torch.device("cpu"))
+
+
+def test_the_plan_decides_momentum_and_training_patch(trainer):
+    assert trainer.optimizer.param_groups[0]["momentum"] == 0.9
+    batch = next(trainer.get_dataloaders()[0])
+    assert batch["data"].shape == (2, 1, 8, 16, 16)
+    assert set(batch["keys"]) <= {"b__pre", "d__pre"}
+
+
+def test_a_step_in_float32_equals_nnunets(trainer, monkeypatch):
+    from types import SimpleNamespace
+
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    batch = next(trainer.get_dataloaders()[0])
+    trainer.bfloat16, trainer.bar = False, SimpleNamespace(update=lambda: None)
+    start = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    ours, first = trainer.train_step(batch), {n: v.clone() for n, v in trainer.network.state_dict().items()}
+    trainer.network.load_state_dict(start)
+    trainer.optimizer.state.clear()
+    theirs = nnUNetTrainer.train_step(trainer, batch)
+    assert ours["loss"] == theirs["loss"]
+    assert all(torch.equal(first[name], value) for name, value in trainer.network.state_dict().items())
+    assert any(not torch.equal(first[name], value) for name, value in start.items())
+
+
+def test_a_training_that_diverges_says_so(planned, stage, set_params):
+    set_params(planned, learning_rate=1e30, epochs=3)
+    with pytest.raises(InputError, match="diverged"):
+        stage(planned, "train_segmentation", "--setting", "pre", "--fold", "0")
+    set_params(planned)
+
+
+def test_no_augmentation_races_against_the_clock(trainer):
+    from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
+
+    found = trainer.get_training_transforms((8, 16, 16), (-1.0, 1.0), None, (0, 1, 2), False)
+    blurs = [step.transform for step in found.transforms
+             if isinstance(getattr(step, "transform", None), GaussianBlurTransform)]
+    assert len(blurs) == 1
+    assert not blurs[0].benchmark
+
+
+def test_a_stopped_training_keeps_the_earlier_one(evaluated, stage, monkeypatch):
+    from segmentation.trainer import RepeatableTrainer
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = files_of(evaluated / "artifacts/segmenters")
+    monkeypatch.setattr(RepeatableTrainer, "train_step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        stage(evaluated, "train_segmentation", "--setting", "pre", "--fold", "0")
+    assert files_of(evaluated / "artifacts/segmenters") == before
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (("--setting", "other", "--fold", "0"), "no such training setting"),
+    (("--setting", "pre", "--fold", "2"), "no such fold"),
+    (("--setting", "post", "--fold", "0"), "not planned for"),
+])
+def test_what_cannot_be_trained_is_refused(planned, stage, arguments, said):
+    with pytest.raises(InputError, match=said):
+        stage(planned, "train_segmentation", *arguments)
+
+
+def test_missing_and_foreign_data_are_refused(planned, stage, monkeypatch):
+    file, splits = planned / DATA / "nnUNetPlans_3d_fullres/b__pre.pkl", planned / "splits.json"
+    kept = file.read_bytes(), splits.read_text()
+    file.unlink()
+    with pytest.raises(InputError, match="preprocessed file is missing") as error:
+        stage(planned, "train_segmentation", "--setting", "pre", "--fold", "0")
+    file.write_bytes(kept[0])
+    assert error.value.case == "b"
+    splits.write_text(json.dumps(json.loads(kept[1]) | {"validation": ["a", "b", "c"], "folds": [["a", "c"], ["b"]]}))
+    with pytest.raises(InputError, match="another cohort") as error:
+        stage(planned, "train_segmentation", "--setting", "pre", "--fold", "0")
+    splits.write_text(kept[1])
+    assert error.value.case == "d"
+
+
+def test_training_before_planning_says_so(cohort, stage):
+    with pytest.raises(InputError, match="missing"):
+        stage(cohort, "train_segmentation", "--setting", "pre", "--fold", "0")
