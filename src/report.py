@@ -17,7 +17,7 @@ EXAMPLES = 3  # patients shown: the best, the median and the worst in the lesion
 def dice_table(metrics: dict) -> list[dict]:
     """metrics/segmentation.json as rows: setting, domain, dice, low, high, n."""
     return [{"setting": setting, "domain": domain, **cell}
-            for setting, domains in metrics["settings"].items() for domain, cell in domains.items()]
+            for setting, domains in metrics.items() if setting != "gain" for domain, cell in domains.items()]
 
 
 def best_median_worst(rows: list[dict[str, str]], group: str) -> list[str]:

@@ -28,7 +28,7 @@ def main() -> None:
 
     CHECKPOINTS.mkdir(parents=True, exist_ok=True)
     for checkpoint in checkpoints:
-        shutil.copy2(checkpoint, CHECKPOINTS)
+        shutil.copyfile(checkpoint, CHECKPOINTS / checkpoint.name)
     shutil.rmtree(resume)
 
 

@@ -60,6 +60,7 @@ class Gan(Section):
     discriminator_layers: Annotated[int, Field(ge=1, le=5)]
     lambda_fm: NotNegative
     lambda_l1: NotNegative
+    enhancement_weight: NotNegative
     epochs: Count
     decay_share: Share
     slices_per_case: Annotated[int, Field(ge=0)]

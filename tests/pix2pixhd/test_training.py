@@ -21,7 +21,7 @@ from pix2pixhd.translate import translate
 SETTINGS = SimpleNamespace(generator="global", width=4, downs=2, blocks=1, residual=True, discriminator_width=4,
                            discriminator_scales=2, discriminator_layers=2, lambda_fm=10.0, lambda_l1=10.0, epochs=3,
                            decay_share=0.5, slices_per_case=2, batch_size=1, learning_rate=0.002, beta1=0.5, flip=True,
-                           ema=0.9, save_every=1, state_every=2, threads=1)
+                           enhancement_weight=5.0, ema=0.9, save_every=1, state_every=2, threads=1)
 CASES = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
 
 

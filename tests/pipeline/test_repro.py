@@ -1,0 +1,136 @@
+"""The whole pipeline through real DVC commands, in a fresh clone, on a tiny phantom."""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from imaging.volume import read_volume, same_geometry
+
+SETTINGS = ("pre", "pre_synthetic")
+DOMAINS = ("test_pre", "test_post1", "external_pre", "external_post1")
+
+
+def read_json(path):
+    return json.loads(path.read_text())
+
+
+def read_table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def numbers(content):
+    """Every number in nested dictionaries and lists."""
+    if isinstance(content, dict):
+        content = list(content.values())
+    if isinstance(content, list):
+        return [number for part in content for number in numbers(part)]
+    return [content] if isinstance(content, int | float) else []
+
+
+def test_every_metric_is_there_and_finite(reproduced):
+    for name in ("same", "synthesis", "segmentation"):
+        found = numbers(read_json(reproduced.path / "metrics" / f"{name}.json"))
+        assert found
+        assert all(map(math.isfinite, found))
+    dice = read_json(reproduced.path / "metrics" / "segmentation.json")
+    assert {(setting, domain) for setting in SETTINGS for domain in dice[setting]} == {
+        (setting, domain) for setting in SETTINGS for domain in DOMAINS}
+    assert set(dice["gain"]["pre_synthetic"]) == set(DOMAINS)
+
+
+def test_the_chosen_generator_is_the_checkpoint_with_the_lowest_same(reproduced):
+    rows = read_table(reproduced.path / "plots" / "same.csv")
+    best = min(rows, key=lambda row: float(row["same"]))["epoch"]
+    assert read_json(reproduced.path / "metrics" / "same.json")["epoch"] == int(best)
+    chosen = reproduced.path / "artifacts" / "generator.safetensors"
+    kept = reproduced.path / "artifacts" / "gan" / f"epoch_{int(best):04d}.safetensors"
+    assert chosen.read_bytes() == kept.read_bytes()
+
+
+def test_synthetic_volumes_have_the_geometry_and_scale_of_their_input(reproduced):
+    splits = read_json(reproduced.path / "splits.json")
+    masked = {*splits["validation"], *splits["test"], *splits["external"]}
+    folder = reproduced.path / "artifacts" / "synthetic"
+    assert {path.name.removesuffix(".nii.gz") for path in folder.iterdir()} == masked
+    for case in masked:
+        synthetic = read_volume(folder / f"{case}.nii.gz")
+        pre = read_volume(reproduced.path / "artifacts" / "volumes" / case / "pre.nii.gz")
+        assert same_geometry(synthetic, pre)
+        assert np.isfinite(synthetic.array).all()
+        assert 0.2 < synthetic.array.std() / pre.array.std() < 5
+
+
+def test_per_patient_rows_back_the_summaries(reproduced):
+    summary = read_json(reproduced.path / "metrics" / "segmentation.json")["pre"]["test_post1"]
+    rows = [float(row["dice"]) for row in read_table(reproduced.path / "plots" / "segmentation.csv")
+            if (row["setting"], row["domain"]) == ("pre", "test_post1")]
+    assert summary["n"] == len(rows)
+    assert math.isclose(summary["dice"], sum(rows) / len(rows), abs_tol=1e-9)
+
+
+def test_figures_are_pictures(reproduced):
+    for name in ("dice", "examples", "gan_losses", "same", "synthesis"):
+        assert (reproduced.path / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_second_repro_does_nothing(reproduced):
+    assert "Running stage" not in reproduced.run("dvc", "repro")
+    assert "up to date" in reproduced.run("dvc", "status")
+
+
+def test_an_experiment_reruns_what_depends_on_it_and_the_way_back_is_served_from_the_cache(reproduced):
+    printed = reproduced.run("dvc", "exp", "run", "-S", "statistics.min_patients=3")
+    assert "Running stage 'evaluate_synthesis'" in printed
+    assert "Running stage 'train_gan'" not in printed
+    before = (reproduced.path / "artifacts" / "generator.safetensors").read_bytes()
+    assert "Running stage 'train_gan'" in reproduced.run("dvc", "exp", "run", "-S", "gan.epochs=1", "train_gan")
+    printed = reproduced.run("dvc", "exp", "run", "-S", "gan.epochs=2", "-S", "statistics.min_patients=2")
+    assert "Running stage" not in printed
+    assert (reproduced.path / "artifacts" / "generator.safetensors").read_bytes() == before
+    assert "gan.epochs" in reproduced.run("dvc", "exp", "show", "--md")
+    reproduced.run("git", "checkout", "-q", "--", ".")
+    reproduced.run("dvc", "checkout", "-q")
+
+
+def test_metrics_and_plots_compare_revisions(reproduced):
+    reproduced.run("dvc", "exp", "run", "-n", "stricter", "-S", "same.weights.ssim=5.0", "select_checkpoint")
+    assert "same" in reproduced.run("dvc", "metrics", "diff", "HEAD", "stricter")
+    assert "index.html" in reproduced.run("dvc", "plots", "diff", "HEAD", "stricter")
+    reproduced.run("git", "checkout", "-q", "--", ".")
+    reproduced.run("dvc", "checkout", "-q")
+
+
+def test_an_unknown_parameter_ends_in_one_line(reproduced):
+    reproduced.set_params(**{"gan.learning_rate": -1.0})
+    printed = reproduced.run("python", "src/split.py", expect=1)
+    assert printed.startswith("error: file params.yaml: gan.learning_rate: found -1.0")
+    assert len(printed.splitlines()) == 1
+    reproduced.run("git", "checkout", "-q", "--", "params.yaml")
+
+
+def test_a_killed_training_carries_on_to_the_same_bytes(reproduced):
+    whole = {path.name: path.read_bytes() for path in (reproduced.path / "artifacts" / "gan").iterdir()}
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    reproduced.set_params(**{"gan.state_every": 1})
+    training = subprocess.Popen(["dvc", "repro", "-s", "train_gan"], cwd=reproduced.path, env=environment,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(reproduced.path.glob(".resume/train_gan/*/state.pt")):
+        assert time.monotonic() < deadline and training.poll() is None, "the training saved no state"
+        time.sleep(0.02)
+    os.killpg(training.pid, signal.SIGKILL)
+    training.wait()
+    printed = reproduced.run("dvc", "repro", "-s", "train_gan")
+    assert "carries on with epoch" in printed
+    assert {path.name: path.read_bytes() for path in (reproduced.path / "artifacts" / "gan").iterdir()} == whole
+    reproduced.run("git", "checkout", "-q", "--", ".")
+    reproduced.run("dvc", "checkout", "-q")
