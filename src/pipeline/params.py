@@ -60,6 +60,7 @@ class Gan(Section):
     discriminator_layers: Annotated[int, Field(ge=1, le=5)]
     lambda_fm: NotNegative
     lambda_l1: NotNegative
+    lambda_enhancement: NotNegative
     enhancement_weight: NotNegative
     epochs: Count
     decay_share: Share
@@ -68,6 +69,7 @@ class Gan(Section):
     learning_rate: Positive
     beta1: Annotated[float, Field(ge=0, lt=1)]
     flip: bool
+    augment: bool
     ema: Annotated[float, Field(ge=0, lt=1)]
     save_every: Count
     state_every: Count

@@ -1,4 +1,4 @@
-"""The losses of Pix2PixHD (arXiv 1711.11585, section 3.2), and the L1 term that is added to them here."""
+"""The losses of Pix2PixHD (arXiv 1711.11585, section 3.2), and the enhancement term that is added to them here."""
 
 import torch
 from torch import Tensor
@@ -23,11 +23,12 @@ def feature_matching(fake: Outputs, real: Outputs) -> Tensor:
     return sum(per_layer) / len(fake)
 
 
-def enhancement_l1(fake: Tensor, post: Tensor, pre: Tensor, weight: float) -> Tensor:
-    """Mean absolute error in which a pixel that enhances by e counts 1 + weight * e times; images in [-1, 1].
+def enhancement_loss(fake: Tensor, post: Tensor, pre: Tensor, weight: float) -> Tensor:
+    """Mean squared error in which a pixel that enhances by e counts 1 + weight * e times; images in [-1, 1].
 
-    Plain L1 is least for the median, which in tissue that seldom enhances is "it does not": tumours, a hundredth of the
-    pixels, would be painted as gland. e is in normalised units (half of the network's) and at least 0.
+    L1 is least for the median, which in tissue that seldom enhances is "it does not": tumours, a hundredth of the
+    pixels, would be painted as gland. The square is least for the mean, and the weight says how much worse a missed
+    enhancement is than a false one. e is in normalised units (half of the network's) and at least 0.
     """
     weights = 1 + weight * (post - pre).clamp(min=0) / 2
-    return (weights * (fake - post).abs()).mean() / weights.mean()
+    return (weights * (fake - post) ** 2).mean() / weights.mean()

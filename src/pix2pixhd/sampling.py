@@ -1,22 +1,29 @@
-"""Which slices an epoch shows, in which order, flipped or not: a function of (seed, epoch), so resume is exact."""
+"""Which slices an epoch shows, in which order and how moved: a function of (seed, epoch), so resume is exact."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+# How patients of one cohort differ in position and size; a resampled slice still looks like a patient.
+ROTATION = 0.2  # rad, either way
+SCALE = 0.15    # of the logarithm of the size along each axis, either way
+SHIFT = 0.1     # of half the slice, either way
+
 
 @dataclass(frozen=True)
 class Batch:
-    slices: np.ndarray  # indices into the slice arrays
-    flips: np.ndarray   # whether to mirror each left to right
+    slices: np.ndarray  # (n,) indices into the slice arrays
+    flips: np.ndarray   # (n,) whether to mirror each left to right
+    moves: np.ndarray | None = None  # (n, 2, 3) float32 affine maps from output to input, both in [-1, 1]; None: stay
 
 
 def epoch_batches(cases: Sequence[str], seed: int, epoch: int, slices_per_case: int, batch_size: int,
-                  flip: bool) -> list[Batch]:
+                  flip: bool, augment: bool = False) -> list[Batch]:
     """Draws an epoch's batches. `cases[i]` is the patient of slice i; 0 `slices_per_case` means every slice.
 
     A patient with fewer slices than asked for gives all of them. The last batch may be smaller: none is dropped.
+    `augment` moves each slice by a random rotation, scale and shift.
     """
     random = np.random.default_rng([seed, epoch])
     cases = np.asarray(cases)
@@ -26,5 +33,15 @@ def epoch_batches(cases: Sequence[str], seed: int, epoch: int, slices_per_case: 
         chosen.append(own[:slices_per_case] if slices_per_case else own)
     order = random.permutation(np.concatenate(chosen))
     flips = random.random(len(order)) < 0.5 if flip else np.zeros(len(order), bool)
-    starts = range(0, len(order), batch_size)
-    return [Batch(order[start:start + batch_size], flips[start:start + batch_size]) for start in starts]
+    moves = _draw_moves(random, len(order)) if augment else None
+    parts = [slice(start, start + batch_size) for start in range(0, len(order), batch_size)]
+    return [Batch(order[part], flips[part], None if moves is None else moves[part]) for part in parts]
+
+
+def _draw_moves(random: np.random.Generator, count: int) -> np.ndarray:
+    """(count, 2, 3) random affine maps: a rotation, then a scale along each axis and a shift."""
+    angle = random.uniform(-ROTATION, ROTATION, count)
+    scale = np.exp(random.uniform(-SCALE, SCALE, (count, 2)))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).transpose(2, 0, 1)
+    shift = random.uniform(-SHIFT, SHIFT, (count, 2, 1))
+    return np.concatenate([turn * scale[:, :, None], shift], axis=2).astype(np.float32)

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import l1_loss
 
 from pix2pixhd.discriminator import MultiscaleDiscriminator
 from pix2pixhd.generator import make_generator
-from pix2pixhd.losses import adversarial, enhancement_l1, feature_matching
+from pix2pixhd.losses import adversarial, enhancement_loss, feature_matching
 
 PARTS = ("generator", "discriminator", "average", "g_optimiser", "d_optimiser")
 WARM_UP = 10  # the decay of step n is at most n / (10 + n): early on, the average must forget the initial weights
@@ -51,9 +52,12 @@ class Pix2PixHD:
         judged_fake = self.discriminator(torch.cat([pre, fake], 1))
         judged_real = self.discriminator(torch.cat([pre, post], 1))
 
+        weights = self.settings
         g_losses = {"g_gan": adversarial(judged_fake, real=True),
-                    "g_fm": self.settings.lambda_fm * feature_matching(judged_fake, judged_real),
-                    "g_l1": self.settings.lambda_l1 * enhancement_l1(fake, post, pre, self.settings.enhancement_weight)}
+                    "g_fm": weights.lambda_fm * feature_matching(judged_fake, judged_real),
+                    "g_l1": weights.lambda_l1 * l1_loss(fake, post),
+                    "g_enhancement": weights.lambda_enhancement * enhancement_loss(fake, post, pre,
+                                                                                   weights.enhancement_weight)}
         _set_gradients(self.generator.parameters(), sum(g_losses.values()), keep_graph=True)
 
         d_losses = {"d_real": adversarial(judged_real, real=True), "d_fake": adversarial(judged_fake, real=False)}

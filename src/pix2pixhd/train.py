@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.functional import affine_grid, grid_sample
 
 from pipeline.errors import InputError
 from pipeline.progress import progress
@@ -35,7 +36,8 @@ def train(settings, seed: int, cases: Sequence[str], pre: np.ndarray, post: np.n
     for epoch in range(state.epoch, settings.epochs):
         rate = learning_rate(settings.learning_rate, epoch, settings.epochs, settings.decay_share)
         model.set_learning_rate(rate)
-        batches = epoch_batches(cases, seed, epoch, settings.slices_per_case, settings.batch_size, settings.flip)
+        batches = epoch_batches(cases, seed, epoch, settings.slices_per_case, settings.batch_size, settings.flip,
+                                settings.augment)
         todo = batches[state.step:]
         for batch in progress(todo, f"epoch {epoch + 1}/{settings.epochs}", len(batches), "step", state.step):
             losses = model.step(to_network(pre, batch, device), to_network(post, batch, device))
@@ -55,10 +57,13 @@ def train(settings, seed: int, cases: Sequence[str], pre: np.ndarray, post: np.n
 
 
 def to_network(slices: np.ndarray, batch: Batch, device: torch.device) -> torch.Tensor:
-    """A batch of normalised slices as (N, 1, H, W) in the network's range: 0 to 1 becomes -1 to 1."""
-    images = torch.from_numpy(np.where(batch.flips[:, None, None], slices[batch.slices][..., ::-1],
-                                       slices[batch.slices]))
-    return images[:, None].to(device) * 2 - 1
+    """A batch of normalised slices, moved as it says, as (N, 1, H, W) in the network's range: 0 to 1 is -1 to 1."""
+    chosen = slices[batch.slices]
+    images = torch.from_numpy(np.where(batch.flips[:, None, None], chosen[..., ::-1], chosen))[:, None].to(device)
+    if batch.moves is not None:
+        grid = affine_grid(torch.from_numpy(batch.moves).to(device), list(images.shape), align_corners=False)
+        images = grid_sample(images, grid, align_corners=False)  # beyond the slice lies air, which is 0
+    return images * 2 - 1
 
 
 def check_size(size: int, multiple: int) -> None:

@@ -9,12 +9,12 @@ from torch.nn.functional import l1_loss
 
 from pix2pixhd.discriminator import MultiscaleDiscriminator
 from pix2pixhd.generator import GlobalGenerator, LocalEnhancer, make_generator, size_multiple
-from pix2pixhd.losses import adversarial, enhancement_l1, feature_matching
+from pix2pixhd.losses import adversarial, enhancement_loss, feature_matching
 from pix2pixhd.step import Pix2PixHD
 
 SETTINGS = SimpleNamespace(generator="global", width=4, downs=2, blocks=1, residual=False, discriminator_width=4,
                            discriminator_scales=2, discriminator_layers=3, lambda_fm=10.0, lambda_l1=3.0,
-                           learning_rate=0.0002, beta1=0.5, enhancement_weight=5.0, ema=0.9)
+                           lambda_enhancement=7.0, enhancement_weight=5.0, learning_rate=0.0002, beta1=0.5, ema=0.9)
 
 
 def count(network):
@@ -67,11 +67,11 @@ def test_losses_by_hand():
     assert feature_matching(fake, real).item() == pytest.approx(4 / 2 * (1 + 3))
 
 
-def test_l1_counts_enhancing_pixels_more_and_without_a_weight_is_plain():
+def test_the_enhancement_term_counts_enhancing_pixels_more_and_without_a_weight_is_plain():
     pre, post = torch.tensor([0.0, 0.0]), torch.tensor([1.0, -1.0])  # the first enhances by 0.5 normalised
     fake = torch.tensor([0.0, -0.5])
-    assert enhancement_l1(fake, post, pre, 0.0).item() == pytest.approx((1 + 0.5) / 2)
-    assert enhancement_l1(fake, post, pre, 4.0).item() == pytest.approx((3 * 1 + 1 * 0.5) / (3 + 1))
+    assert enhancement_loss(fake, post, pre, 0.0).item() == pytest.approx((1 + 0.25) / 2)
+    assert enhancement_loss(fake, post, pre, 4.0).item() == pytest.approx((3 * 1 + 1 * 0.25) / (3 + 1))
 
 
 def test_the_kept_generator_is_the_moving_average_of_the_steps():
@@ -114,7 +114,7 @@ def test_gradients_equal_the_textbook_step_in_float64():
     judged_fake = discriminator(torch.cat([pre, fake], 1))
     weights = 1 + 5.0 * torch.relu(post - pre) / 2
     loss_g = sum(((scale[-1] - 1) ** 2).mean() for scale in judged_fake)
-    loss_g = loss_g + 3.0 * (weights * (fake - post).abs()).sum() / weights.sum()
+    loss_g = loss_g + 3.0 * l1_loss(fake, post) + 7.0 * (weights * (fake - post) ** 2).sum() / weights.sum()
     for fake_scale, real_scale in zip(judged_fake, judged_real, strict=True):
         for layer in range(4):
             loss_g = loss_g + 10 * (4 / 4) * (1 / 2) * l1_loss(fake_scale[layer], real_scale[layer].detach())

@@ -13,15 +13,16 @@ from pipeline.errors import InputError
 from pix2pixhd import train as train_module
 from pix2pixhd.checkpoint import architecture, load_generator, read_architecture, save_generator
 from pix2pixhd.generator import make_generator
-from pix2pixhd.sampling import epoch_batches
+from pix2pixhd.sampling import Batch, epoch_batches
 from pix2pixhd.schedule import learning_rate
 from pix2pixhd.train import check_size, train
 from pix2pixhd.translate import translate
 
 SETTINGS = SimpleNamespace(generator="global", width=4, downs=2, blocks=1, residual=True, discriminator_width=4,
-                           discriminator_scales=2, discriminator_layers=2, lambda_fm=10.0, lambda_l1=10.0, epochs=3,
-                           decay_share=0.5, slices_per_case=2, batch_size=1, learning_rate=0.002, beta1=0.5, flip=True,
-                           enhancement_weight=5.0, ema=0.9, save_every=1, state_every=2, threads=1)
+                           discriminator_scales=2, discriminator_layers=2, lambda_fm=10.0, lambda_l1=10.0,
+                           lambda_enhancement=1.0, enhancement_weight=5.0, epochs=3, decay_share=0.5, slices_per_case=2,
+                           batch_size=1, learning_rate=0.002, beta1=0.5, flip=True, augment=True, ema=0.9,
+                           save_every=1, state_every=2, threads=1)
 CASES = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
 
 
@@ -47,6 +48,25 @@ def test_epochs_differ_and_flips_can_be_off():
     first, second = (epoch_batches(CASES, 1, epoch, 0, 12, flip=False)[0] for epoch in (0, 1))
     assert not np.array_equal(first.slices, second.slices)
     assert not first.flips.any()
+
+
+def test_a_move_carries_pre_and_post_alike_and_keeps_them_whole():
+    slices = np.zeros((12, 64, 64), np.float32)
+    slices[:, 24:40, 24:40] = 1
+    batch = epoch_batches(CASES, 3, 0, 0, 12, flip=True, augment=True)[0]
+    moved = (train_module.to_network(slices, batch, torch.device("cpu")) + 1) / 2
+    assert torch.equal(moved, (train_module.to_network(slices, batch, torch.device("cpu")) + 1) / 2)
+    areas = moved.sum((1, 2, 3)) / 16**2
+    expected = 1 / np.abs(np.linalg.det(batch.moves[:, :, :2]))  # the maps lead from output to input
+    np.testing.assert_allclose(areas, expected, rtol=0.05)
+    assert len(set(areas.tolist())) > 1
+
+
+def test_the_identity_move_changes_nothing(slices):
+    stay = np.tile(np.eye(2, 3, dtype=np.float32), (3, 1, 1))
+    still, moved = (train_module.to_network(slices[0], Batch(np.arange(3), np.zeros(3, bool), moves),
+                                            torch.device("cpu")) for moves in (None, stay))
+    torch.testing.assert_close(moved, still, rtol=0, atol=1e-5)
 
 
 def test_the_learning_rate_is_constant_then_falls_linearly():
