@@ -4,14 +4,14 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-METHODS = {"pre": "untouched pre", "lut": "look-up table", "synthetic": "synthetic"}
+METHODS = {"pre": "untouched\npre", "lut": "look-up\ntable", "synthetic": "synthetic"}
 REGIONS = {"lesion": "lesion", "breast": "breast", "whole": "whole volume"}
 
 
 def draw_quality(rows: list[dict[str, str]]) -> Figure:
     """Mean absolute error of every patient under each method, a line a patient, a panel a region and group."""
     groups = sorted({row["group"] for row in rows}, reverse=True)
-    figure, grid = plt.subplots(len(groups), len(REGIONS), figsize=(8.5, 2.6 * len(groups)), squeeze=False)
+    figure, grid = plt.subplots(len(groups), len(REGIONS), figsize=(8.5, 2.8 * len(groups)), squeeze=False)
     for line, group in zip(grid, groups, strict=True):
         for axes, region in zip(line, REGIONS, strict=True):
             _draw_paired(axes, [row for row in rows if row["group"] == group and row["region"] == region])

@@ -2,6 +2,7 @@
 
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 LOSSES = {"g_gan": "adversarial (G)", "g_fm": "feature matching (G)", "g_l1": "L1 (G)",
           "g_enhancement": "enhancement (G)",
@@ -11,15 +12,18 @@ PARTS = {"ssim": "1 - SSIM", "mse": "MSE", "mae": "MAE", "fd_random": "Frechet, 
 
 
 def draw_losses(history: list[dict[str, str]]) -> Figure:
-    """Mean losses an epoch, as weighted in the training, and the learning rate below."""
+    """Mean losses an epoch, as weighted in the training, without those that are off, and the learning rate below."""
     figure, (losses, rate) = plt.subplots(2, 1, figsize=(6.5, 4.5), sharex=True, height_ratios=[3, 1])
     epochs = [int(row["epoch"]) for row in history]
     for column, label in LOSSES.items():
-        losses.plot(epochs, [float(row[column]) for row in history], label=label)
-    losses.set(ylabel="mean loss", yscale="log", title="Training of the generator")
-    losses.legend(frameon=False, ncols=2)
+        values = [float(row[column]) for row in history]
+        if any(values):
+            losses.plot(epochs, values, label=label)
+    losses.set(ylabel="mean loss", ylim=(0, None), title="Training of the generator")
+    losses.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     rate.plot(epochs, [float(row["learning_rate"]) for row in history], color="black")
     rate.set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
+    rate.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
@@ -36,5 +40,6 @@ def draw_same(rows: list[dict[str, str]]) -> Figure:
                   ha="center", arrowprops={"arrowstyle": "->"}, annotation_clip=False)
     axes.set(xlabel="epoch of the checkpoint", ylabel="scaled, lower is better", title="SAMe picks the checkpoint")
     axes.margins(y=0.2)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
