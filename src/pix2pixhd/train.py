@@ -31,6 +31,8 @@ def train(settings, seed: int, cases: Sequence[str], pre: np.ndarray, post: np.n
     torch.manual_seed(seed)
     model = Pix2PixHD(settings, device)
     state = TrainingState.load_or_start(resume, model)
+    if state.history:
+        after_epoch(state.history)  # what a killed run had made of its losses may be gone
 
     # Main training loop.
     for epoch in range(state.epoch, settings.epochs):

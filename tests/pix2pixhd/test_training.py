@@ -105,6 +105,12 @@ def test_a_killed_training_ends_with_the_same_bytes(slices, tmp_path, monkeypatc
         assert resumed_history == history
 
 
+def test_a_training_killed_after_its_last_step_still_tells_everything(slices, tmp_path):
+    checkpoints, history = run(slices, tmp_path)
+    assert run(slices, tmp_path) == (checkpoints, history)
+    assert len(history) == SETTINGS.epochs
+
+
 def test_training_learns(slices, tmp_path):
     settings = SimpleNamespace(**{**vars(SETTINGS), "epochs": 12, "slices_per_case": 0})
     histories = []
