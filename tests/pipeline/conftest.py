@@ -23,11 +23,15 @@ class Clone:
     def __init__(self, path: Path):
         self.path = path
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The user's, with the commands of this Python environment and without the paths of these tests."""
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        return inherited | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
     def run(self, *command: str, expect: int = 0) -> str:
         """Runs a command, checks its exit code, returns what it printed (both streams)."""
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        environment.pop("PYTHONPATH", None)
-        done = subprocess.run(command, cwd=self.path, env=environment, text=True, stdout=subprocess.PIPE,
+        done = subprocess.run(command, cwd=self.path, env=self.environment, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=600)
         assert done.returncode == expect, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
@@ -43,6 +47,11 @@ class Clone:
                 target = target[section]
             target[key] = value
         yaml.dump(content, self.path / "params.yaml")
+
+    def restore(self) -> None:
+        """Puts files and outputs back to the last commit."""
+        self.run("git", "checkout", "-q", "--", ".")
+        self.run("dvc", "checkout", "-q")
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")

@@ -1,30 +1,19 @@
 """The whole pipeline through real DVC commands, in a fresh clone, on a tiny phantom."""
 
-import csv
 import json
 import math
 import os
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 from imaging.volume import read_volume, same_geometry
+from pipeline.files import read_json, read_table
 
 SETTINGS = ("pre", "pre_synthetic")
 DOMAINS = ("test_pre", "test_post1", "external_pre", "external_post1")
-
-
-def read_json(path):
-    return json.loads(path.read_text())
-
-
-def read_table(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def numbers(content):
@@ -97,8 +86,7 @@ def test_an_experiment_reruns_what_depends_on_it_and_the_way_back_is_served_from
     assert "Running stage" not in printed
     assert (reproduced.path / "artifacts" / "generator.safetensors").read_bytes() == before
     assert "gan.epochs" in reproduced.run("dvc", "exp", "show", "--md")
-    reproduced.run("git", "checkout", "-q", "--", ".")
-    reproduced.run("dvc", "checkout", "-q")
+    reproduced.restore()
 
 
 def test_metrics_and_plots_compare_revisions(reproduced):
@@ -106,8 +94,7 @@ def test_metrics_and_plots_compare_revisions(reproduced):
     difference = json.loads(reproduced.run("dvc", "metrics", "diff", "HEAD", "shorter", "--json"))
     assert difference["metrics/same.json"]["checkpoints"] == {"old": 2, "new": 1, "diff": -1}
     assert "index.html" in reproduced.run("dvc", "plots", "diff", "HEAD", "shorter")
-    reproduced.run("git", "checkout", "-q", "--", ".")
-    reproduced.run("dvc", "checkout", "-q")
+    reproduced.restore()
 
 
 def test_an_unknown_parameter_ends_in_one_line(reproduced):
@@ -120,9 +107,8 @@ def test_an_unknown_parameter_ends_in_one_line(reproduced):
 
 def test_a_killed_training_carries_on_to_the_same_bytes(reproduced):
     whole = {path.name: path.read_bytes() for path in (reproduced.path / "artifacts" / "gan").iterdir()}
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     reproduced.set_params(**{"gan.state_every": 1})
-    training = subprocess.Popen(["dvc", "repro", "-s", "train_gan"], cwd=reproduced.path, env=environment,
+    training = subprocess.Popen(["dvc", "repro", "-s", "train_gan"], cwd=reproduced.path, env=reproduced.environment,
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list(reproduced.path.glob(".resume/train_gan/*/state.pt")):
@@ -133,5 +119,4 @@ def test_a_killed_training_carries_on_to_the_same_bytes(reproduced):
     printed = reproduced.run("dvc", "repro", "-s", "train_gan")
     assert "carries on with epoch" in printed
     assert {path.name: path.read_bytes() for path in (reproduced.path / "artifacts" / "gan").iterdir()} == whole
-    reproduced.run("git", "checkout", "-q", "--", ".")
-    reproduced.run("dvc", "checkout", "-q")
+    reproduced.restore()
