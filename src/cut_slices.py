@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cohort.case import Case, read_cases
+from cohort.case import Case, find_cases, read_cases
 from cohort.splits import read_splits
 from imaging.body import foreground_share
+from imaging.masks import box_mask
 from imaging.slice_store import write_arrays
 from imaging.slices import mask_to_slices, to_slices
 from imaging.volume import read_volume
@@ -16,31 +17,22 @@ from pipeline.params import Slices, load_params
 from pipeline.paths import SLICES, SPLITS, VOLUMES
 from pipeline.progress import progress
 
-VALIDATION = "validation"
-
 
 def main() -> None:
-    settings = load_params().slices
-    cases = {case.id: case for case in read_cases(VOLUMES)}
-    splits = read_splits(SPLITS)
-    for part, names in (("train", splits.gan_train), (VALIDATION, splits.validation)):
-        absent = [name for name in names if name not in cases]
-        if absent:
-            raise InputError("the split names a case that was not ingested", case=absent[0], file=SPLITS,
-                             todo="run `dvc repro split`")
-        _cut(part, [cases[name] for name in names], settings)
+    settings, splits, cases = load_params().slices, read_splits(SPLITS), read_cases(VOLUMES)
+    parts = {"train": find_cases(splits.gan_train, cases), "validation": find_cases(splits.validation, cases)}
+    for part, members in parts.items():
+        _cut(part, members, settings)
 
 
 def _cut(part: str, cases: list[Case], settings: Slices) -> None:
-    """Writes the pre and post slices of one part, with the lesion masks of validation, and the index of case and z."""
+    """Writes the pre, post and lesion slices of one part, and the index of case and z."""
     chosen = {case: _with_tissue(case, settings) for case in progress(cases, f"{part}: find tissue", unit="case")}
     rows = [{"case": case.id, "z": int(z)} for case, planes in chosen.items() for z in planes]
     if not rows:
         raise InputError(f"no {part} slice holds enough tissue", file=VOLUMES, expected=f"at least one slice with more "
                          f"than {settings.min_foreground:g} above noise", todo="lower slices.min_foreground")
-    kinds = {f"{part}_pre": np.float32, f"{part}_post": np.float32}
-    if part == VALIDATION:
-        kinds[f"{part}_mask"] = np.uint8
+    kinds = {f"{part}_pre": np.float32, f"{part}_post": np.float32, f"{part}_lesion": np.uint8}
     pieces = (_pieces(part, case, planes, settings) for case, planes in chosen.items())
     write_arrays(SLICES, (len(rows), settings.size, settings.size), kinds,
                  progress(pieces, f"{part}: cut", total=len(chosen), unit="case"))
@@ -56,11 +48,17 @@ def _pieces(part: str, case: Case, planes: np.ndarray, settings: Slices) -> Mapp
     """The chosen slices of one case by the name of their file."""
     piece = {}
     for name, role in (("pre", "pre"), ("post", settings.phase)):
-        array = read_volume(case.path(role)).array[planes]
-        piece[f"{part}_{name}"] = to_slices(case.scale.normalise(array), settings.size)
-    if part == VALIDATION:
-        piece[f"{part}_mask"] = mask_to_slices(read_volume(case.path("mask"), np.uint8).array[planes], settings.size)
+        array = read_volume(case.path(role)).array
+        piece[f"{part}_{name}"] = to_slices(case.scale.normalise(array[planes]), settings.size)
+    piece[f"{part}_lesion"] = mask_to_slices(_lesion(case, array.shape)[planes], settings.size)
     return piece
+
+
+def _lesion(case: Case, shape: tuple[int, int, int]) -> np.ndarray:
+    """Where the tumour is, uint8 (z, y, x): its mask, else the whole of its annotated box, else nothing at all."""
+    if case.has_mask:
+        return read_volume(case.path("mask"), np.uint8).array
+    return box_mask(case.box, shape) if case.box else np.zeros(shape, np.uint8)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from cohort.case import Case, read_cases
+from cohort.case import Case, find_cases, read_cases
 from cohort.splits import read_splits
+from imaging.masks import millilitres
 from imaging.volume import read_volume, write_volume
 from pipeline.errors import run_stage
 from pipeline.files import write_json, write_table
@@ -11,11 +12,11 @@ from pipeline.params import Segmentation, load_params
 from pipeline.paths import METRICS, NNUNET, PLOTS, PREDICTIONS, SEGMENTERS, SPLITS, SYNTHETIC, VOLUMES
 from pipeline.progress import progress
 from segmentation.evaluation import summarise_study
-from segmentation.measures import dice, millilitres
+from segmentation.measures import dice
 from segmentation.nnunet import PLANS_OF, use_folders, whole_folder
 from segmentation.prediction import check_same_plans, load_segmenter, make_predictor, preprocess, segment
 from segmentation.raw_dataset import check_image, read_mask
-from segmentation.study import find_cases, volume_file
+from segmentation.study import volume_file
 
 
 def main() -> None:

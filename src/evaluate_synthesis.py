@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cohort.case import Case, read_cases
+from cohort.case import Case, find_cases, read_cases
 from cohort.splits import read_splits
 from imaging.regions import breast_mask
 from imaging.volume import Volume, describe_geometry, read_volume, same_geometry
@@ -57,13 +57,10 @@ def evaluate(case: Case, phase: str, lookup: LookupTable, sigma: float) -> list[
 
 def _patients() -> Iterator[tuple[str, Case]]:
     """Every patient to evaluate, with its group."""
-    cases, splits = {case.id: case for case in read_cases(VOLUMES)}, read_splits(SPLITS)
+    cases, splits = read_cases(VOLUMES), read_splits(SPLITS)
     for group in GROUPS:
-        for name in getattr(splits, group):
-            if name not in cases:
-                raise InputError("the case is in the splits but was not ingested", case=name, file=SPLITS,
-                                 todo="run `dvc repro`")
-            yield group, cases[name]
+        for case in find_cases(getattr(splits, group), cases):
+            yield group, case
 
 
 def _read_beside(pre: Volume, case: Case, path: Path) -> Volume:

@@ -1,6 +1,6 @@
 """Collects the segmentation's training volumes as an nnU-Net dataset; nnU-Net plans and preprocesses each one once."""
 
-from cohort.case import read_cases
+from cohort.case import find_cases, read_cases
 from cohort.splits import read_splits
 from pipeline.errors import run_stage
 from pipeline.params import load_params
@@ -8,7 +8,7 @@ from pipeline.paths import NNUNET, SPLITS, SYNTHETIC, VOLUMES
 from segmentation.nnunet import CONFIGURATION, raw_folder, whole_folder
 from segmentation.planning import plan_and_preprocess
 from segmentation.raw_dataset import write_raw_dataset
-from segmentation.study import find_cases, phases_needed
+from segmentation.study import phases_needed
 
 
 def main() -> None:

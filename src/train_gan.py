@@ -7,29 +7,56 @@ import numpy as np
 
 from pipeline.errors import run_stage
 from pipeline.files import read_table, write_table
-from pipeline.params import load_params
+from pipeline.params import Params, load_params
 from pipeline.paths import CHECKPOINTS, PLOTS, SLICES
 from pipeline.resume import resume_folder
-from pix2pixhd.generator import size_multiple
-from pix2pixhd.train import check_size, train
+from pix2pixhd.architecture import Architecture
+from pix2pixhd.continuation import finish
+from pix2pixhd.execution import choose, count_processes
+from pix2pixhd.loading import Pairs
+from pix2pixhd.parallel import Group, join, launch, started_by_torchrun
+from pix2pixhd.train import train
+
+PHASES = ("pre", "post", "lesion")
+LENGTH = {"epochs", "decay_share"}       # a longer training may go on from a shorter one
+MACHINE = {"devices", "state_every"}     # say nothing about the result; the training state knows the processes
 
 
 def main() -> None:
     params = load_params()
-    data = [SLICES / "train_pre.npy", SLICES / "train_post.npy", SLICES / "index_train.csv"]
-    pre, post = (np.load(file, mmap_mode="r") for file in data[:2])
-    cases = [row["case"] for row in read_table(data[2])]
-    check_size(pre.shape[-1], size_multiple(params.gan.generator, params.gan.downs))
+    processes = count_processes(params.gan)
+    if processes > 1 and not started_by_torchrun():
+        launch(processes, __file__)
+        return
+    with join() as group:
+        train_and_keep(params, group)
 
+
+def train_and_keep(params: Params, group: Group) -> None:
+    """Trains, and copies the checkpoints to the outputs."""
+    files = {phase: SLICES / f"train_{phase}.npy" for phase in PHASES}
+    slices = {phase: np.load(file, mmap_mode="r") for phase, file in files.items()}
+    cases = [row["case"] for row in read_table(SLICES / "index_train.csv")]
+    Architecture.of(params.gan).check_size(slices["pre"].shape[-1])
+    if not params.gan.lesion_weight:
+        slices["lesion"] = None
+
+    folder = training_folder(params, [*files.values(), SLICES / "index_train.csv"])
+    checkpoints = train(params.gan, params.seed, cases, Pairs(**slices), folder, choose(params.gan, group.processes),
+                        lambda history: write_table(PLOTS / "gan_losses.csv", history), group)
+    if group.leads:
+        CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+        for checkpoint in checkpoints:
+            shutil.copyfile(checkpoint, CHECKPOINTS / checkpoint.name)
+        finish(folder)
+
+
+def training_folder(params: Params, data: list[Path]) -> Path:
+    """Where this training keeps its state: beside those that differ from it in length alone."""
+    settings = {"seed": params.seed, **params.gan.model_dump(exclude=LENGTH | MACHINE)}
     code = Path(__file__).parent.joinpath("pix2pixhd").glob("*.py")
-    resume = resume_folder("train_gan", {"seed": params.seed, **params.gan.model_dump()}, [*data, *code])
-    checkpoints = train(params.gan, params.seed, cases, pre, post, resume,
-                        after_epoch=lambda history: write_table(PLOTS / "gan_losses.csv", history))
-
-    CHECKPOINTS.mkdir(parents=True, exist_ok=True)
-    for checkpoint in checkpoints:
-        shutil.copyfile(checkpoint, CHECKPOINTS / checkpoint.name)
-    shutil.rmtree(resume)
+    return resume_folder("train_gan", settings, [*data, *code]) / (
+        f"{params.gan.epochs}_epochs_decay_{params.gan.decay_share:g}")
 
 
 if __name__ == "__main__":

@@ -115,12 +115,37 @@ def something_else(place, dicom):
     (place.data / "holiday").mkdir(parents=True)
 
 
+def boxes(place, *lines):
+    header = "Patient ID,Start Row,End Row,Start Column,End Column,Start Slice,End Slice"
+    (place.data / "Annotation_Boxes.csv").write_text("\n".join([header, *lines]) + "\n")
+
+
+def box_outside(place, dicom):
+    boxes(place, "P1,9,9,10,11,3,3", "P2,9,17,10,11,3,3")
+
+
+def box_of_text(place, dicom):
+    boxes(place, "P2,nine,9,10,11,3,3")
+
+
+def box_twice(place, dicom):
+    boxes(place, "P2,9,9,10,11,3,3", "P2,9,9,10,11,3,4")
+
+
+def box_of_nobody(place, dicom):
+    boxes(place, "P2,9,9,10,11,3,3", "P9,9,9,10,11,3,3")
+
+
 BAD = [(truncate, ("case P2", "1-003.dcm", "truncated")), (not_dicom, ("case P2", "1-003.dcm", "not a DICOM file")),
        (missing_slice, ("case P2", "1-004.dcm", "slice is missing")),
        (duplicated_slice, ("case P2", "1-099.dcm", "duplicated slice")),
        (missing_phase, ("case P2", "post1 is missing", "ax dyn 2nd pass")),
        (shifted_mask, ("case P1", "P1.nii", "geometry differs")),
        (one_id_twice, ("case P2", "two patients have one id", "P3")),
+       (box_outside, ("case P2", "Annotation_Boxes.csv", "outside", "Row 9 to 17")),
+       (box_of_text, ("case P2", "Annotation_Boxes.csv", "'nine'")),
+       (box_twice, ("case P2", "Annotation_Boxes.csv", "two boxes")),
+       (box_of_nobody, ("case P9", "Annotation_Boxes.csv", "no patient of the cohort")),
        (empty_folder, ("file data", "empty")), (something_else, ("file data", "not a cohort", "holiday"))]
 
 
@@ -142,6 +167,18 @@ def test_bad_cases_can_be_left_out(place, dicom):
     assert "left out" in table["P2"] and "truncated" in table["P2"] and "1-003.dcm" in table["P2"]
     assert "left out" in table["P3"] and "pre is missing" in table["P3"]
     assert sorted(path.name for path in (place.path / "artifacts/volumes").iterdir()) == ["P1", "cases.json"]
+
+
+def test_a_bad_box_leaves_out_its_case_and_a_bad_table_stops_all(place, dicom):
+    place.set("ingest", bad_cases="leave_out")
+    box_of_nobody(place, dicom)
+    refuse(place, "case P9")
+    box_outside(place, dicom)
+    done = place.run("ingest.py")
+    assert done.returncode == 0, done.stderr
+    table = {row.split(",")[0]: row for row in (place.path / "plots/cohort.csv").read_text().splitlines()}
+    assert "used" in table["P1"] and "used" in table["P3"] and "outside" in table["P2"]
+    assert sorted(path.name for path in (place.path / "artifacts/volumes").iterdir()) == ["P1", "P3", "cases.json"]
 
 
 def test_nothing_usable_is_refused_even_then(place, dicom):

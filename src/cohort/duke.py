@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cohort.boxes import Annotation, read_annotations
 from imaging.dicom import Series, read_series, scan_series
 from imaging.dicom_header import SliceHeader, read_header
 from pipeline.errors import InputError
@@ -19,12 +20,13 @@ SHOWN = 5  # names of a wrong folder's content in a message
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the table of cases: where the patient's series are, and its tumour mask if there is one."""
+    """One line of the table of cases: where the patient's series are, its tumour mask and its box if there are any."""
 
     case: str
     site: str
     folder: Path
     mask: Path | None
+    box: Annotation | None = None
 
 
 def read_cohort(root: Path) -> list[Entry]:
@@ -38,7 +40,8 @@ def read_cohort(root: Path) -> list[Entry]:
                          todo="write one line a case")
     entries = [_entry(root, row, line) for line, row in enumerate(rows, start=2)]
     _refuse_repeated(root, entries)
-    return sorted(entries, key=lambda entry: entry.case)
+    boxes = read_annotations(root, {entry.case for entry in entries})
+    return sorted((replace(entry, box=boxes.get(entry.case)) for entry in entries), key=lambda entry: entry.case)
 
 
 def unlisted(root: Path, entries: list[Entry]) -> list[str]:

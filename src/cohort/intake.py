@@ -5,17 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
+from cohort.boxes import to_voxels
 from cohort.case import Case
 from cohort.duke import Entry, read_examination, same_image
 from cohort.phases import name_phases, why_not_dynamic
 from imaging.bias import log_bias_field, remove_bias
 from imaging.dicom import Series, order_slices, read_series
+from imaging.masks import millilitres
 from imaging.scale import IntensityScale
 from imaging.volume import Volume, describe_geometry, read_volume, same_geometry, to_lps, write_volume
 from pipeline.errors import InputError
 
 COLUMNS = ("case", "site", "phases", "size", "spacing_mm", "field_strength_t", "manufacturer", "has_mask", "mask_ml",
-           "lesions", "series_left_out", "status", "reason")
+           "lesions", "has_box", "series_left_out", "status", "reason")
 TOUCHING = np.ones((3, 3, 3))  # voxels of one lesion may touch at a corner only
 
 
@@ -51,6 +53,7 @@ def _take_in(entry: Entry, target: Path, settings) -> Taken:
     phases, ignored = _find_phases(entry)
     pre = read_series(phases["pre"])
     mask = _read_mask(entry, pre)
+    box = to_voxels(entry.box, phases["pre"], pre) if entry.box else None
     log_field = log_bias_field(pre) if settings.n4_bias_correction else None
     for role, series in phases.items():
         volume = pre if role == "pre" else _read_phase(entry, role, series, pre)
@@ -62,7 +65,7 @@ def _take_in(entry: Entry, target: Path, settings) -> Taken:
         write_volume(volume, target / f"{role}.nii.gz")
     if mask is not None:
         write_volume(mask, target / "mask.nii.gz")
-    case = Case(entry.case, entry.site, tuple(phases), mask is not None, scale, target)
+    case = Case(entry.case, entry.site, tuple(phases), mask is not None, scale, target, box)
     return Taken(case, _row(case, phases["pre"], pre, mask, ignored))
 
 
@@ -107,10 +110,10 @@ def _read_mask(entry: Entry, pre: Volume) -> Volume | None:
 def _row(case: Case, series: Series, pre: Volume, mask: Volume | None, ignored: list[str]) -> dict[str, object]:
     from scipy.ndimage import label
 
-    millilitres = np.prod(pre.spacing) / 1000
     strength = series.head.field_strength
     return dict(zip(COLUMNS, (
         case.id, case.site, " ".join(case.phases), " x ".join(map(str, pre.array.shape[::-1])),
         " x ".join(f"{step:.4g}" for step in pre.spacing), "" if strength is None else f"{strength:g}",
-        series.head.manufacturer, case.has_mask, "" if mask is None else f"{mask.array.sum() * millilitres:.3f}",
-        "" if mask is None else label(mask.array, TOUCHING)[1], "; ".join(ignored), "used", ""), strict=True))
+        series.head.manufacturer, case.has_mask, "" if mask is None else f"{millilitres(mask.array, pre.spacing):.3f}",
+        "" if mask is None else label(mask.array, TOUCHING)[1], case.box is not None, "; ".join(ignored), "used", ""),
+        strict=True))

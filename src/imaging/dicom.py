@@ -90,6 +90,24 @@ def read_series(series: Series) -> Volume:
     return to_lps(Volume(array, (*head.spacing, series.step), head.position, tuple(axes.ravel().tolist())))
 
 
+def read_folder(folder: Path) -> Volume:
+    """The volume of the one series whose `.dcm` files lie in a folder, as read_series gives it.
+
+    Raises InputError when there is no series or more than one, or when it cannot be used.
+    """
+    name = folder.resolve().name  # stands for the case in messages
+    groups = scan_series(folder, name)
+    if not groups:
+        raise InputError("the folder holds no DICOM slices", file=folder,
+                         found=f"{len(list(folder.iterdir()))} other files or folders",
+                         expected="the .dcm files of one series", todo="give the folder in which these lie")
+    if len(groups) > 1:
+        names = [f"{group[0].description!r} (number {group[0].number}, {len(group)} files)" for group in groups]
+        raise InputError("the folder holds more than one DICOM series", file=folder, found=", ".join(names),
+                         expected="one", todo="put the pre-contrast series into a folder of its own")
+    return read_series(order_slices(groups[0], name))
+
+
 def _check_agreement(headers: Sequence[SliceHeader], case: str) -> None:
     first = headers[0]
     for header in headers[1:]:

@@ -25,8 +25,12 @@ def from_slices(slices: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def mask_to_slices(mask: np.ndarray, size: int) -> np.ndarray:
-    """Slices (z, size, size), uint8 0 or 1, of a mask (z, y, x)."""
-    return (to_slices(np.asarray(mask, bool), size) >= MASK_THRESHOLD).astype(np.uint8)
+    """Slices (z, size, size), uint8 0 or 1, of a mask (z, y, x). Only planes that hold something are resampled."""
+    mask = np.asarray(mask, bool)
+    slices = np.zeros((len(mask), size, size), np.uint8)
+    filled = mask.any(axis=(1, 2))
+    slices[filled] = to_slices(mask[filled], size) >= MASK_THRESHOLD
+    return slices
 
 
 def _margins(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -49,6 +53,7 @@ def _resize(slices: np.ndarray, size: int) -> np.ndarray:
     if slices.shape[1] == size:
         return slices.copy()
     smooth = size < slices.shape[1]
-    planes = [resize(plane, (size, size), CUBIC, mode="edge", preserve_range=True, anti_aliasing=smooth)
-              for plane in slices]
-    return np.stack(planes).astype(np.float32)
+    resized = np.empty((len(slices), size, size), np.float32)  # a volume may have no slice to cut
+    for plane, target in zip(slices, resized, strict=True):
+        target[:] = resize(plane, (size, size), CUBIC, mode="edge", preserve_range=True, anti_aliasing=smooth)
+    return resized

@@ -88,8 +88,19 @@ def to_lps(volume: Volume) -> Volume:
     return from_image(sitk.DICOMOrient(to_image(volume), "LPS"), volume.array.dtype)
 
 
+def from_lps(turned: Volume, original: Volume) -> Volume:
+    """Undoes to_lps: the values of `turned`, which lies as to_lps(original) does, in the exact place of `original`."""
+    import SimpleITK as sitk
+
+    axes = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(original.direction)
+    return original.like(sitk.GetArrayFromImage(sitk.DICOMOrient(to_image(turned), axes)))
+
+
 def read_volume(path: Path, dtype=np.float32) -> Volume:
-    """Reads a three-dimensional NIfTI or MetaImage file. Raises InputError when it is missing, unreadable or not 3D."""
+    """Reads a three-dimensional NIfTI or MetaImage file of any type of number, as it is turned there.
+
+    Raises InputError when it is missing, unreadable, not 3D or not one real number a voxel.
+    """
     import SimpleITK as sitk
 
     path = Path(path)
@@ -101,10 +112,11 @@ def read_volume(path: Path, dtype=np.float32) -> Volume:
     except RuntimeError as error:
         raise InputError("the volume cannot be read", file=path, found=_last_line(error),
                          expected="a NIfTI or MetaImage file", todo="write it again or leave the case out") from None
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        found = f"{image.GetDimension()} dimensions, {image.GetNumberOfComponentsPerPixel()} values a voxel"
+    kind, values = image.GetPixelIDTypeAsString(), image.GetNumberOfComponentsPerPixel()
+    if image.GetDimension() != 3 or values != 1 or "complex" in kind:
+        found = f"{image.GetDimension()} dimensions, {values} values a voxel ({kind})"
         raise InputError("this is not one volume", file=path, found=found, expected="3 dimensions, 1 value a voxel")
-    check_length(path)
+    check_length(path, sitk.GetArrayViewFromImage(image))
     return from_image(image, dtype)
 
 

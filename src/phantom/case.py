@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from phantom.annotation import annotation_box, keep_box
 from phantom.dicom import DATE, Frame, Series, direction_and_origin, stored, uid, write_series
 from phantom.grid import Grid
 from phantom.patient import make_patient
@@ -41,6 +42,7 @@ def write_case(folder: Path, entry: Entry, seed: int, matrix: int, slices: int) 
     rng = np.random.default_rng([seed, entry.number, 100])
     frame = Frame(tuple(round(float(v), 1) for v in rng.normal(0, (2, 8, 15))), "rotated" in entry.traps,
                   "descending" in entry.traps)
+    keep_box(folder, entry, annotation_box(patient.tumour, frame))
     starts = phase_starts(rng)
     volumes = acquire(patient, site, [minutes_after_bolus(start) for start in starts], rng)
     if entry.masked:

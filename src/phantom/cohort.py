@@ -12,7 +12,7 @@ from pipeline.files import read_json, write_json, write_table
 from pipeline.progress import progress
 
 MARKER = "PHANTOM.json"
-VERSION = 1  # of the phantom: raise it when the bytes change
+VERSION = 2  # of the phantom: raise it when the bytes change
 
 
 def write_cohort(output: Path, cases: int = 58, seed: int = 2026, matrix: int = 128, slices: int = 24,
@@ -31,6 +31,7 @@ def write_cohort(output: Path, cases: int = 58, seed: int = 2026, matrix: int = 
     partial = output.with_name(f".{output.name}.partial")
     _prepare(partial, settings)
     _write_cases(partial, roster, settings, workers or os.cpu_count() or 1)
+    _write_boxes(partial, roster)
     shutil.rmtree(partial / WORK, ignore_errors=True)
     write_table(partial / "cases.csv", [_row(entry) for entry in roster])
     write_json(partial / MARKER, {"made_by": "make_phantom.py", **settings, **_content(partial)})
@@ -92,6 +93,12 @@ def _write_cases(partial: Path, roster: list[Entry], settings: dict, workers: in
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _write_boxes(partial: Path, roster: list[Entry]) -> None:
+    from phantom.annotation import write_boxes  # slow to import too
+
+    write_boxes(partial, roster)
 
 
 def _swap(partial: Path, output: Path) -> None:

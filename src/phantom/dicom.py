@@ -59,6 +59,11 @@ def stored(volume: np.ndarray, frame: Frame) -> np.ndarray:
     return volume[:, ::-1, ::-1] if frame.rotated else volume
 
 
+def instances(count: int, frame: Frame) -> list[int]:
+    """InstanceNumber of each slice of `stored`: 1, 2, ... towards the head, or towards the feet."""
+    return list(range(count, 0, -1)) if frame.descending else list(range(1, count + 1))
+
+
 def direction_and_origin(grid: Grid, frame: Frame) -> tuple[tuple[int, int, int], tuple[float, float, float]]:
     """Signs of the axes (x, y, z) and centre of the first voxel of `stored` in LPS mm."""
     signs = (-1, -1, 1) if frame.rotated else (1, 1, 1)
@@ -73,8 +78,7 @@ def write_series(folder: Path, volume: np.ndarray, grid: Grid, frame: Frame, ser
     header = _header(volume, grid, frame, series, site)
     _, origin = direction_and_origin(grid, frame)
     slices = stored(volume, frame)
-    for instance in range(1, len(slices) + 1):
-        z = len(slices) - instance if frame.descending else instance - 1
+    for z, instance in enumerate(instances(len(slices), frame)):
         height = origin[2] + z * grid.spacing[2]
         header.InstanceNumber = instance
         header.SOPInstanceUID = uid(f"{series.key}/{instance}")

@@ -52,9 +52,15 @@ def write_table(path: Path, rows: Sequence[Mapping]) -> None:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Reads a CSV file with a header into dictionaries of strings. Raises InputError when it is missing."""
+    """Reads a CSV file with a header into dictionaries of strings. Raises InputError when it is missing or no text.
+
+    A byte order mark, which spreadsheet programs put first, is not part of the first column's name.
+    """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             return list(csv.DictReader(file))
+    except UnicodeDecodeError as error:
+        raise InputError("the table is not text in UTF-8", file=path, found=error,
+                         todo="save it as CSV in UTF-8") from None
     except FileNotFoundError:
         raise InputError("the table is missing", file=path, todo="run `dvc repro`, or `dvc pull` it") from None

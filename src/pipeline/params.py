@@ -51,21 +51,31 @@ class Slices(Section):
 
 class Gan(Section):
     generator: Literal["global", "local"]
+    channels: Literal[1, 3]
     width: Count
     downs: Annotated[int, Field(ge=1, le=6)]
-    blocks: Count
+    blocks: Annotated[int, Field(ge=0)]
+    enhancers: Annotated[int, Field(ge=1, le=4)]
+    enhancer_blocks: Annotated[int, Field(ge=0)]
     residual: bool
+    upsampling: Literal["transposed", "resize"]
     discriminator_width: Count
     discriminator_scales: Annotated[int, Field(ge=1, le=4)]
     discriminator_layers: Annotated[int, Field(ge=1, le=5)]
     lambda_fm: NotNegative
+    lambda_vgg: NotNegative
+    vgg_weights: str
+    vgg_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{8,64})?$")]
     lambda_l1: NotNegative
     lambda_enhancement: NotNegative
     enhancement_weight: NotNegative
+    lesion_weight: NotNegative
     epochs: Count
+    global_epochs: Annotated[int, Field(ge=0)]
+    fix_global_epochs: Annotated[int, Field(ge=0)]
     decay_share: Share
     slices_per_case: Annotated[int, Field(ge=0)]
-    batch_size: Count
+    batch_size: Literal["auto"] | Count
     learning_rate: Positive
     beta1: Annotated[float, Field(ge=0, lt=1)]
     flip: bool
@@ -73,7 +83,24 @@ class Gan(Section):
     ema: Annotated[float, Field(ge=0, lt=1)]
     save_every: Count
     state_every: Count
+    devices: Literal["auto"] | Count
+    precision: Literal["auto", "float32", "bfloat16"]
+    channels_last: Literal["auto"] | bool
+    compile: Literal["auto"] | bool
     threads: Count
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        first = self.global_epochs + self.fix_global_epochs
+        if first and self.generator == "global":
+            raise ValueError("global_epochs and fix_global_epochs belong to generator: local; set them to 0")
+        if first >= self.epochs:
+            raise ValueError(f"epochs must exceed global_epochs + fix_global_epochs, which is {first}")
+        if self.lesion_weight and not self.lambda_l1 and not self.lambda_enhancement:
+            raise ValueError("lesion_weight weighs the terms of lambda_l1 and lambda_enhancement, which are both 0")
+        if self.vgg_weights and not self.vgg_sha256:
+            raise ValueError("vgg_weights needs the file's vgg_sha256, or its first 8 digits at least")
+        return self
 
 
 class SameWeights(Section):
@@ -91,6 +118,7 @@ class Same(Section):
 
 
 class Synthesis(Section):
+    weights: str
     batch_size: Count
 
 

@@ -1,50 +1,79 @@
-"""Generators on disk: safetensors, which cannot run code, with the architecture in the file's own header."""
+"""Networks on disk: safetensors, which cannot run code, with the architecture in the file's own header."""
 
+import errno
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
+from pix2pixhd.architecture import Architecture
+from pix2pixhd.discriminator import MultiscaleDiscriminator
 from pix2pixhd.generator import make_generator
 
 HEADER = "pix2pixhd"  # key of the architecture in the safetensors metadata
+FULL_DISK = f"os error {errno.ENOSPC}"
+READABLE = 0o644  # by all who may enter the folder: the library makes files that only their owner can read
+DISCRIMINATOR = {"kind": "discriminator"}  # sets its header apart from a generator's
 
 
-def architecture(settings) -> dict:
-    """What has to be known to build the generator again, from the gan section of params.yaml."""
-    return {"kind": settings.generator, "width": settings.width, "downs": settings.downs, "blocks": settings.blocks,
-            "residual": settings.residual}
-
-
-def save_generator(generator: nn.Module, architecture: dict, path: Path) -> None:
+def save_generator(generator: nn.Module, path: Path) -> None:
     """Writes weights and architecture, whole or not at all."""
-    from safetensors.torch import save_file
+    _write(path, generator, asdict(generator.plan))
 
-    with atomic_path(path) as temporary:
-        save_file(generator.state_dict(), temporary, metadata={HEADER: json.dumps(architecture)})
+
+def save_discriminator(discriminator: MultiscaleDiscriminator, path: Path) -> None:
+    """Writes weights and architecture, whole or not at all."""
+    _write(path, discriminator, DISCRIMINATOR | discriminator.plan)
 
 
 def load_generator(path: Path) -> nn.Module:
-    """The generator in `path`, ready to run: (N, 1, H, W) in [-1, 1] to the same shape, in evaluation mode on the CPU.
+    """The generator in `path`, ready to run: (N, channels, H, W) in [-1, 1] to the same shape, in evaluation mode on
+    the CPU.
 
     Raises InputError when the file is missing, damaged or not such a generator.
     """
-    weights, header = _read(Path(path))
+    return _load(path, "generator", lambda header: make_generator(Architecture(**header)))
+
+
+def load_discriminator(path: Path) -> MultiscaleDiscriminator:
+    """The discriminator in `path`, as load_generator gives a generator: (N, 2 * channels, H, W) to a list of layer
+    outputs a scale."""
+    return _load(path, "discriminator", lambda header: MultiscaleDiscriminator(
+        **{name: value for name, value in header.items() if name not in DISCRIMINATOR}))
+
+
+def _write(path: Path, network: nn.Module, header: dict) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    weights = {name: weight.contiguous() for name, weight in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(weights, temporary, metadata={HEADER: json.dumps(header)})
+        except SafetensorError as error:  # which hides the operating system's reason in its text
+            raise OSError(errno.ENOSPC if FULL_DISK in str(error) else errno.EIO, str(error), str(path)) from None
+        temporary.chmod(READABLE)
+
+
+def _load(path: Path, word: str, build) -> nn.Module:
+    import torch
+
+    weights, metadata = _read(Path(path))
     try:
-        generator = make_generator(**json.loads(header[HEADER]))
-        generator.load_state_dict(weights)
+        header = json.loads(metadata[HEADER])
+        if (header["kind"] == "discriminator") != (word == "discriminator"):
+            raise ValueError(f"the weights of a {header['kind']} network")
+        with torch.device("meta"):  # no memory and no time for initial weights that are replaced at once
+            network = build(header)
+        network.load_state_dict(weights, assign=True)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError("these are not the weights of a generator of this project", file=path,
+        raise InputError(f"these are not the weights of a {word} of this project", file=path,
                          found=" ".join(str(error).split())[:200], expected=f"a header {HEADER!r} and matching weights",
-                         todo="use a file that train_gan or select_checkpoint wrote") from None
-    return generator.eval().requires_grad_(False)
-
-
-def read_architecture(path: Path) -> dict:
-    """The architecture in the header of a generator's file."""
-    return json.loads(_read(Path(path))[1][HEADER])
+                         todo="use a file that this pipeline or src/import_weights.py wrote") from None
+    return network.eval().requires_grad_(False)
 
 
 def _read(path: Path) -> tuple[dict, dict]:

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from pix2pixhd.generator import INITIAL_STD
+from pix2pixhd.generator import initialise
 
 WIDEST = 512  # filters; the doubling per layer stops here, as in the original implementation
 KERNEL, PADDING = 4, 2  # the original pads by ceil((4 - 1) / 2), so maps grow by one pixel a layer
@@ -37,8 +37,10 @@ class MultiscaleDiscriminator(nn.Module):
 
     def __init__(self, channels: int = 2, width: int = 64, layers: int = 3, scales: int = 2):
         super().__init__()
+        self.plan = {"channels": channels, "width": width, "layers": layers, "scales": scales}
         self.scales = nn.ModuleList(PatchDiscriminator(channels, width, layers) for _ in range(scales))
         self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
+        self.apply(initialise)
 
     def forward(self, x: Tensor) -> list[list[Tensor]]:
         outputs = []
@@ -49,7 +51,4 @@ class MultiscaleDiscriminator(nn.Module):
 
 
 def _convolution(before: int, after: int, stride: int) -> nn.Conv2d:
-    layer = nn.Conv2d(before, after, KERNEL, stride=stride, padding=PADDING)
-    nn.init.normal_(layer.weight, 0.0, INITIAL_STD)
-    nn.init.zeros_(layer.bias)
-    return layer
+    return nn.Conv2d(before, after, KERNEL, stride=stride, padding=PADDING)

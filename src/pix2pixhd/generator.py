@@ -1,7 +1,8 @@
 """The coarse-to-fine generator of Pix2PixHD (arXiv 1711.11585, section 3.1 and appendix A.1)."""
 
-import torch
 from torch import Tensor, nn
+
+from pix2pixhd.architecture import Architecture
 
 INITIAL_STD = 0.02  # of convolution weights, as in the original implementation (after DCGAN, arXiv 1511.06434)
 
@@ -26,15 +27,15 @@ class GlobalGenerator(nn.Module):
     With `residual` the output is the input plus the predicted change and not bounded; the original bounds it by a tanh.
     """
 
-    def __init__(self, channels: int = 1, width: int = 64, downs: int = 4, blocks: int = 9, residual: bool = False):
+    def __init__(self, plan: Architecture):
         super().__init__()
-        self.residual = residual
-        self.model = nn.Sequential(*_trunk(channels, width, downs, blocks), *_image_head(width, channels, residual))
-        self.apply(_initialise)
+        self.plan = plan
+        self.model = nn.Sequential(*_trunk(plan, plan.width), *_image_head(plan, plan.width))
+        self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
         image = self.model(x)
-        return x + image if self.residual else image
+        return x + image if self.plan.residual else image
 
 
 class LocalEnhancer(nn.Module):
@@ -44,49 +45,70 @@ class LocalEnhancer(nn.Module):
     H and W must be multiples of 2 ** (downs + enhancers).
     """
 
-    def __init__(self, channels: int = 1, width: int = 32, downs: int = 4, blocks: int = 9, residual: bool = False,
-                 enhancers: int = 1, enhancer_blocks: int = 3):
+    def __init__(self, plan: Architecture):
         super().__init__()
-        self.residual = residual
-        self.model = nn.Sequential(*_trunk(channels, width * 2**enhancers, downs, blocks))
+        self.plan = plan
+        self.model = nn.Sequential(*_trunk(plan, plan.width * 2**plan.enhancers))
         self.before, self.after = nn.ModuleList(), nn.ModuleList()
-        for level in reversed(range(enhancers)):  # from the innermost, at the lowest resolution, outwards
-            inner = width * 2**level
-            self.before.append(nn.Sequential(*_first_layer(channels, inner), *_down(inner)))
-            self.after.append(nn.Sequential(*(ResidualBlock(inner * 2) for _ in range(enhancer_blocks)), *_up(inner)))
-        self.after[-1].extend(_image_head(width, channels, residual))
+        for level in reversed(range(plan.enhancers)):  # from the innermost, at the lowest resolution, outwards
+            inner = plan.width * 2**level
+            self.before.append(nn.Sequential(*_first_layer(plan.channels, inner), *_down(inner)))
+            self.after.append(nn.Sequential(*(ResidualBlock(inner * 2) for _ in range(plan.enhancer_blocks)),
+                                            *_up(inner, plan.upsampling)))
+        self.after[-1].extend(_image_head(plan, plan.width))
         self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
-        pyramid = [x]
-        for _ in self.before:
-            pyramid.append(self.halve(pyramid[-1]))
+        pyramid = self.pyramid(x)
         features = self.model(pyramid.pop())
         for before, after in zip(self.before, self.after, strict=True):
             features = after(before(pyramid.pop()) + features)
-        return x + features if self.residual else features
+        return x + features if self.plan.residual else features
+
+    def pyramid(self, x: Tensor) -> list[Tensor]:
+        """The image at every resolution, finest first; the last is what the global part sees."""
+        levels = [x]
+        for _ in self.before:
+            levels.append(self.halve(levels[-1]))
+        return levels
 
 
-def make_generator(kind: str, width: int, downs: int, blocks: int, residual: bool, channels: int = 1) -> nn.Module:
-    """A generator by the names that params.yaml and checkpoints use; `kind` is global or local."""
-    network = {"global": GlobalGenerator, "local": LocalEnhancer}[kind]
-    return network(channels=channels, width=width, downs=downs, blocks=blocks, residual=residual)
+class CoarseGenerator(nn.Module):
+    """The global part of a local enhancer with an image head of its own, to be trained first, at its low resolution.
+
+    It shares the layers of `local`, so what it learns is there at once; the head is dropped afterwards.
+    """
+
+    def __init__(self, local: LocalEnhancer):
+        super().__init__()
+        self.plan, self.trunk = local.plan, local.model
+        self.head = nn.Sequential(*_image_head(self.plan, self.plan.width * 2**self.plan.enhancers)).apply(initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        image = self.head(self.trunk(x))
+        return x + image if self.plan.residual else image
 
 
-def size_multiple(kind: str, downs: int) -> int:
-    """Height and width of the input must be multiples of this."""
-    return 2 ** (downs + (kind == "local"))
+def make_generator(plan: Architecture) -> GlobalGenerator | LocalEnhancer:
+    """A generator with initial weights. Raises KeyError for an unknown `kind`."""
+    return {"global": GlobalGenerator, "local": LocalEnhancer}[plan.kind](plan)
 
 
-def _trunk(channels: int, width: int, downs: int, blocks: int) -> list[nn.Module]:
+def initialise(layer: nn.Module) -> None:
+    """Normal weights; biases keep torch's default, as in the original implementation. Weights to be loaded stay."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and not layer.weight.is_meta:
+        nn.init.normal_(layer.weight, 0.0, INITIAL_STD)
+
+
+def _trunk(plan: Architecture, width: int) -> list[nn.Module]:
     """Everything of G1 but its last convolution: (N, channels, H, W) to (N, width, H, W)."""
-    layers = _first_layer(channels, width)
-    for level in range(downs):
+    layers = _first_layer(plan.channels, width)
+    for level in range(plan.downs):
         layers += _down(width * 2**level)
-    layers += [ResidualBlock(width * 2**downs) for _ in range(blocks)]
-    for level in reversed(range(downs)):
-        layers += _up(width * 2**level)
+    layers += [ResidualBlock(width * 2**plan.downs) for _ in range(plan.blocks)]
+    for level in reversed(range(plan.downs)):
+        layers += _up(width * 2**level, plan.upsampling)
     return layers
 
 
@@ -99,17 +121,16 @@ def _down(width: int) -> list[nn.Module]:
     return [nn.Conv2d(width, width * 2, 3, stride=2, padding=1), nn.InstanceNorm2d(width * 2), nn.ReLU()]
 
 
-def _up(width: int) -> list[nn.Module]:
-    """Doubles the resolution and halves the width to `width`."""
-    return [nn.ConvTranspose2d(width * 2, width, 3, stride=2, padding=1, output_padding=1),
-            nn.InstanceNorm2d(width), nn.ReLU()]
+def _up(width: int, upsampling: str) -> list[nn.Module]:
+    """Doubles the resolution and halves the width to `width`.
+
+    "resize" repeats pixels and then convolves: every pixel gets the same number of contributions, so no checkerboard
+    is left behind (Odena et al. 2016, doi 10.23915/distill.00003).
+    """
+    enlarge = {"transposed": [nn.ConvTranspose2d(width * 2, width, 3, stride=2, padding=1, output_padding=1)],
+               "resize": [nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(width * 2, width, 3)]}
+    return [*enlarge[upsampling], nn.InstanceNorm2d(width), nn.ReLU()]
 
 
-def _image_head(width: int, channels: int, residual: bool) -> list[nn.Module]:
-    return [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Identity() if residual else nn.Tanh()]
-
-
-def _initialise(layer: nn.Module) -> None:
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(layer.weight, 0.0, INITIAL_STD)
-        torch.nn.init.zeros_(layer.bias)
+def _image_head(plan: Architecture, width: int) -> list[nn.Module]:
+    return [nn.ReflectionPad2d(3), nn.Conv2d(width, plan.channels, 7), nn.Identity() if plan.residual else nn.Tanh()]

@@ -16,6 +16,17 @@ class Batch:
     slices: np.ndarray  # (n,) indices into the slice arrays
     flips: np.ndarray   # (n,) whether to mirror each left to right
     moves: np.ndarray | None = None  # (n, 2, 3) float32 affine maps from output to input, both in [-1, 1]; None: stay
+    share: float = 1.0  # of the joint batch of all processes
+
+    def part(self, rank: int, processes: int) -> "Batch":
+        """What one of several processes takes of it: every so-many-th slice.
+
+        One that would go empty-handed takes a slice that does not count, since every process has to take every step.
+        """
+        own = np.arange(len(self.slices))[rank::processes]
+        share = len(own) / len(self.slices)
+        own = own if share else np.array([0])
+        return Batch(self.slices[own], self.flips[own], None if self.moves is None else self.moves[own], share)
 
 
 def epoch_batches(cases: Sequence[str], seed: int, epoch: int, slices_per_case: int, batch_size: int,

@@ -1,4 +1,6 @@
-"""The learning rate over a training."""
+"""What changes over a training: the learning rate, and which part of the generator is trained."""
+
+GLOBAL, ENHANCERS, ALL = "global", "enhancers", "all"  # phases of the coarse-to-fine training
 
 
 def learning_rate(base: float, epoch: int, epochs: int, decay_share: float) -> float:
@@ -9,3 +11,19 @@ def learning_rate(base: float, epoch: int, epochs: int, decay_share: float) -> f
     decay = round(epochs * decay_share)
     passed = epoch - (epochs - decay)
     return base if passed <= 0 else base * (1 - passed / decay)
+
+
+def learning_rates(settings) -> list[float]:
+    """The learning rate of every epoch, from the gan section of params.yaml."""
+    return [learning_rate(settings.learning_rate, epoch, settings.epochs, settings.decay_share)
+            for epoch in range(settings.epochs)]
+
+
+def phase(epoch: int, global_epochs: int, fix_global_epochs: int) -> str:
+    """The part that `epoch` (0-based) trains: coarse to fine, as section 3.1 of arXiv 1711.11585 says.
+
+    First the global generator alone, at its low resolution, then the enhancers around it alone, then everything.
+    """
+    if epoch < global_epochs:
+        return GLOBAL
+    return ENHANCERS if epoch < global_epochs + fix_global_epochs else ALL

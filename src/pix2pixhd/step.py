@@ -5,13 +5,22 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss
 
+from pix2pixhd.architecture import Architecture
 from pix2pixhd.discriminator import MultiscaleDiscriminator
-from pix2pixhd.generator import make_generator
-from pix2pixhd.losses import adversarial, enhancement_loss, feature_matching
+from pix2pixhd.execution import Execution
+from pix2pixhd.generator import CoarseGenerator, make_generator
+from pix2pixhd.losses import (
+    absolute_error,
+    adversarial,
+    enhancement_weights,
+    feature_matching,
+    lesion_weights,
+    squared_error,
+)
+from pix2pixhd.parallel import Group
+from pix2pixhd.schedule import ALL, ENHANCERS, GLOBAL
 
-PARTS = ("generator", "discriminator", "average", "g_optimiser", "d_optimiser")
 WARM_UP = 10  # the decay of step n is at most n / (10 + n): early on, the average must forget the initial weights
 
 
@@ -19,74 +28,137 @@ class Pix2PixHD:
     """Generator and discriminator under training. `settings` is the gan section of params.yaml.
 
     `average` is the generator to use: its weights are an exponential moving average over the steps (arXiv 1806.04498),
-    or with `settings.ema` 0 the last ones, as in the original.
+    or with `settings.ema` 0 the last ones, as in the original. `perceptual` is the VGG19 loss, or None.
     """
 
-    def __init__(self, settings, device: torch.device):
-        self.settings = settings
-        self.generator = make_generator(settings.generator, settings.width, settings.downs, settings.blocks,
-                                        settings.residual).to(device)
-        self.discriminator = MultiscaleDiscriminator(
-            2, settings.discriminator_width, settings.discriminator_layers, settings.discriminator_scales).to(device)
+    def __init__(self, settings, run: Execution, group: Group | None = None, perceptual: nn.Module | None = None):
+        self.settings, self.run, self.group = settings, run, group or Group()
+        plan = Architecture.of(settings)
+        self.generator = self._place(make_generator(plan))
+        self.discriminator = self._place(MultiscaleDiscriminator(
+            2 * settings.channels, settings.discriminator_width, settings.discriminator_layers,
+            settings.discriminator_scales))
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.steps = 0
-        self.g_optimiser = self._adam(self.generator)
-        self.d_optimiser = self._adam(self.discriminator)
+        self.perceptual = perceptual and perceptual.to(run.device, memory_format=run.memory_format)
+        self.d_optimiser = self._adam(self.discriminator.parameters())
+        self.enter(ALL)
+        if run.compile:
+            torch._functorch.config.donated_buffer = False  # one backward pass leaves the graph for the other
+            for network in filter(None, (self.generator, self.discriminator, self.perceptual)):
+                network.compile(dynamic=False)
 
-    def _adam(self, network: nn.Module) -> torch.optim.Adam:
-        return torch.optim.Adam(network.parameters(), self.settings.learning_rate, (self.settings.beta1, 0.999),
+    def _place(self, network: nn.Module) -> nn.Module:
+        return network.to(self.run.device, memory_format=self.run.memory_format)
+
+    def _adam(self, weights: Iterable[nn.Parameter]) -> torch.optim.Adam:
+        return torch.optim.Adam(weights, self.settings.learning_rate, (self.settings.beta1, 0.999),
                                 fused=True)  # the fused kernel is six times faster on a CPU than the loop
+
+    def enter(self, phase: str) -> None:
+        """Starts a phase of the training (see schedule.phase), with a fresh optimiser, as the original does."""
+        self.phase, self.averaged = phase, 0
+        self.network = self.generator
+        self.trained = list(self.generator.parameters())
+        if phase == GLOBAL:
+            self.network = self._place(CoarseGenerator(self.generator))
+            self.trained = list(self.network.parameters())
+        if phase == ENHANCERS:
+            self.trained = [*self.generator.before.parameters(), *self.generator.after.parameters()]
+        self.g_optimiser = self._adam(self.trained)
+        self.average.load_state_dict(self.generator.state_dict())
 
     def set_learning_rate(self, rate: float) -> None:
         for optimiser in (self.g_optimiser, self.d_optimiser):
             for group in optimiser.param_groups:
                 group["lr"] = rate
 
-    def step(self, pre: Tensor, post: Tensor) -> dict[str, Tensor]:
+    def step(self, pre: Tensor, post: Tensor, lesion: Tensor | None = None, share: float = 1.0) -> dict[str, Tensor]:
         """Improves both networks on a batch (N, 1, H, W) in [-1, 1]; returns each loss as a detached scalar.
 
+        lesion: (N, 1, H, W), 1 in the annotated lesion, or None. share: of the joint batch of all processes.
         One pass of the fake image through the discriminator serves both networks: the generator's gradient is taken
         first, with respect to its own weights only, which leaves the graph for the discriminator's.
         """
-        fake = self.generator(pre)
-        judged_fake = self.discriminator(torch.cat([pre, fake], 1))
-        judged_real = self.discriminator(torch.cat([pre, post], 1))
+        pre, post, lesion = self._at_phase(pre), self._at_phase(post), self._at_phase(lesion)
+        with torch.autocast(self.run.device, self.run.dtype, enabled=self.run.dtype != torch.float32):
+            fake = self.network(pre)
+            judged_fake = self.discriminator(torch.cat([pre, fake], 1))
+            judged_real = self.discriminator(torch.cat([pre, post], 1))
+            g_vgg = self.perceptual(fake, post) if self.perceptual else pre.new_zeros(())
 
         weights = self.settings
         g_losses = {"g_gan": adversarial(judged_fake, real=True),
                     "g_fm": weights.lambda_fm * feature_matching(judged_fake, judged_real),
-                    "g_l1": weights.lambda_l1 * l1_loss(fake, post),
-                    "g_enhancement": weights.lambda_enhancement * enhancement_loss(fake, post, pre,
-                                                                                   weights.enhancement_weight)}
-        _set_gradients(self.generator.parameters(), sum(g_losses.values()), keep_graph=True)
+                    "g_vgg": weights.lambda_vgg * g_vgg,
+                    **self._pixel_losses(pre, post, fake, lesion)}
+        g_gradients = _gradients(sum(g_losses.values()), self.trained, share, keep_graph=True)
+        finish = self.group.add_up(g_gradients)
 
         d_losses = {"d_real": adversarial(judged_real, real=True), "d_fake": adversarial(judged_fake, real=False)}
-        _set_gradients(self.discriminator.parameters(), sum(d_losses.values()) / 2)
+        d_gradients = _gradients(sum(d_losses.values()) / 2, self.discriminator.parameters(), share)
+        losses = {name: loss.detach() * share for name, loss in (g_losses | d_losses).items()}
+        self.group.add_up([*d_gradients, *losses.values()])()
+        finish()
 
+        _set_gradients(self.trained, g_gradients)
+        _set_gradients(self.discriminator.parameters(), d_gradients)
         self.g_optimiser.step()
         self.d_optimiser.step()
         self._average_weights()
-        return {name: loss.detach() for name, loss in (g_losses | d_losses).items()}
+        return losses
+
+    def _at_phase(self, image: Tensor | None) -> Tensor | None:
+        """The image with the networks' channels, at the resolution that the phase trains; a map of lesions likewise."""
+        if image is None:
+            return None
+        image = image.expand(-1, self.settings.channels, -1, -1)
+        image = self.generator.pyramid(image)[-1] if self.phase == GLOBAL else image
+        return image.contiguous(memory_format=self.run.memory_format)
+
+    def _pixel_losses(self, pre: Tensor, post: Tensor, fake: Tensor, lesion: Tensor | None) -> dict[str, Tensor]:
+        """The additions to the published losses, not computed when their weight is 0."""
+        weights, l1, enhancement = self.settings, pre.new_zeros(()), pre.new_zeros(())
+        annotated = lesion_weights(torch.zeros_like(pre) if lesion is None else lesion, weights.lesion_weight)
+        if weights.lambda_l1:
+            l1 = weights.lambda_l1 * absolute_error(fake, post, annotated)
+        if weights.lambda_enhancement:
+            counts = annotated * enhancement_weights(pre, post, weights.enhancement_weight)
+            enhancement = weights.lambda_enhancement * squared_error(fake, post, counts)
+        return {"g_l1": l1, "g_enhancement": enhancement}
 
     @torch.no_grad()
     def _average_weights(self) -> None:
-        """Moves the average towards the generator."""
-        self.steps += 1
-        decay = min(self.settings.ema, self.steps / (WARM_UP + self.steps))
+        """Moves the average towards the generator; while its global part is trained alone there is none to use yet."""
+        if self.phase == GLOBAL:
+            return
+        self.averaged += 1
+        decay = min(self.settings.ema, self.averaged / (WARM_UP + self.averaged))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - decay)
 
     def state_dict(self) -> dict:
         """Everything that a step changes."""
-        return {"steps": self.steps} | {name: getattr(self, name).state_dict() for name in PARTS}
+        return {"phase": self.phase, "averaged": self.averaged} | {
+            name: getattr(self, name).state_dict() for name in self._parts()}
 
     def load_state_dict(self, state: dict) -> None:
-        self.steps = state["steps"]
-        for name in PARTS:
+        self.enter(state["phase"])
+        self.averaged = state["averaged"]
+        for name in self._parts():
             getattr(self, name).load_state_dict(state[name])
 
+    def _parts(self) -> list[str]:
+        return ["generator", "discriminator", "average", "g_optimiser", "d_optimiser",
+                *(["network"] if self.phase == GLOBAL else [])]
 
-def _set_gradients(weights: Iterable[nn.Parameter], loss: Tensor, keep_graph: bool = False) -> None:
-    """Sets the gradient of `loss` on these weights alone."""
-    weights = list(weights)
-    for weight, gradient in zip(weights, torch.autograd.grad(loss, weights, retain_graph=keep_graph), strict=True):
+
+def _gradients(loss: Tensor, weights: Iterable[nn.Parameter], share: float, keep_graph: bool = False) -> list[Tensor]:
+    """The gradient of `loss` on these weights alone, times `share`."""
+    gradients = list(torch.autograd.grad(loss, list(weights), retain_graph=keep_graph))
+    if share != 1:
+        torch._foreach_mul_(gradients, share)
+    return gradients
+
+
+def _set_gradients(weights: Iterable[nn.Parameter], gradients: list[Tensor]) -> None:
+    for weight, gradient in zip(weights, gradients, strict=True):
         weight.grad = gradient

@@ -1,76 +1,94 @@
 """The training loop."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch.nn.functional import affine_grid, grid_sample
 
-from pipeline.errors import InputError
 from pipeline.progress import progress
-from pix2pixhd.checkpoint import architecture, save_generator
-from pix2pixhd.sampling import Batch, epoch_batches
-from pix2pixhd.schedule import learning_rate
-from pix2pixhd.state import TrainingState
+from pix2pixhd.checkpoint import save_generator
+from pix2pixhd.continuation import begin, checkpoint_path
+from pix2pixhd.execution import Execution
+from pix2pixhd.loading import Pairs, batches
+from pix2pixhd.parallel import Group
+from pix2pixhd.sampling import epoch_batches
+from pix2pixhd.schedule import GLOBAL, learning_rates, phase
+from pix2pixhd.state import disk_needed
 from pix2pixhd.step import Pix2PixHD
+from pix2pixhd.vgg import PerceptualLoss
 
+GIGABYTE = 1e9
 
-def train(settings, seed: int, cases: Sequence[str], pre: np.ndarray, post: np.ndarray, resume: Path,
-          after_epoch: Callable[[list[dict]], None]) -> list[Path]:
-    """Trains a generator from `pre` to `post` slices and returns the kept checkpoints, oldest first.
+def train(settings, seed: int, cases: Sequence[str], pairs: Pairs, folder: Path, run: Execution,
+          after_epoch: Callable[[list[dict]], None], group: Group | None = None) -> list[Path]:
+    """Trains a generator from pre- to post-contrast slices and returns the kept checkpoints, oldest first.
 
-    settings: the gan section of params.yaml. cases: the patient of each slice. pre, post: float32 (n, size, size),
-    normalised (nominally 0 to 1), may be memory-mapped. resume: folder for checkpoints and the training state; a
-    killed training started again with the same folder carries on and ends with the same bytes.
-    after_epoch is called with the mean losses of every epoch so far.
+    settings: the gan section of params.yaml. cases: the patient of each slice. folder: for checkpoints and the training
+    state; a killed training started again with the same folder carries on and ends with the same bytes. Folders beside
+    it may only differ in the number of epochs and their decay. after_epoch is called with the mean losses of every
+    epoch so far.
     """
     # Initialise.
+    group = group or Group()
     torch.set_num_threads(settings.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.benchmark = True  # every batch has the same shape
     torch.manual_seed(seed)
-    model = Pix2PixHD(settings, device)
-    state = TrainingState.load_or_start(resume, model)
-    if state.history:
+    perceptual = load_perceptual(settings)
+    model = Pix2PixHD(settings, run, group, perceptual)
+    rates = learning_rates(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    if group.leads:
+        print_plan(settings, model, folder)
+    state = begin(folder, model, rates, settings.save_every)
+    group.check_equal((state.epoch, state.step), "where to carry on")
+    if state.history and group.leads:
         after_epoch(state.history)  # what a killed run had made of its losses may be gone
 
     # Main training loop.
-    for epoch in range(state.epoch, settings.epochs):
-        rate = learning_rate(settings.learning_rate, epoch, settings.epochs, settings.decay_share)
+    for epoch, rate in list(enumerate(rates))[state.epoch:]:
+        current = phase(epoch, settings.global_epochs, settings.fix_global_epochs)
+        if current != model.phase:
+            model.enter(current)
         model.set_learning_rate(rate)
-        batches = epoch_batches(cases, seed, epoch, settings.slices_per_case, settings.batch_size, settings.flip,
-                                settings.augment)
-        todo = batches[state.step:]
-        for batch in progress(todo, f"epoch {epoch + 1}/{settings.epochs}", len(batches), "step", state.step):
-            losses = model.step(to_network(pre, batch, device), to_network(post, batch, device))
-            state.add(losses)
-            if state.step % settings.state_every == 0:
+        plan = epoch_batches(cases, seed, epoch, settings.slices_per_case, run.batch_size, settings.flip,
+                             settings.augment)
+        todo = [batch.part(group.rank, group.processes) for batch in plan[state.step:]]
+        title = f"epoch {epoch + 1}/{settings.epochs}"
+        images = progress(batches(pairs, todo, run.device), title, len(plan), "step", state.step, quiet=not group.leads)
+        for batch, (pre, post, lesion) in zip(todo, images, strict=True):
+            state.add(model.step(pre, post, lesion, batch.share))
+            if group.leads and state.step % settings.state_every == 0:
                 state.check_finite()
-                state.save(model)
+                state.save(model, rate)
 
         # Keep what this epoch brought.
         state.end_epoch(rate)
-        after_epoch(state.history)
-        if (epoch + 1) % settings.save_every == 0 or epoch + 1 == settings.epochs:
-            save_generator(model.average, architecture(settings), resume / f"epoch_{epoch + 1:04d}.safetensors")
-        state.save(model)
+        if group.leads:
+            after_epoch(state.history)
+            last = epoch + 1 == settings.epochs
+            if ((epoch + 1) % settings.save_every == 0 or last) and model.phase != GLOBAL:
+                save_generator(model.average, checkpoint_path(folder, epoch + 1))
+            state.save(model, rate)
+            if rate == rates[0] and (last or rates[epoch + 1] != rate):
+                state.keep_as_constant_rate()
 
-    return sorted(resume.glob("epoch_*.safetensors"))
-
-
-def to_network(slices: np.ndarray, batch: Batch, device: torch.device) -> torch.Tensor:
-    """A batch of normalised slices, moved as it says, as (N, 1, H, W) in the network's range: 0 to 1 is -1 to 1."""
-    chosen = slices[batch.slices]
-    images = torch.from_numpy(np.where(batch.flips[:, None, None], chosen[..., ::-1], chosen))[:, None].to(device)
-    if batch.moves is not None:
-        grid = affine_grid(torch.from_numpy(batch.moves).to(device), list(images.shape), align_corners=False)
-        images = grid_sample(images, grid, align_corners=False)  # beyond the slice lies air, which is 0
-    return images * 2 - 1
+    return sorted(folder.glob("epoch_*.safetensors"))
 
 
-def check_size(size: int, multiple: int) -> None:
-    """Raises InputError when slices of `size` pixels cannot be halved as often as the generator does."""
-    if size % multiple:
-        raise InputError("the slices do not fit the generator", found=f"slices.size {size}",
-                         expected=f"a multiple of {multiple}, for its down-samplings",
-                         todo="change slices.size or gan.downs")
+def load_perceptual(settings) -> PerceptualLoss | None:
+    """The VGG19 loss, if it has a weight and its file is given."""
+    if settings.lambda_vgg and settings.vgg_weights:
+        return PerceptualLoss.load(Path(settings.vgg_weights), settings.vgg_sha256)
+    return None
+
+
+def print_plan(settings, model: Pix2PixHD, folder: Path) -> None:
+    """Says, before anything is computed, how the training runs and what it will take."""
+    print(f"trains on {model.run}")
+    print("VGG19 perceptual loss: " + ("on" if model.perceptual else
+                                       "off, its weight is 0" if not settings.lambda_vgg else
+                                       "off, gan.vgg_weights names no weights file"))
+    needed = disk_needed(model, settings.epochs, settings.save_every) / GIGABYTE
+    free = shutil.disk_usage(folder).free / GIGABYTE
+    print(f"disk: {needed:.2g} GB for checkpoints and state in {folder}, {free:.0f} GB are free", flush=True)

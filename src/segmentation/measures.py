@@ -2,8 +2,6 @@
 
 import numpy as np
 
-MM3_PER_ML = 1000.0
-
 
 def dice(predicted: np.ndarray, true: np.ndarray) -> float:
     """Dice coefficient 2 |A and B| / (|A| + |B|) of two masks, anything but 0 being tumour (Dice 1945).
@@ -15,8 +13,3 @@ def dice(predicted: np.ndarray, true: np.ndarray) -> float:
         raise ValueError(f"masks of shape {predicted.shape} and {true.shape} cannot be compared")
     total = int(predicted.sum()) + int(true.sum())
     return 2.0 * int((predicted & true).sum()) / total if total else 1.0
-
-
-def millilitres(mask: np.ndarray, spacing: tuple[float, float, float]) -> float:
-    """Volume of a mask whose voxels measure `spacing` mm."""
-    return int(np.count_nonzero(mask)) * float(np.prod(spacing)) / MM3_PER_ML

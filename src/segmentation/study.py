@@ -71,13 +71,3 @@ def volume_file(case: Case, phase: str, synthetic: Path) -> Path:
     if not file.is_file():
         raise InputError("the synthetic volume is missing", case=case.id, file=file, todo="run `dvc repro synthesize`")
     return file
-
-
-def find_cases(ids: Iterable[str], cases: Iterable[Case]) -> list[Case]:
-    """The cases with these ids, in their order. Raises InputError naming the first that is not among them."""
-    known = {case.id: case for case in cases}
-    missing = [case_id for case_id in ids if case_id not in known]
-    if missing:
-        raise InputError("a patient of the split was not ingested", case=missing[0],
-                         todo="run `dvc repro split` so that the split fits the cohort")
-    return [known[case_id] for case_id in ids]

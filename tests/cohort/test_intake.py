@@ -8,7 +8,9 @@ import pytest
 
 from cohort.duke import read_cohort
 from cohort.intake import take_in
+from imaging.masks import bounding_box
 from imaging.volume import read_volume, same_geometry
+from pipeline.files import write_table
 
 STYLES = ("passes", "misspelled", "multiphase", "dynamic", "vibrant", "all_pre", "views", "spair")
 TRAPS = (frozenset(), frozenset({"descending"}), frozenset({"rotated"}), frozenset({"duplicated", "plain_t1"}),
@@ -38,7 +40,8 @@ def truth():
 
 
 def write(root, truth, style, traps, masked=True):
-    """The phantom's own writer, with volumes that are known here."""
+    """The phantom's own writer, with volumes that are known here; the box is there whether there is a mask or not."""
+    from phantom.annotation import annotation_box
     from phantom.case import write_mask
     from phantom.dicom import Frame, Series, write_series
     from phantom.roster import STYLES as NAMES
@@ -60,6 +63,7 @@ def write(root, truth, style, traps, masked=True):
         (root / "segmentations").mkdir()
         write_mask(root / "segmentations/P1.nii", tumour, grid, frame)
     (root / "cases.csv").write_text(f"case,site,mask\nP1,{site},{'segmentations/P1.nii' if masked else ''}\n")
+    write_table(root / "Annotation_Boxes.csv", [{"Patient ID": "P1", **annotation_box(tumour, frame)}])
     return volumes, tumour, grid, frame
 
 
@@ -75,12 +79,23 @@ def test_every_style_and_trap_gives_the_same_volumes(tmp_path, truth, style, tra
         volume = read_volume(taken.case.path(role))
         np.testing.assert_array_equal(volume.array, expected.astype(np.float32))
         assert same_geometry(volume, pre, tolerance=0)
-    np.testing.assert_array_equal(read_volume(taken.case.path("mask")).array, tumour)
+    mask = read_volume(taken.case.path("mask")).array
+    np.testing.assert_array_equal(mask, tumour)
+    assert taken.case.box == bounding_box(mask) and taken.row["has_box"] is True
     np.testing.assert_allclose(pre.origin, np.add(grid.origin, frame.table), atol=1e-3)
     np.testing.assert_allclose(pre.spacing, grid.spacing, atol=1e-4)
     assert taken.row["mask_ml"] == f"{tumour.sum() * grid.voxel_volume / 1000:.3f}"
     assert ("ax t1" in taken.row["series_left_out"]) == ("plain_t1" in traps)
     assert ("copy" in taken.row["series_left_out"]) == ("duplicated" in traps)
+
+
+def test_a_box_needs_no_mask_and_a_case_no_box(tmp_path, truth):
+    tumour = write(tmp_path, truth, "passes", TRAPS[-1], masked=False)[1]
+    case = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings()).case
+    assert case.box == bounding_box(tumour) and not case.has_mask
+    (tmp_path / "Annotation_Boxes.csv").unlink()
+    taken = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings())
+    assert taken.case.box is None and taken.row["has_box"] is False
 
 
 def test_the_scale_comes_from_pre(tmp_path, truth):

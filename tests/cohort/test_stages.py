@@ -12,7 +12,7 @@ import yaml
 from cohort.case import read_cases
 from cohort.splits import read_splits
 from imaging.volume import read_volume
-from pipeline.files import read_table
+from pipeline.files import read_json, read_table, write_json
 
 ROOT = Path(__file__).parents[2]
 SIZE = 32
@@ -53,17 +53,43 @@ def test_slices_are_those_of_the_volumes(place, part):
     splits = read_splits(place / "splits.json")
     rows = read_table(place / f"artifacts/slices/index_{part}.csv")
     assert {row["case"] for row in rows} == set(splits.gan_train if part == "train" else splits.validation)
-    kinds = {"pre": "pre", "post": "post1"} | ({"mask": "mask"} if part == "validation" else {})
-    for name, role in kinds.items():
+    for name, role in (("pre", "pre"), ("post", "post1")):
         slices = np.load(place / f"artifacts/slices/{part}_{name}.npy", mmap_mode="r")
-        assert slices.shape == (len(rows), SIZE, SIZE)
-        assert slices.dtype == (np.uint8 if name == "mask" else np.float32)
+        assert slices.shape == (len(rows), SIZE, SIZE) and slices.dtype == np.float32
         for row, plane in zip(rows[::5], slices[::5], strict=True):
             case = cases[row["case"]]
             expected = read_volume(case.path(role)).array[int(row["z"])]
-            expected = expected if name == "mask" else case.scale.normalise(expected)
-            np.testing.assert_array_equal(plane, expected)
+            np.testing.assert_array_equal(plane, case.scale.normalise(expected))
     assert 0 < slices[:].mean() < 1
+
+
+def lesions(place, part):
+    """The index of one part, and its lesion slices."""
+    slices = np.load(place / f"artifacts/slices/{part}_lesion.npy", mmap_mode="r")
+    rows = read_table(place / f"artifacts/slices/index_{part}.csv")
+    assert slices.shape == (len(rows), SIZE, SIZE) and slices.dtype == np.uint8 and set(np.unique(slices)) == {0, 1}
+    return rows, slices
+
+
+def test_lesions_are_masks_or_filled_boxes(place):
+    cases = {case.id: case for case in read_cases(place / "artifacts/volumes")}
+    for row, plane in zip(*lesions(place, "validation"), strict=True):
+        np.testing.assert_array_equal(plane, read_volume(cases[row["case"]].path("mask")).array[int(row["z"])])
+    for row, plane in zip(*lesions(place, "train"), strict=True):
+        z0, z1, y0, y1, x0, x1 = cases[row["case"]].box
+        inside = (y1 - y0) * (x1 - x0) if z0 <= int(row["z"]) < z1 else 0
+        assert plane.sum() == inside == plane[y0:y1, x0:x1].sum() * (inside > 0)
+
+
+def test_without_mask_and_box_there_is_no_lesion(place, tmp_path):
+    shutil.copytree(place, tmp_path / "place")
+    cases = tmp_path / "place/artifacts/volumes/cases.json"
+    first = read_splits(place / "splits.json").gan_train[0]
+    write_json(cases, [entry | {"box": None} if entry["id"] == first else entry for entry in read_json(cases)])
+    run(tmp_path / "place", "cut_slices.py")
+    rows, slices = lesions(tmp_path / "place", "train")
+    with_lesion = {row["case"] for row, plane in zip(rows, slices, strict=True) if plane.any()}
+    assert with_lesion == set(read_splits(place / "splits.json").gan_train) - {first}
 
 
 def test_a_split_of_other_cases_is_refused(place, tmp_path):

@@ -62,6 +62,28 @@ def test_masks_stay_zero_or_one():
     assert slices.sum() == 25
 
 
+@pytest.mark.parametrize("size", [20, 40, 64])
+def test_planes_of_a_mask_are_resampled_only_where_they_hold_something(monkeypatch, size):
+    mask = np.zeros((5, 40, 32), np.uint8)
+    mask[2, 5:20, 7:18] = mask[4, 30:36, 3:9] = 1
+    expected = to_slices(mask, size) >= 0.5
+    seen = []
+
+    def counted(planes, size):
+        seen.append(len(planes))
+        return to_slices(planes, size)
+
+    monkeypatch.setattr("imaging.slices.to_slices", counted)
+    np.testing.assert_array_equal(mask_to_slices(mask, size), expected)
+    assert seen == [2] and not mask_to_slices(np.zeros_like(mask), size).any()
+
+
+@pytest.mark.parametrize("size", [8, 16])
+def test_no_slices_at_all_are_none(size):
+    for cut in (to_slices, mask_to_slices):
+        assert cut(np.zeros((0, 16, 12)), size).shape == (0, size, size)
+
+
 def test_too_few_slices_are_refused():
     with pytest.raises(ValueError, match="2 slices"):
         from_slices(np.zeros((2, 8, 8)), (3, 8, 8))

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.spatial.transform import Rotation
 
-from imaging.volume import Volume, read_volume, same_geometry, to_lps, write_volume
+from imaging.volume import Volume, from_lps, read_volume, same_geometry, to_lps, write_volume
 from pipeline.errors import InputError
 
 SHAPES = st.tuples(*[st.integers(1, 5)] * 3)
@@ -70,6 +71,20 @@ def test_a_turned_volume_comes_to_lps():
     assert turned.direction == (1, 0, 0, 0, 1, 0, 0, 0, 1)
 
 
+ANGLES = st.sampled_from([0, 12, 45, 90, 135, 180, 270]) | st.integers(0, 359)  # at 45 degrees two axes tie
+
+
+@settings(max_examples=60, deadline=None)
+@given(angles=st.tuples(ANGLES, ANGLES, ANGLES), mirrored=st.booleans(), spacing=SPACINGS, origin=ORIGINS)
+def test_from_lps_undoes_to_lps(angles, mirrored, spacing, origin):
+    turn = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() * (1, 1, -1 if mirrored else 1)
+    volume = Volume(np.arange(24, dtype=np.float32).reshape(2, 3, 4), spacing, origin, tuple(turn.ravel()))
+    turned = to_lps(volume)
+    back = from_lps(turned.like(turned.array + 1), volume)
+    np.testing.assert_array_equal(back.array, volume.array + 1)
+    assert (back.spacing, back.origin, back.direction) == (volume.spacing, volume.origin, volume.direction)
+
+
 @pytest.mark.parametrize("change, same", [
     ({"origin": (0.05, 0, 0)}, True), ({"origin": (0, 0, 0.5)}, False), ({"spacing": (1, 1, 1.1)}, False),
     ({"spacing": (1.0001, 1, 1)}, True), ({"direction": TURNED}, False), ({"array": np.zeros((9, 9, 8))}, False)])
@@ -91,6 +106,8 @@ def test_unusable_files_are_refused(tmp_path, refused):
     refused(lambda: read_volume(tmp_path / "text.nii.gz"), "text.nii.gz", "cannot be read", "what to do")
     nibabel.save(nibabel.Nifti1Image(np.zeros((2, 2, 2, 3), np.float32), np.eye(4)), tmp_path / "four.nii")
     refused(lambda: read_volume(tmp_path / "four.nii"), "four.nii", "4 dimensions", "3 dimensions")
+    nibabel.save(nibabel.Nifti1Image(np.zeros((2, 2, 2), np.complex64), np.eye(4)), tmp_path / "complex.nii")
+    refused(lambda: read_volume(tmp_path / "complex.nii"), "complex.nii", "complex", "1 value a voxel")
 
 
 @pytest.mark.parametrize("name", ["v.nii", "v.nii.gz", "v.mha"])

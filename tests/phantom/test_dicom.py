@@ -8,9 +8,11 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import find_objects
 
 from phantom.case import minutes_after_bolus
 from phantom.dicom import DATE, Frame, Series, clock, decimal, uid, write_series
+from phantom.patient import make_patient
 from phantom.roster import IMAGES, STYLES, make_roster
 from phantom.scanner import SITES
 
@@ -90,6 +92,28 @@ def test_masks_lie_on_the_pre_series_and_enhance(cohort):
         assert inside.dtype == np.uint8 and set(np.unique(inside)) == {0, 1}
         gain = [sitk.GetArrayFromImage(image)[inside > 0].mean() for image in (pre, post)]
         assert gain[1] > 1.2 * gain[0]
+
+
+def test_boxes_surround_the_tumours_as_the_archive_counts(cohort):
+    """Of every patient: rows and columns of the stored pixels, slices by InstanceNumber, from 1, both ends inside."""
+    with open(cohort / "Annotation_Boxes.csv", newline="") as file:
+        rows = {row.pop("Patient ID"): row for row in csv.DictReader(file)}
+    roster = make_roster(10, 2026)
+    assert list(rows) == [entry.id for entry in roster]
+    assert list(rows["Breast_MRI_001"]) == ["Start Row", "End Row", "Start Column", "End Column", "Start Slice",
+                                            "End Slice"]
+    for entry in roster:
+        folder = next(f for f in sorted((cohort / IMAGES / entry.id).glob("*/*")) if "ax t1" not in f.name)
+        tumour = make_patient(2026, entry.number, SITES[entry.site].grid(32, 8)).tumour
+        frame = headers(folder)[0]
+        if frame.ImageOrientationPatient[0] < 0:
+            tumour = tumour[:, ::-1, ::-1]
+        heights = sorted(header.ImagePositionPatient[2] for header in headers(folder))
+        in_order = np.stack([tumour[heights.index(h.ImagePositionPatient[2])]
+                             for h in sorted(headers(folder), key=lambda h: h.InstanceNumber)])
+        slices, image_rows, columns = find_objects(in_order.astype(int))[0]
+        expected = [end for part in (image_rows, columns, slices) for end in (part.start + 1, part.stop)]
+        assert [int(value) for value in rows[entry.id].values()] == expected, entry
 
 
 @given(st.floats(-9999, 9999))

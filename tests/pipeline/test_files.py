@@ -83,3 +83,10 @@ def test_the_resume_folder_follows_settings_and_content(tmp_path, monkeypatch):
     assert resume_folder("stage", {"lr": 2}, [data]) != first
     data.write_bytes(b"2")
     assert resume_folder("stage", {"lr": 1}, [data]) != first
+
+
+def test_a_table_from_a_spreadsheet_program_reads_like_any_other(tmp_path, refused):
+    (tmp_path / "marked.csv").write_bytes("case,site\nP1,Málaga\n".encode("utf-8-sig"))
+    assert read_table(tmp_path / "marked.csv") == [{"case": "P1", "site": "Málaga"}]
+    (tmp_path / "latin.csv").write_bytes("case,site\nP1,Málaga\n".encode("latin-1"))
+    refused(lambda: read_table(tmp_path / "latin.csv"), "not text in UTF-8", "latin.csv", "save it as CSV in UTF-8")

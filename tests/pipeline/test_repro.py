@@ -2,10 +2,6 @@
 
 import json
 import math
-import os
-import signal
-import subprocess
-import time
 
 import numpy as np
 
@@ -103,20 +99,3 @@ def test_an_unknown_parameter_ends_in_one_line(reproduced):
     assert printed.startswith("error: file params.yaml: gan.learning_rate: found -1.0")
     assert len(printed.splitlines()) == 1
     reproduced.run("git", "checkout", "-q", "--", "params.yaml")
-
-
-def test_a_killed_training_carries_on_to_the_same_bytes(reproduced):
-    whole = {path.name: path.read_bytes() for path in (reproduced.path / "artifacts" / "gan").iterdir()}
-    reproduced.set_params(**{"gan.state_every": 1})
-    training = subprocess.Popen(["dvc", "repro", "-s", "train_gan"], cwd=reproduced.path, env=reproduced.environment,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not list(reproduced.path.glob(".resume/train_gan/*/state.pt")):
-        assert time.monotonic() < deadline and training.poll() is None, "the training saved no state"
-        time.sleep(0.02)
-    os.killpg(training.pid, signal.SIGKILL)
-    training.wait()
-    printed = reproduced.run("dvc", "repro", "-s", "train_gan")
-    assert "carries on with epoch" in printed
-    assert {path.name: path.read_bytes() for path in (reproduced.path / "artifacts" / "gan").iterdir()} == whole
-    reproduced.restore()

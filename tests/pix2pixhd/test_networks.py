@@ -1,20 +1,21 @@
-"""The networks against the published sizes, and the step against its textbook form in float64."""
-
-import copy
-from types import SimpleNamespace
+"""The networks against the published sizes, and the losses by hand."""
 
 import pytest
 import torch
-from torch.nn.functional import l1_loss
 
+from pix2pixhd.architecture import Architecture
 from pix2pixhd.discriminator import MultiscaleDiscriminator
-from pix2pixhd.generator import GlobalGenerator, LocalEnhancer, make_generator, size_multiple
-from pix2pixhd.losses import adversarial, enhancement_loss, feature_matching
-from pix2pixhd.step import Pix2PixHD
+from pix2pixhd.generator import CoarseGenerator, make_generator
+from pix2pixhd.losses import (
+    absolute_error,
+    adversarial,
+    enhancement_weights,
+    feature_matching,
+    lesion_weights,
+    squared_error,
+)
 
-SETTINGS = SimpleNamespace(generator="global", width=4, downs=2, blocks=1, residual=False, discriminator_width=4,
-                           discriminator_scales=2, discriminator_layers=3, lambda_fm=10.0, lambda_l1=3.0,
-                           lambda_enhancement=7.0, enhancement_weight=5.0, learning_rate=0.0002, beta1=0.5, ema=0.9)
+SMALL = {"width": 4, "downs": 2, "blocks": 1}
 
 
 def count(network):
@@ -22,8 +23,9 @@ def count(network):
 
 
 @pytest.mark.parametrize(("network", "parameters"), [
-    (lambda: GlobalGenerator(1), 182_430_721), (lambda: GlobalGenerator(3), 182_443_267),
-    (lambda: LocalEnhancer(1), 182_689_281),
+    (lambda: make_generator(Architecture()), 182_430_721),
+    (lambda: make_generator(Architecture(channels=3)), 182_443_267),
+    (lambda: make_generator(Architecture(kind="local", width=32)), 182_689_281),
     (lambda: MultiscaleDiscriminator(2), 5_527_426), (lambda: MultiscaleDiscriminator(6), 5_535_618)])
 def test_parameter_counts_are_those_of_the_published_networks(network, parameters):
     with torch.device("meta"):  # sizes only: no memory, no initialisation
@@ -32,24 +34,44 @@ def test_parameter_counts_are_those_of_the_published_networks(network, parameter
 
 @pytest.mark.parametrize("kind", ["global", "local"])
 @pytest.mark.parametrize("residual", [False, True])
-def test_generators_keep_the_shape(kind, residual):
-    generator = make_generator(kind, width=4, downs=2, blocks=1, residual=residual)
-    size = 2 * size_multiple(kind, downs=2)
-    image = torch.rand(2, 1, size, 2 * size) * 2 - 1
-    assert generator(image).shape == image.shape
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_generators_keep_the_shape(kind, residual, upsampling, channels):
+    plan = Architecture(kind, channels, residual=residual, upsampling=upsampling, enhancers=2, **SMALL)
+    size = 2 * plan.size_multiple
+    image = torch.rand(2, channels, size, 2 * size) * 2 - 1
+    assert make_generator(plan)(image).shape == image.shape
 
 
 def test_the_original_output_is_bounded_and_the_residual_one_starts_from_the_input():
     torch.manual_seed(0)
     image = torch.rand(1, 1, 16, 16) * 10
-    bounded, residual = (make_generator("global", 4, 2, 1, residual) for residual in (False, True))
+    bounded, residual = (make_generator(Architecture(residual=residual, **SMALL)) for residual in (False, True))
     assert bounded(image).abs().max() <= 1
-    torch.nn.init.zeros_(residual.model[-2].weight)
+    for weight in residual.model[-2].parameters():
+        torch.nn.init.zeros_(weight)
     assert torch.equal(residual(image), image)
 
 
-def test_a_local_enhancer_may_be_nested():
-    assert LocalEnhancer(width=4, downs=1, blocks=1, enhancers=2)(torch.rand(1, 1, 16, 16)).shape == (1, 1, 16, 16)
+def test_resizing_leaves_no_checkerboard_where_transposed_convolution_does():
+    """The response to a constant image, away from the border, is constant only if all pixels are made alike."""
+    torch.manual_seed(0)
+
+    def unevenness(upsampling):
+        generator = make_generator(Architecture(upsampling=upsampling, **SMALL))
+        ups = [layer for layer in generator.model if isinstance(layer, torch.nn.ConvTranspose2d | torch.nn.Upsample)]
+        start = list(generator.model).index(ups[0])
+        up = generator.model[start:start + (1 if upsampling == "transposed" else 3)]
+        return up(torch.ones(1, 16, 8, 8))[:, :, 2:-2, 2:-2].std((2, 3)).max()
+
+    assert unevenness("resize") < 1e-6 < 1e-3 < unevenness("transposed")
+
+
+def test_the_coarse_generator_shares_the_layers_of_the_local_one():
+    local = make_generator(Architecture("local", **SMALL))
+    coarse = CoarseGenerator(local)
+    assert coarse(torch.rand(1, 1, 16, 16)).shape == (1, 1, 16, 16)
+    assert {id(weight) for weight in local.model.parameters()} < {id(weight) for weight in coarse.parameters()}
 
 
 def test_the_discriminator_sees_each_scale_once_finest_first():
@@ -58,7 +80,7 @@ def test_the_discriminator_sees_each_scale_once_finest_first():
     assert outputs[0][-1].shape[-1] > outputs[1][-1].shape[-1]
 
 
-def test_losses_by_hand():
+def test_adversarial_and_feature_matching_losses_by_hand():
     scores = [[torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5)], [torch.zeros(1), torch.ones(1)]]
     assert adversarial(scores, real=True).item() == pytest.approx(0.25)
     assert adversarial(scores, real=False).item() == pytest.approx(1.25)
@@ -67,60 +89,24 @@ def test_losses_by_hand():
     assert feature_matching(fake, real).item() == pytest.approx(4 / 2 * (1 + 3))
 
 
-def test_the_enhancement_term_counts_enhancing_pixels_more_and_without_a_weight_is_plain():
-    pre, post = torch.tensor([0.0, 0.0]), torch.tensor([1.0, -1.0])  # the first enhances by 0.5 normalised
-    fake = torch.tensor([0.0, -0.5])
-    assert enhancement_loss(fake, post, pre, 0.0).item() == pytest.approx((1 + 0.25) / 2)
-    assert enhancement_loss(fake, post, pre, 4.0).item() == pytest.approx((3 * 1 + 1 * 0.25) / (3 + 1))
+def image(*values):
+    return torch.tensor(values).view(1, 1, 1, -1)
 
 
-def test_the_kept_generator_is_the_moving_average_of_the_steps():
-    torch.manual_seed(1)
-    model = Pix2PixHD(SETTINGS, torch.device("cpu"))
-    weight, average = model.generator.model[1].weight, model.average.model[1].weight
-    expected = weight.detach().clone()
-    for step in range(1, 120):
-        model.step(torch.rand(1, 1, 16, 16), torch.rand(1, 1, 16, 16))
-        decay = min(0.9, step / (10 + step))
-        expected = decay * expected + (1 - decay) * weight.detach()
-    torch.testing.assert_close(average, expected, rtol=1e-5, atol=1e-7)
+def test_enhancing_and_lesion_pixels_count_more_and_without_weights_all_count_alike():
+    pre, post, fake = image(0.0, 0.0), image(1.0, -1.0), image(0.0, -0.5)  # the first enhances by 0.5 normalised
+    errors, lesion = (1.0, 0.5), image(0.0, 1.0)
+    plain, enhancing = enhancement_weights(pre, post, 0.0), enhancement_weights(pre, post, 4.0)
+    assert squared_error(fake, post, plain).item() == pytest.approx((errors[0]**2 + errors[1]**2) / 2)
+    assert squared_error(fake, post, enhancing).item() == pytest.approx((3 * errors[0]**2 + errors[1]**2) / 4)
+    annotated = lesion_weights(lesion, 3.0)
+    assert absolute_error(fake, post, annotated).item() == pytest.approx((errors[0] + 4 * errors[1]) / 5)
+    assert absolute_error(fake, post, lesion_weights(lesion, 0.0)).item() == pytest.approx(sum(errors) / 2)
 
 
-def test_without_averaging_the_last_weights_are_kept():
-    model = Pix2PixHD(SimpleNamespace(**{**vars(SETTINGS), "ema": 0.0}), torch.device("cpu"))
-    model.step(torch.rand(1, 1, 16, 16), torch.rand(1, 1, 16, 16))
-    assert torch.equal(model.average.model[1].weight, model.generator.model[1].weight)
-
-
-def test_gradients_equal_the_textbook_step_in_float64():
-    """Two passes of the fake through the discriminator, plain backward, as the paper describes it."""
-    torch.manual_seed(1)
-    model = Pix2PixHD(SETTINGS, torch.device("cpu"))
-    model.generator.double()
-    model.discriminator.double()
-    model.average.double()
-    model.g_optimiser, model.d_optimiser = (SimpleNamespace(step=lambda: None) for _ in range(2))
-    generator, discriminator = copy.deepcopy(model.generator), copy.deepcopy(model.discriminator)
-    pre, post = (torch.rand(2, 1, 32, 32, dtype=torch.float64) * 2 - 1 for _ in range(2))
-
-    model.step(pre, post)
-
-    fake = generator(pre)
-    judged_detached = discriminator(torch.cat([pre, fake.detach()], 1))
-    judged_real = discriminator(torch.cat([pre, post], 1))
-    loss_d = sum(((real[-1] - 1) ** 2).mean() + (fake[-1] ** 2).mean()
-                 for real, fake in zip(judged_real, judged_detached, strict=True)) / 2
-    loss_d.backward()
-    judged_fake = discriminator(torch.cat([pre, fake], 1))
-    weights = 1 + 5.0 * torch.relu(post - pre) / 2
-    loss_g = sum(((scale[-1] - 1) ** 2).mean() for scale in judged_fake)
-    loss_g = loss_g + 3.0 * l1_loss(fake, post) + 7.0 * (weights * (fake - post) ** 2).sum() / weights.sum()
-    for fake_scale, real_scale in zip(judged_fake, judged_real, strict=True):
-        for layer in range(4):
-            loss_g = loss_g + 10 * (4 / 4) * (1 / 2) * l1_loss(fake_scale[layer], real_scale[layer].detach())
-    expected_g = torch.autograd.grad(loss_g, list(generator.parameters()))
-
-    for weight, expected in zip(model.generator.parameters(), expected_g, strict=True):
-        torch.testing.assert_close(weight.grad, expected, rtol=1e-6, atol=1e-12)
-    for weight, expected in zip(model.discriminator.parameters(), discriminator.parameters(), strict=True):
-        torch.testing.assert_close(weight.grad, expected.grad, rtol=1e-6, atol=1e-12)
+def test_weighted_errors_of_a_batch_are_the_mean_of_those_of_its_images():
+    torch.manual_seed(0)
+    pre, post, fake = torch.rand(3, 4, 1, 8, 8)
+    weights = enhancement_weights(pre, post, 9.0)
+    single = [squared_error(fake[i:i + 1], post[i:i + 1], weights[i:i + 1]) for i in range(4)]
+    torch.testing.assert_close(squared_error(fake, post, weights), sum(single) / 4)

@@ -1,72 +1,18 @@
-"""Sampling, schedule, checkpoints, and that a killed training ends with the same bytes."""
+"""The training loop: schedule, killed and carried on, made longer, and what it refuses."""
 
-import json
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.errors import InputError
-from pix2pixhd import train as train_module
-from pix2pixhd.checkpoint import architecture, load_generator, read_architecture, save_generator
-from pix2pixhd.generator import make_generator
-from pix2pixhd.sampling import Batch, epoch_batches
-from pix2pixhd.schedule import learning_rate
-from pix2pixhd.train import check_size, train
-from pix2pixhd.translate import translate
-
-SETTINGS = SimpleNamespace(generator="global", width=4, downs=2, blocks=1, residual=True, discriminator_width=4,
-                           discriminator_scales=2, discriminator_layers=2, lambda_fm=10.0, lambda_l1=10.0,
-                           lambda_enhancement=1.0, enhancement_weight=5.0, epochs=3, decay_share=0.5, slices_per_case=2,
-                           batch_size=1, learning_rate=0.002, beta1=0.5, flip=True, augment=True, ema=0.9,
-                           save_every=1, state_every=2, threads=1)
-CASES = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
-
-
-@pytest.fixture(scope="module")
-def slices():
-    random = np.random.default_rng(0)
-    pre = np.kron(random.random((12, 4, 4)), np.ones((8, 8))).astype(np.float32)  # patches that a generator can see
-    return pre, pre**2
-
-
-@given(st.integers(0, 99), st.integers(0, 9), st.integers(0, 5), st.integers(1, 5))
-def test_an_epoch_shows_each_patient_its_share_and_no_slice_twice(seed, epoch, per_case, batch_size):
-    batches = epoch_batches(CASES, seed, epoch, per_case, batch_size, flip=True)
-    shown = np.concatenate([batch.slices for batch in batches])
-    assert len(set(shown)) == len(shown) == 3 * (min(per_case, 4) or 4)
-    assert all(len(batch.slices) == batch_size for batch in batches[:-1])
-    again = epoch_batches(CASES, seed, epoch, per_case, batch_size, flip=True)
-    assert all(np.array_equal(a.slices, b.slices) and np.array_equal(a.flips, b.flips)
-               for a, b in zip(batches, again, strict=True))
-
-
-def test_epochs_differ_and_flips_can_be_off():
-    first, second = (epoch_batches(CASES, 1, epoch, 0, 12, flip=False)[0] for epoch in (0, 1))
-    assert not np.array_equal(first.slices, second.slices)
-    assert not first.flips.any()
-
-
-def test_a_move_carries_pre_and_post_alike_and_keeps_them_whole():
-    slices = np.zeros((12, 64, 64), np.float32)
-    slices[:, 24:40, 24:40] = 1
-    batch = epoch_batches(CASES, 3, 0, 0, 12, flip=True, augment=True)[0]
-    moved = (train_module.to_network(slices, batch, torch.device("cpu")) + 1) / 2
-    assert torch.equal(moved, (train_module.to_network(slices, batch, torch.device("cpu")) + 1) / 2)
-    areas = moved.sum((1, 2, 3)) / 16**2
-    expected = 1 / np.abs(np.linalg.det(batch.moves[:, :, :2]))  # the maps lead from output to input
-    np.testing.assert_allclose(areas, expected, rtol=0.05)
-    assert len(set(areas.tolist())) > 1
-
-
-def test_the_identity_move_changes_nothing(slices):
-    stay = np.tile(np.eye(2, 3, dtype=np.float32), (3, 1, 1))
-    still, moved = (train_module.to_network(slices[0], Batch(np.arange(3), np.zeros(3, bool), moves),
-                                            torch.device("cpu")) for moves in (None, stay))
-    torch.testing.assert_close(moved, still, rtol=0, atol=1e-5)
+from pix2pixhd.continuation import finish
+from pix2pixhd.execution import Execution, choose, count_processes
+from pix2pixhd.loading import Pairs
+from pix2pixhd.schedule import learning_rate, phase
+from pix2pixhd.state import disk_needed
+from pix2pixhd.step import Pix2PixHD
+from pix2pixhd.train import train
 
 
 def test_the_learning_rate_is_constant_then_falls_linearly():
@@ -77,99 +23,231 @@ def test_the_learning_rate_is_constant_then_falls_linearly():
     assert learning_rate(1.0, 1, 2, 0.0) == 1.0
 
 
-def run(slices, folder):
-    histories = []
-    checkpoints = train(SETTINGS, 7, CASES, *slices, folder, lambda history: histories.append(list(history)))
-    return {path.name: path.read_bytes() for path in checkpoints}, histories[-1]
+def test_the_phases_follow_each_other():
+    assert [phase(epoch, 2, 1) for epoch in range(5)] == ["global", "global", "enhancers", "all", "all"]
+    assert phase(0, 0, 0) == "all"
 
 
-def test_a_killed_training_ends_with_the_same_bytes(slices, tmp_path, monkeypatch):
-    whole, history = run(slices, tmp_path / "whole")
-    assert list(whole) == ["epoch_0001.safetensors", "epoch_0002.safetensors", "epoch_0003.safetensors"]
+@pytest.fixture
+def folder(tmp_path):
+    """Of one training, alone in its family."""
+    return tmp_path / "family" / "training"
 
-    original = train_module.Pix2PixHD.step
-    for killed_at in (1, 4, 7, 9):  # before the first state, between two, at an epoch's end, in the next epoch
-        calls = iter(range(100))
 
-        def die(model, pre, post, calls=calls, killed_at=killed_at):
-            if next(calls) == killed_at:
+@pytest.fixture
+def run(pairs, cases):
+    """Trains in a folder and returns the bytes of every checkpoint and the history of losses."""
+    def run(settings, folder, execution=Execution(), data=pairs):  # noqa: B008
+        histories = [[]]
+        checkpoints = train(settings, 7, cases, data, folder, execution, lambda h: histories.append(list(h)))
+        return {path.name: path.read_bytes() for path in checkpoints}, histories[-1]
+    return run
+
+
+@pytest.fixture
+def kill(monkeypatch):
+    """Makes the training die at a step, as often as wanted; `kill(None)` lets it live."""
+    original = Pix2PixHD.step
+
+    def kill(at):
+        calls = iter(range(1000))
+
+        def step(*arguments):
+            if next(calls) == at:
                 raise KeyboardInterrupt
-            return original(model, pre, post)
+            return original(*arguments)
+        monkeypatch.setattr(Pix2PixHD, "step", original if at is None else step)
+    return kill
 
-        monkeypatch.setattr(train_module.Pix2PixHD, "step", die)
+
+COARSE_TO_FINE = {"generator": "local", "global_epochs": 1, "fix_global_epochs": 1, "epochs": 4}
+
+
+@pytest.mark.parametrize(("special", "moments"), [
+    ({}, (1, 2, 4, 7, 9)),  # before the first state, after it, between two, in the next epochs
+    (COARSE_TO_FINE, (1, 4, 7, 9, 14, 20)), ({"batch_size": 4}, (1, 2, 3, 5))])
+def test_a_killed_training_ends_with_the_same_bytes(special, moments, tiny, run, kill, tmp_path):
+    settings = tiny(augment=True, **special)
+    execution = choose(settings)
+    whole, history = run(settings, tmp_path / "whole" / "training", execution)
+    kept = range(1 + settings.global_epochs, settings.epochs + 1)
+    assert list(whole) == [f"epoch_{epoch:04d}.safetensors" for epoch in kept]
+    for at in moments:
+        kill(at)
         with pytest.raises(KeyboardInterrupt):
-            run(slices, tmp_path / str(killed_at))
-        monkeypatch.setattr(train_module.Pix2PixHD, "step", original)
-        resumed, resumed_history = run(slices, tmp_path / str(killed_at))
-        assert resumed == whole
-        assert resumed_history == history
+            run(settings, tmp_path / str(at) / "training", execution)
+        kill(None)
+        assert run(settings, tmp_path / str(at) / "training", execution) == (whole, history)
 
 
-def test_a_training_killed_after_its_last_step_still_tells_everything(slices, tmp_path):
-    checkpoints, history = run(slices, tmp_path)
-    assert run(slices, tmp_path) == (checkpoints, history)
-    assert len(history) == SETTINGS.epochs
+def test_a_training_killed_after_its_last_step_still_tells_everything(tiny, run, folder):
+    checkpoints, history = run(tiny(), folder)
+    assert run(tiny(), folder) == (checkpoints, history)
+    assert len(history) == tiny().epochs
 
 
-def test_training_learns(slices, tmp_path):
-    settings = SimpleNamespace(**{**vars(SETTINGS), "epochs": 12, "slices_per_case": 0})
-    histories = []
-    train(settings, 7, CASES, *slices, tmp_path, histories.append)
-    assert histories[-1][-1]["g_l1"] < 0.6 * histories[-1][0]["g_l1"]
+def test_training_learns(tiny, run, folder):
+    _, history = run(tiny(epochs=12, slices_per_case=0, residual=True), folder)
+    assert history[-1]["g_l1"] < 0.6 * history[0]["g_l1"]
 
 
-def test_non_finite_losses_stop_with_a_message(slices, tmp_path):
-    pre, post = slices
-    with pytest.raises(InputError, match=r"diverged.*not finite in epoch 1"):
-        train(SETTINGS, 7, CASES, pre, np.full_like(post, np.nan), tmp_path, lambda history: None)
+def test_all_three_phases_learn(tiny, run, folder):
+    settings = tiny(generator="local", epochs=9, global_epochs=3, fix_global_epochs=3, slices_per_case=0,
+                    decay_share=0.0)
+    _, history = run(settings, folder)
+    losses = [row["g_l1"] for row in history]
+    assert losses[2] < losses[0]
+    assert losses[5] < losses[3]
+    assert losses[8] < losses[5]
 
 
-def test_a_damaged_state_is_refused(slices, tmp_path):
-    (tmp_path / "state.pt").write_bytes(b"not a state")
-    with pytest.raises(InputError, match="saved training state cannot be used"):
-        run(slices, tmp_path)
+def test_the_lesion_weight_changes_the_training_only_where_there_are_lesions(tiny, run, pairs, tmp_path):
+    plain, _ = run(tiny(epochs=1), tmp_path / "plain" / "training")
+    weighted, _ = run(tiny(epochs=1, lesion_weight=9.0), tmp_path / "weighted" / "training")
+    nothing = replace(pairs, lesion=np.zeros_like(pairs.lesion))
+    without, _ = run(tiny(epochs=1, lesion_weight=9.0), tmp_path / "without" / "training", data=nothing)
+    assert weighted != plain
+    assert without == plain
 
 
-@pytest.mark.parametrize("kind", ["global", "local"])
-def test_a_checkpoint_gives_the_generator_back(kind, tmp_path):
-    settings = SimpleNamespace(generator=kind, width=4, downs=2, blocks=1, residual=True)
-    generator = make_generator(kind, 4, 2, 1, True)
-    save_generator(generator, architecture(settings), tmp_path / "g.safetensors")
-    image = torch.rand(1, 1, 32, 32)
-    assert torch.equal(load_generator(tmp_path / "g.safetensors")(image), generator(image))
-    assert read_architecture(tmp_path / "g.safetensors")["kind"] == kind
+class TestLonger:
+    """A training of other length goes on from what both have in common."""
+
+    def test_goes_on_where_the_learning_rate_first_fell(self, tiny, run, tmp_path, capsys):
+        whole = run(tiny(epochs=8), tmp_path / "whole" / "8")
+        run(tiny(epochs=4), tmp_path / "family" / "4")
+        finish(tmp_path / "family" / "4")
+        capsys.readouterr()
+        assert run(tiny(epochs=8), tmp_path / "family" / "8") == whole
+        printed = capsys.readouterr().out
+        assert f"carries on with epoch 4, step 1, from {tmp_path}/family/4/constant_rate.pt" in printed
+
+    def test_goes_on_from_a_killed_one(self, tiny, run, kill, tmp_path, capsys):
+        whole = run(tiny(epochs=8), tmp_path / "whole" / "8")
+        kill(8)  # in the second of six steps of the second epoch: two are lost
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny(epochs=4), tmp_path / "family" / "4")
+        kill(None)
+        assert run(tiny(epochs=8), tmp_path / "family" / "8") == whole
+        assert "carries on with epoch 2, step 3" in capsys.readouterr().out
+
+    def test_does_not_mix_histories(self, tiny, run, tmp_path, capsys):
+        """What was trained with a falling learning rate is of no use to one whose rate is still constant there."""
+        whole = run(tiny(epochs=4, decay_share=0.0), tmp_path / "whole" / "4")
+        run(tiny(epochs=4, decay_share=1.0), tmp_path / "family" / "decay")
+        capsys.readouterr()
+        assert run(tiny(epochs=4, decay_share=0.0), tmp_path / "family" / "constant") == whole
+        assert "carries on with epoch 2, step 1" in capsys.readouterr().out  # the first epoch is the same in both
+
+    def test_a_shorter_one_takes_no_checkpoint_from_beyond_its_end(self, tiny, run, tmp_path):
+        whole = run(tiny(epochs=2, save_every=2), tmp_path / "whole" / "2")
+        run(tiny(epochs=5, save_every=2), tmp_path / "family" / "5")
+        finish(tmp_path / "family" / "5")
+        assert run(tiny(epochs=2, save_every=2), tmp_path / "family" / "2") == whole
+
+    def test_a_finished_one_keeps_one_state_and_the_checkpoints_up_to_it(self, tiny, run, tmp_path):
+        for epochs in (4, 6):
+            run(tiny(epochs=epochs), tmp_path / str(epochs))
+            finish(tmp_path / str(epochs))
+        left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
+        assert left == {"6/constant_rate.pt", *(f"6/epoch_{epoch:04d}.safetensors" for epoch in (1, 2, 3, 4))}
+
+    def test_training_again_starts_afresh(self, tiny, run, tmp_path, capsys):
+        whole = run(tiny(), tmp_path / "3")
+        finish(tmp_path / "3")
+        capsys.readouterr()
+        assert run(tiny(), tmp_path / "3") == whole
+        assert "carries on" not in capsys.readouterr().out
 
 
-def test_damaged_and_foreign_weights_are_refused(tmp_path):
-    from safetensors.torch import save_file
-
-    with pytest.raises(InputError, match="missing"):
-        load_generator(tmp_path / "absent.safetensors")
-    whole = tmp_path / "whole.safetensors"
-    save_generator(make_generator("global", 4, 2, 1, True),
-                   {"kind": "global", "width": 4, "downs": 2, "blocks": 1, "residual": True}, whole)
-    cut = tmp_path / "cut.safetensors"
-    cut.write_bytes(whole.read_bytes()[:-100])
-    with pytest.raises(InputError, match="cannot be read"):
-        load_generator(cut)
-    save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(InputError, match="not the weights"):
-        load_generator(tmp_path / "foreign.safetensors")
-    save_file({"x": torch.zeros(1)}, tmp_path / "keys.safetensors", metadata={"pix2pixhd": json.dumps(
-        {"kind": "global", "width": 4, "downs": 2, "blocks": 1, "residual": True})})
-    with pytest.raises(InputError, match="not the weights"):
-        load_generator(tmp_path / "keys.safetensors")
+def test_what_will_take_how_much_is_said_before(tiny, run, folder, capsys):
+    settings = tiny(epochs=4, save_every=2)
+    run(settings, folder)
+    printed = capsys.readouterr().out
+    assert "trains on cpu, float32, channels first, not compiled, batch 1" in printed
+    assert "VGG19 perceptual loss: off, gan.vgg_weights names no weights file" in printed
+    on_disk = sum(path.stat().st_size for path in folder.iterdir())
+    said = disk_needed(Pix2PixHD(settings, Execution()), settings.epochs, settings.save_every)
+    assert 0.5 * on_disk < said <= on_disk  # headers weigh a lot in networks this small
+    assert "GB for checkpoints and state" in printed
 
 
-def test_translate_does_not_depend_on_the_batch_size_and_keeps_the_scale():
-    generator = make_generator("global", 4, 2, 1, True)
-    slices = np.random.default_rng(0).random((5, 32, 32), np.float32) * 3
-    np.testing.assert_allclose(translate(generator, slices, 2), translate(generator, slices, 5), atol=1e-5)
-    torch.nn.init.zeros_(generator.model[-2].weight)
-    np.testing.assert_allclose(translate(generator, slices), slices, atol=1e-6)
+def test_non_finite_losses_stop_with_the_step_and_the_last_checkpoint(tiny, run, refused, folder, monkeypatch):
+    original, calls = Pix2PixHD.step, iter(range(100))
+
+    def diverge(model, pre, post, *rest):
+        return original(model, pre, post * (float("nan") if next(calls) == 8 else 1), *rest)
+
+    monkeypatch.setattr(Pix2PixHD, "step", diverge)
+    settings = tiny(state_every=100)
+    refused(lambda: run(settings, folder), "diverged", "in epoch 2, step 3", "g_l1 nan", "d_fake 0.",
+            f"the last good checkpoint is {folder}/epoch_0001.safetensors")
+    monkeypatch.setattr(Pix2PixHD, "step", original)
+    assert run(settings, folder) == run(settings, folder.parents[1] / "whole" / "training")
 
 
-def test_a_size_the_generator_cannot_halve_is_refused():
-    check_size(128, 8)
-    with pytest.raises(InputError, match="multiple of 8"):
-        check_size(100, 8)
+def test_a_damaged_state_is_refused(tiny, run, refused, folder):
+    folder.mkdir(parents=True)
+    (folder / "state.pt").write_bytes(b"not a state")
+    refused(lambda: run(tiny(), folder), "saved training state cannot be used", "state.pt", "delete its folder")
+
+
+def test_a_damaged_state_of_another_length_is_refused_too(tiny, run, refused, tmp_path):
+    (tmp_path / "9").mkdir()
+    (tmp_path / "9" / "constant_rate.pt").write_bytes(b"not a state")
+    refused(lambda: run(tiny(), tmp_path / "3"), "cannot be used", "9/constant_rate.pt")
+
+
+@pytest.mark.parametrize("change", [{"processes": 2}, {"precision": "bfloat16"}, {"batch_size": 2}, {"device": "cuda"}])
+def test_a_state_made_in_another_way_is_refused(change, tiny, run, kill, refused, folder):
+    kill(3)
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny(), folder)
+    kill(None)
+    saved = torch.load(folder / "state.pt", weights_only=True)
+    torch.save(saved | {"execution": saved["execution"] | change}, folder / "state.pt")
+    name, value = next(iter(change.items()))
+    refused(lambda: run(tiny(), folder), "ran in another way", f"found: {name} {value}")
+
+
+def test_a_state_of_other_networks_is_refused(tiny, run, kill, refused, folder):
+    kill(3)
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny(), folder)
+    kill(None)
+    refused(lambda: run(tiny(width=8), folder), "cannot be used")
+
+
+def test_automatic_choices(tiny, refused, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert choose(tiny(batch_size="auto")) == Execution()
+    assert choose(tiny(width=64)).precision == "bfloat16"
+    assert choose(tiny(width=64, precision="float32")).precision == "float32"
+    assert choose(tiny(batch_size="auto"), 3).batch_size == 3
+    assert count_processes(tiny()) == 1
+    assert count_processes(tiny(devices=2)) == 2
+    refused(lambda: choose(tiny(batch_size=1), 2), "gan.batch_size 1", "at least 2")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert choose(tiny(width=64)).precision == "float32"
+
+
+def test_automatic_choices_with_gpus(tiny, refused, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    assert choose(tiny()) == Execution("cuda", "bfloat16", channels_last=True, compile=True)
+    assert choose(tiny(precision="float32", compile=False)) == Execution("cuda")
+    assert count_processes(tiny(batch_size=2)) == 2
+    assert count_processes(tiny(batch_size="auto")) == 4
+    refused(lambda: count_processes(tiny(devices=8)), "not enough GPUs", "found: 4")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    assert choose(tiny()).precision == "float32"
+
+
+def test_slices_are_read_from_memory_maps(tiny, run, pairs, tmp_path):
+    mapped = {}
+    for name in ("pre", "post"):
+        np.save(tmp_path / f"{name}.npy", getattr(pairs, name))
+        mapped[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+    assert run(tiny(epochs=1), tmp_path / "a" / "1", data=Pairs(**mapped)) == run(tiny(epochs=1), tmp_path / "b" / "1")

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from imaging.masks import millilitres
 from imaging.volume import Volume, write_volume
-from segmentation.measures import dice, millilitres
+from segmentation.measures import dice
 
 
 def masks(seed):
@@ -42,7 +43,3 @@ def test_empty_masks():
 def test_masks_of_two_shapes_are_refused():
     with pytest.raises(ValueError, match="cannot be compared"):
         dice(np.zeros((2, 2)), np.zeros((2, 1)))
-
-
-def test_millilitres():
-    assert millilitres(np.ones((2, 5, 5)), (2.0, 2.5, 4.0)) == pytest.approx(1.0)

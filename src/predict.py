@@ -1,0 +1,102 @@
+"""Turns one pre-contrast volume (NIfTI, MetaImage, a DICOM series) into a synthetic first post-contrast volume."""
+
+import argparse
+import errno
+from pathlib import Path
+
+from imaging.bias import log_bias_field, remove_bias
+from imaging.dicom import read_folder
+from imaging.finite import check_finite
+from imaging.scale import IntensityScale
+from imaging.synthesis import Translate, synthetic_volume
+from imaging.volume import Volume, describe_geometry, from_lps, read_volume, to_lps, write_volume
+from pipeline.errors import InputError, run_stage
+from pipeline.params import Params, load_params
+
+INPUTS = (".nii", ".nii.gz", ".mha", ".mhd")
+OUTPUTS = (".nii", ".nii.gz", ".mha")  # one file each; of the two of .mhd, one would appear before the other
+
+
+def main() -> None:
+    arguments = read_arguments()
+    try:
+        check_paths(arguments.input, arguments.output)
+        params = load_params()
+        translate = load_translate(arguments.weights or params.synthesis.weights, params)
+        synthetic = predict(read_input(arguments.input), translate, params)
+        write_volume(synthetic, arguments.output)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise InputError("a file or folder cannot be used", file=error.filename, found=error.strerror) from None
+    print(f"{arguments.output}: {describe_geometry(synthetic)}")
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, epilog="Intensity scale, bias correction and slice size are "
+                                     "those of params.yaml. The result is a guess from anatomy: not for diagnosis.")
+    parser.add_argument("--input", type=Path, required=True, metavar="VOLUME",
+                        help=f"pre-contrast volume ({', '.join(INPUTS)}), or a folder with the .dcm files of a series")
+    parser.add_argument("--output", type=Path, required=True, metavar="VOLUME",
+                        help=f"synthetic post-contrast volume to write ({', '.join(OUTPUTS)})")
+    parser.add_argument("--weights", metavar="FILE",
+                        help="of the generator, from this pipeline or import_weights.py; default: synthesis.weights")
+    return parser.parse_args()
+
+
+def check_paths(source: Path, target: Path) -> None:
+    """Raises InputError when these cannot be an input and an output."""
+    if not source.exists():
+        raise InputError("the input is missing", file=source, expected="a volume, or a folder with a DICOM series")
+    if not source.is_dir() and not source.name.endswith(INPUTS):
+        raise InputError("the input is of no known kind", file=source, expected=f"{', '.join(INPUTS)} or a folder",
+                         todo="give the whole folder of a DICOM series")
+    if target.is_dir():
+        raise InputError("the output is a folder", file=target, expected="the name of a file")
+    if not target.name.endswith(OUTPUTS):
+        raise InputError("the output is of no known kind", file=target, expected=", ".join(OUTPUTS))
+    if target.exists() and target.samefile(source):
+        raise InputError("input and output are the same file", file=target, todo="choose another output")
+
+
+def load_translate(weights: str, params: Params) -> Translate:
+    """The generator as a function of slices, on the GPU where there is one."""
+    import torch  # seconds: only once the arguments are known to be right
+
+    from pix2pixhd.checkpoint import load_generator
+    from pix2pixhd.translate import translate
+
+    torch.set_num_threads(params.gan.threads)
+    generator = load_generator(weights).to("cuda" if torch.cuda.is_available() else "cpu")
+    generator.plan.check_size(params.slices.size)
+    return lambda slices: translate(generator, slices, params.synthesis.batch_size)
+
+
+def read_input(path: Path) -> Volume:
+    """The volume in a file, turned as it is there, or that of the one DICOM series in a folder, turned to LPS."""
+    if path.is_dir():
+        return read_folder(path)
+    volume = read_volume(path)
+    check_finite(volume, path)
+    return volume
+
+
+def predict(volume: Volume, translate: Translate, params: Params) -> Volume:
+    """The synthetic volume, float32 in scanner units, in the exact geometry of `volume`, however that is turned.
+
+    Every step is that of ingest and synthesize. Where ingest.n4_bias_correction is on, the bias field is removed before
+    the network and put back after it: coils shade the output as they shade the input, so voxels can be compared.
+    """
+    pre, settings = to_lps(volume), params.ingest
+    log_field = log_bias_field(pre) if settings.n4_bias_correction else None
+    if log_field is not None:
+        pre = pre.like(remove_bias(pre.array, log_field))
+    scale = IntensityScale.from_pre(pre.array, settings.low_percentile, settings.high_percentile, settings.ceiling)
+    synthetic = synthetic_volume(pre, scale, params.slices.size, translate)
+    if log_field is not None:
+        synthetic = synthetic.like(remove_bias(synthetic.array, -log_field))
+    return from_lps(synthetic, volume)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,34 @@
+"""Tiny settings and slices for trainings of a second."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.params import load_params
+from pix2pixhd.loading import Pairs
+
+ROOT = Path(__file__).parents[2]
+TINY = {"width": 4, "downs": 2, "blocks": 1, "enhancer_blocks": 1, "residual": False, "discriminator_width": 4,
+        "lambda_l1": 3.0, "lambda_enhancement": 7.0, "enhancement_weight": 5.0, "lesion_weight": 0.0, "epochs": 3,
+        "slices_per_case": 2, "learning_rate": 0.002, "ema": 0.9, "save_every": 1, "state_every": 2, "threads": 1}
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Makes the gan section of params.yaml, tiny, with the given values."""
+    defaults = load_params(ROOT / "params.yaml").gan
+    return lambda **values: type(defaults).model_validate(defaults.model_dump() | TINY | values)
+
+
+@pytest.fixture(scope="session")
+def pairs() -> Pairs:
+    """Twelve slices of patches that a generator can see; post is the square of pre."""
+    pre = np.kron(np.random.default_rng(0).random((12, 4, 4)), np.ones((8, 8))).astype(np.float32)
+    return Pairs(pre, pre**2, (pre > 0.9).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def cases() -> list[str]:
+    """The patient of each of these slices."""
+    return ["a"] * 4 + ["b"] * 4 + ["c"] * 4

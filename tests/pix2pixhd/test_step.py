@@ -1,0 +1,149 @@
+"""The training step against its textbook form in float64, its average, and its phases."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.nn.functional import avg_pool2d, l1_loss
+
+from pix2pixhd.execution import Execution
+from pix2pixhd.step import Pix2PixHD
+
+
+def images(*shape, **kind):
+    return (torch.rand(*shape, **kind) * 2 - 1 for _ in range(2))
+
+
+def in_float64(settings, run=None, perceptual=None):
+    """A model that computes in float64 and whose optimisers do nothing, so that its gradients can be looked at."""
+    model = Pix2PixHD(settings, run or Execution(), perceptual=perceptual)
+    for network in (model.generator, model.discriminator, model.average, model.network):
+        network.double()
+    model.g_optimiser, model.d_optimiser = (SimpleNamespace(step=lambda: None) for _ in range(2))
+    return model
+
+
+class Squares(torch.nn.Module):
+    """Stands in for the VGG19 loss: something to see that its gradient arrives with its weight."""
+
+    def forward(self, fake, real):
+        return ((fake**2 - real**2) ** 2).mean()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["global", "local"])
+def test_gradients_equal_the_textbook_step(tiny, kind, channels):
+    """Two passes of the fake through the discriminator, plain backward, as the paper describes it."""
+    torch.manual_seed(1)
+    model = in_float64(tiny(generator=kind, channels=channels, lesion_weight=2.0, lambda_vgg=6.0), perceptual=Squares())
+    generator, discriminator = copy.deepcopy(model.generator), copy.deepcopy(model.discriminator)
+    pre, post = images(2, 1, 32, 32, dtype=torch.float64)
+    lesion = (torch.rand(2, 1, 32, 32) < 0.3).double()
+
+    model.step(pre, post, lesion)
+
+    pre, post, lesion = (image.repeat(1, channels, 1, 1) for image in (pre, post, lesion))
+    fake = generator(pre)
+    judged_detached = discriminator(torch.cat([pre, fake.detach()], 1))
+    judged_real = discriminator(torch.cat([pre, post], 1))
+    loss_d = sum(((real[-1] - 1) ** 2).mean() + (fake[-1] ** 2).mean()
+                 for real, fake in zip(judged_real, judged_detached, strict=True)) / 2
+    loss_d.backward()
+    judged_fake = discriminator(torch.cat([pre, fake], 1))
+    loss_g = sum(((scale[-1] - 1) ** 2).mean() for scale in judged_fake) + 6.0 * ((fake**2 - post**2) ** 2).mean()
+    for fake_scale, real_scale in zip(judged_fake, judged_real, strict=True):
+        for layer in range(4):
+            loss_g = loss_g + 10 * (4 / 4) * (1 / 2) * l1_loss(fake_scale[layer], real_scale[layer].detach())
+    for image in range(2):
+        in_lesion = 1 + 2.0 * lesion[image]
+        weights = in_lesion * (1 + 5.0 * torch.relu(post[image] - pre[image]) / 2)
+        error = fake[image] - post[image]
+        loss_g = loss_g + 3.0 / 2 * (in_lesion * error.abs()).sum() / in_lesion.sum()
+        loss_g = loss_g + 7.0 / 2 * (weights * error**2).sum() / weights.sum()
+    expected_g = torch.autograd.grad(loss_g, list(generator.parameters()))
+
+    for weight, expected in zip(model.generator.parameters(), expected_g, strict=True):
+        torch.testing.assert_close(weight.grad, expected, rtol=1e-6, atol=1e-11)
+    for weight, expected in zip(model.discriminator.parameters(), discriminator.parameters(), strict=True):
+        torch.testing.assert_close(weight.grad, expected.grad, rtol=1e-6, atol=1e-11)
+
+
+def test_bfloat16_gradients_point_where_float32_ones_do(tiny):
+    gradients = []
+    for precision in ("float32", "bfloat16"):
+        torch.manual_seed(1)
+        model = Pix2PixHD(tiny(), Execution(precision=precision))
+        torch.manual_seed(2)
+        model.step(*images(1, 1, 32, 32))
+        kernels = [weight for weight in model.generator.parameters() if weight.ndim == 4]  # biases: 0 plus rounding
+        gradients.append(torch.cat([kernel.grad.flatten() for kernel in kernels]))
+        assert all(kernel.dtype == kernel.grad.dtype == torch.float32 for kernel in kernels)
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.95
+    assert not torch.equal(*gradients)
+
+
+def test_the_layout_in_memory_changes_no_gradient(tiny):
+    gradients = []
+    for channels_last in (False, True):
+        torch.manual_seed(1)
+        model = in_float64(tiny(), Execution(channels_last=channels_last))
+        torch.manual_seed(2)
+        model.step(*images(2, 1, 32, 32, dtype=torch.float64))
+        gradients.append([weight.grad for weight in model.generator.parameters()])
+    assert model.generator.model[4].weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-11)
+
+
+def test_the_kept_generator_is_the_moving_average_of_the_steps(tiny):
+    torch.manual_seed(1)
+    model = Pix2PixHD(tiny(), Execution())
+    weight, average = model.generator.model[1].weight, model.average.model[1].weight
+    expected = weight.detach().clone()
+    for step in range(1, 100):
+        model.step(*images(1, 1, 16, 16))
+        decay = min(0.9, step / (10 + step))
+        expected = decay * expected + (1 - decay) * weight.detach()
+    torch.testing.assert_close(average, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_without_averaging_the_last_weights_are_kept(tiny):
+    model = Pix2PixHD(tiny(ema=0.0), Execution())
+    model.step(*images(1, 1, 16, 16))
+    assert torch.equal(model.average.model[1].weight, model.generator.model[1].weight)
+
+
+def snapshot(*modules):
+    return [weight.detach().clone() for module in modules for weight in module.parameters()]
+
+
+def changed(before, *modules):
+    return [not torch.equal(old, new) for old, new in zip(before, snapshot(*modules), strict=True)]
+
+
+def test_each_phase_trains_its_part_alone(tiny):
+    torch.manual_seed(1)
+    model = Pix2PixHD(tiny(generator="local", global_epochs=1, fix_global_epochs=1), Execution())
+    inner, around = (model.generator.model,), (model.generator.before, model.generator.after)
+    learning = {"global": (True, False), "enhancers": (False, True), "all": (True, True)}
+    for phase, (inner_learns, around_learns) in learning.items():
+        model.enter(phase)
+        before_inner, before_around = snapshot(*inner), snapshot(*around)
+        model.step(*images(1, 1, 32, 32))
+        assert any(changed(before_inner, *inner)) == inner_learns, phase
+        assert any(changed(before_around, *around)) == around_learns, phase
+
+
+def test_the_global_phase_sees_images_at_its_own_resolution(tiny):
+    torch.manual_seed(1)
+    model = in_float64(tiny(generator="local", global_epochs=1))
+    model.enter("global")
+    model.network.double()
+    model.g_optimiser = SimpleNamespace(step=lambda: None)
+    coarse, discriminator = copy.deepcopy(model.network), copy.deepcopy(model.discriminator)
+    pre, post = images(1, 1, 32, 32, dtype=torch.float64)
+    losses = model.step(pre, post)
+    small, target = (avg_pool2d(image, 3, 2, 1, count_include_pad=False) for image in (pre, post))
+    judged = discriminator(torch.cat([small, coarse(small)], 1))
+    assert losses["g_gan"].item() == pytest.approx(sum(((scale[-1] - 1) ** 2).mean() for scale in judged).item())
+    assert losses["g_l1"].item() == pytest.approx(3.0 * l1_loss(coarse(small), target).item())

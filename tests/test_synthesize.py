@@ -1,0 +1,90 @@
+"""The stage that makes every synthetic volume: which weights it uses, which patients, and what it refuses."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import synthesize
+from imaging.volume import Volume, read_volume, same_geometry, write_volume
+from pipeline.errors import InputError
+from pix2pixhd.architecture import Architecture
+from pix2pixhd.checkpoint import save_generator
+from pix2pixhd.generator import make_generator
+
+ROOT = Path(__file__).parents[1]
+SPLITS = {"gan_train": ["T1"], "validation": ["V1", "V2"], "test": ["P1"], "external": ["X1"],
+          "folds": [["V1"], ["V2"]]}
+WANTED = ["P1", "V1", "V2", "X1"]
+
+
+def save_weights(path: Path, brighter: float, **settings) -> None:
+    """A generator that adds `brighter`, in normalised units, to its input."""
+    plan = Architecture(**{"width": 2, "downs": 1, "blocks": 0, "residual": True} | settings)
+    generator = make_generator(plan)
+    last = [layer for layer in generator.modules() if isinstance(layer, torch.nn.Conv2d)][-1]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.constant_(last.bias, 2 * brighter)
+    save_generator(generator, path)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["slices"]["size"], content["synthesis"]["weights"] = 16, "weights/published.safetensors"
+    content["gan"]["threads"] = 1
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "splits.json").write_text(json.dumps(SPLITS))
+    volumes = tmp_path / "artifacts/volumes"
+    for seed, case in enumerate([*WANTED, "T1"]):
+        write_volume(Volume(np.random.default_rng(seed).random((3, 16, 12)) * 100, (0.7, 0.7, 2), (seed, 0, 0)),
+                     volumes / case / "pre.nii.gz")
+    save_cases([*WANTED, "T1"])
+    save_weights(tmp_path / "weights/published.safetensors", 0.5, channels=3)
+    threads = torch.get_num_threads()
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+def save_cases(names: list[str]) -> None:
+    Path("artifacts/volumes/cases.json").write_text(json.dumps(
+        [{"id": name, "site": "A", "phases": ["pre", "post1"], "has_mask": name != "T1", "low": 0.0, "high": 200.0,
+          "box": None} for name in sorted(names)]))
+
+
+def test_every_masked_patient_gets_what_the_named_weights_make(place):
+    save_weights(place / "artifacts/generator.safetensors", 9.0)
+    synthesize.main()
+    made = sorted((place / "artifacts/synthetic").iterdir())
+    assert [path.name for path in made] == [f"{case}.nii.gz" for case in WANTED]
+    for path in made:
+        pre, synthetic = read_volume(place / f"artifacts/volumes/{path.name[:2]}/pre.nii.gz"), read_volume(path)
+        assert same_geometry(pre, synthetic, tolerance=0)
+        np.testing.assert_allclose(synthetic.array, pre.array + 0.5 * 200, atol=1e-3)
+
+
+def test_a_patient_that_was_not_ingested_is_named_and_not_skipped(place):
+    save_cases(["P1", "V1", "X1", "T1"])
+    with pytest.raises(InputError, match="V2"):
+        synthesize.main()
+    assert not (place / "artifacts/synthetic").exists()
+
+
+@pytest.mark.parametrize("settings, words", [({"downs": 5}, r"slices\.size 16; expected: a multiple of 32"),
+                                             ({"downs": 4}, "at least 32")])
+def test_slices_that_do_not_fit_the_weights_are_refused_before_any_work(place, settings, words):
+    save_weights(place / "weights/published.safetensors", 0.5, **settings)
+    with pytest.raises(InputError, match=words):
+        synthesize.main()
+    assert not (place / "artifacts/synthetic").exists()
+
+
+def test_missing_weights_are_named(place):
+    (place / "weights/published.safetensors").unlink()
+    with pytest.raises(InputError, match=r"weights/published\.safetensors.*missing"):
+        synthesize.main()
