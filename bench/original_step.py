@@ -1,7 +1,7 @@
 """One training step as the original implementation of Pix2PixHD takes it: what ours is compared with."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
 from pix2pixhd.architecture import Architecture
@@ -19,10 +19,10 @@ class OriginalPix2PixHD:
 
     def __init__(self, settings, device: str):
         self.settings = settings
-        self.generator = make_generator(Architecture.of(settings)).to(device)
-        self.discriminator = MultiscaleDiscriminator(
+        self.generator = _plain(make_generator(Architecture.of(settings))).to(device)
+        self.discriminator = _plain(MultiscaleDiscriminator(
             2 * settings.channels, settings.discriminator_width, settings.discriminator_layers,
-            settings.discriminator_scales).to(device)
+            settings.discriminator_scales)).to(device)
         self.g_optimiser, self.d_optimiser = (
             torch.optim.Adam(network.parameters(), settings.learning_rate, (settings.beta1, 0.999), foreach=False,
                              fused=False) for network in (self.generator, self.discriminator))
@@ -43,7 +43,7 @@ class OriginalPix2PixHD:
         self.d_optimiser.zero_grad()
         ((d_fake + d_real) / 2).backward()
         self.d_optimiser.step()
-        return {"g_gan": g_gan, "g_fm": g_fm, "d_fake": d_fake, "d_real": d_real}
+        return {"g_gan": g_gan.detach(), "g_fm": g_fm.detach(), "d_fake": d_fake.detach(), "d_real": d_real.detach()}
 
     def _feature_matching(self, fake: list[list[Tensor]], real: list[list[Tensor]]) -> Tensor:
         loss = 0
@@ -51,6 +51,14 @@ class OriginalPix2PixHD:
             for features, real_features in zip(scale[:-1], real_scale[:-1], strict=True):
                 loss += 4 / (len(scale) - 1) / len(fake) * l1_loss(features, real_features.detach())
         return self.settings.lambda_fm * loss
+
+
+def _plain(network: nn.Module) -> nn.Module:
+    """The network with torch's own convolutions, where this project has a faster form with the same weights."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.__class__ = nn.Conv2d
+    return network
 
 
 def _gan(judged: list[list[Tensor]], target: float) -> Tensor:

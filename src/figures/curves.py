@@ -4,7 +4,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-LOSSES = {"g_gan": "adversarial (G)", "g_fm": "feature matching (G)", "g_l1": "L1 (G)",
+LOSSES = {"g_gan": "adversarial (G)", "g_fm": "feature matching (G)", "g_vgg": "VGG19 (G)", "g_l1": "L1 (G)",
           "g_enhancement": "enhancement (G)",
           "d_real": "real (D)", "d_fake": "fake (D)"}
 PARTS = {"ssim": "1 - SSIM", "mse": "MSE", "mae": "MAE", "fd_random": "Frechet, random features",

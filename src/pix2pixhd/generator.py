@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from pix2pixhd.architecture import Architecture
+from pix2pixhd.rowwise import RowwiseConv2d
 
 INITIAL_STD = 0.02  # of convolution weights, as in the original implementation (after DCGAN, arXiv 1511.06434)
 
@@ -133,4 +134,5 @@ def _up(width: int, upsampling: str) -> list[nn.Module]:
 
 
 def _image_head(plan: Architecture, width: int) -> list[nn.Module]:
-    return [nn.ReflectionPad2d(3), nn.Conv2d(width, plan.channels, 7), nn.Identity() if plan.residual else nn.Tanh()]
+    return [nn.ReflectionPad2d(3), RowwiseConv2d(width, plan.channels, 7),
+            nn.Identity() if plan.residual else nn.Tanh()]

@@ -1,7 +1,7 @@
 """One training step: both networks, both optimisers, and the running average of the generator."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,10 +40,11 @@ class Pix2PixHD:
             settings.discriminator_scales))
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.perceptual = perceptual and perceptual.to(run.device, memory_format=run.memory_format)
-        self.d_optimiser = self._adam(self.discriminator.parameters())
+        self.judges = list(self.discriminator.parameters())
+        self.d_optimiser = self._adam(self.judges)
         self.enter(ALL)
         if run.compile:
-            torch._functorch.config.donated_buffer = False  # one backward pass leaves the graph for the other
+            torch._functorch.config.donated_buffer = False  # the discriminator's graph is walked twice
             for network in filter(None, (self.generator, self.discriminator, self.perceptual)):
                 network.compile(dynamic=False)
 
@@ -76,12 +77,13 @@ class Pix2PixHD:
         """Improves both networks on a batch (N, 1, H, W) in [-1, 1]; returns each loss as a detached scalar.
 
         lesion: (N, 1, H, W), 1 in the annotated lesion, or None. share: of the joint batch of all processes.
-        One pass of the fake image through the discriminator serves both networks: the generator's gradient is taken
-        first, with respect to its own weights only, which leaves the graph for the discriminator's.
+        One pass of the fake image through the discriminator serves both networks: backwards to the image for the
+        generator, then to the discriminator's own weights, and last from the image through the generator.
         """
         pre, post, lesion = self._at_phase(pre), self._at_phase(post), self._at_phase(lesion)
         with torch.autocast(self.run.device, self.run.dtype, enabled=self.run.dtype != torch.float32):
-            fake = self.network(pre)
+            made = self.network(pre)
+            fake = made.detach().requires_grad_()  # the way back is cut here: each network's graph goes once it is used
             judged_fake = self.discriminator(torch.cat([pre, fake], 1))
             judged_real = self.discriminator(torch.cat([pre, post], 1))
             g_vgg = self.perceptual(fake, post) if self.perceptual else pre.new_zeros(())
@@ -91,19 +93,18 @@ class Pix2PixHD:
                     "g_fm": weights.lambda_fm * feature_matching(judged_fake, judged_real),
                     "g_vgg": weights.lambda_vgg * g_vgg,
                     **self._pixel_losses(pre, post, fake, lesion)}
-        g_gradients = _gradients(sum(g_losses.values()), self.trained, share, keep_graph=True)
-        finish = self.group.add_up(g_gradients)
-
         d_losses = {"d_real": adversarial(judged_real, real=True), "d_fake": adversarial(judged_fake, real=False)}
-        d_gradients = _gradients(sum(d_losses.values()) / 2, self.discriminator.parameters(), share)
+        change = torch.autograd.grad(sum(g_losses.values()) * share, fake, retain_graph=True)
+        d_gradients = torch.autograd.grad(sum(d_losses.values()) / 2 * share, self.judges)
         losses = {name: loss.detach() * share for name, loss in (g_losses | d_losses).items()}
-        self.group.add_up([*d_gradients, *losses.values()])()
-        finish()
+        del judged_fake, judged_real, g_losses, d_losses
+        finish = self.group.add_up([*d_gradients, *losses.values()])
 
-        _set_gradients(self.trained, g_gradients)
-        _set_gradients(self.discriminator.parameters(), d_gradients)
-        self.g_optimiser.step()
-        self.d_optimiser.step()
+        g_gradients = torch.autograd.grad(made, self.trained, change)
+        self.group.add_up(g_gradients)()
+        finish()
+        _apply(self.d_optimiser, self.judges, d_gradients)
+        _apply(self.g_optimiser, self.trained, g_gradients)
         self._average_weights()
         return losses
 
@@ -151,14 +152,10 @@ class Pix2PixHD:
                 *(["network"] if self.phase == GLOBAL else [])]
 
 
-def _gradients(loss: Tensor, weights: Iterable[nn.Parameter], share: float, keep_graph: bool = False) -> list[Tensor]:
-    """The gradient of `loss` on these weights alone, times `share`."""
-    gradients = list(torch.autograd.grad(loss, list(weights), retain_graph=keep_graph))
-    if share != 1:
-        torch._foreach_mul_(gradients, share)
-    return gradients
-
-
-def _set_gradients(weights: Iterable[nn.Parameter], gradients: list[Tensor]) -> None:
+def _apply(optimiser: torch.optim.Optimizer, weights: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
+    """One step of the optimiser along these gradients, which are not kept."""
     for weight, gradient in zip(weights, gradients, strict=True):
         weight.grad = gradient
+    optimiser.step()
+    for weight in weights:
+        weight.grad = None

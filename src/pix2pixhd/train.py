@@ -11,6 +11,7 @@ from pix2pixhd.checkpoint import save_generator
 from pix2pixhd.continuation import begin, checkpoint_path
 from pix2pixhd.execution import Execution
 from pix2pixhd.loading import Pairs, batches
+from pix2pixhd.memory import keep_freed_memory
 from pix2pixhd.parallel import Group
 from pix2pixhd.sampling import epoch_batches
 from pix2pixhd.schedule import GLOBAL, learning_rates, phase
@@ -31,6 +32,7 @@ def train(settings, seed: int, cases: Sequence[str], pairs: Pairs, folder: Path,
     """
     # Initialise.
     group = group or Group()
+    keep_freed_memory()
     torch.set_num_threads(settings.threads)
     torch.backends.cudnn.benchmark = True  # every batch has the same shape
     torch.manual_seed(seed)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn.functional import conv2d
 
 from pix2pixhd.architecture import Architecture
 from pix2pixhd.discriminator import MultiscaleDiscriminator
@@ -14,6 +15,7 @@ from pix2pixhd.losses import (
     lesion_weights,
     squared_error,
 )
+from pix2pixhd.rowwise import RowwiseConv2d
 
 SMALL = {"width": 4, "downs": 2, "blocks": 1}
 
@@ -65,6 +67,17 @@ def test_resizing_leaves_no_checkerboard_where_transposed_convolution_does():
         return up(torch.ones(1, 16, 8, 8))[:, :, 2:-2, 2:-2].std((2, 3)).max()
 
     assert unevenness("resize") < 1e-6 < 1e-3 < unevenness("transposed")
+
+
+@pytest.mark.parametrize("filters", [1, 3])
+@pytest.mark.parametrize("size", [(20, 31), (7, 7)])
+def test_the_rowwise_convolution_is_the_plain_one(filters, size):
+    torch.manual_seed(0)
+    layer, image = RowwiseConv2d(5, filters, 7).double(), torch.rand(2, 5, *size, dtype=torch.float64)
+    results = []
+    for output in (layer(image), conv2d(image, layer.weight, layer.bias)):
+        results.append((output, torch.autograd.grad(output.square().sum(), list(layer.parameters()))))
+    torch.testing.assert_close(*results, rtol=1e-12, atol=1e-12)
 
 
 def test_the_coarse_generator_shares_the_layers_of_the_local_one():
