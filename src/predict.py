@@ -1,7 +1,6 @@
 """Turns one pre-contrast volume (NIfTI, MetaImage, a DICOM series) into a synthetic first post-contrast volume."""
 
 import argparse
-import errno
 from pathlib import Path
 
 from imaging.bias import log_bias_field, remove_bias
@@ -19,16 +18,11 @@ OUTPUTS = (".nii", ".nii.gz", ".mha")  # one file each; of the two of .mhd, one 
 
 def main() -> None:
     arguments = read_arguments()
-    try:
-        check_paths(arguments.input, arguments.output)
-        params = load_params()
-        translate = load_translate(arguments.weights or params.synthesis.weights, params)
-        synthetic = predict(read_input(arguments.input), translate, params)
-        write_volume(synthetic, arguments.output)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise
-        raise InputError("a file or folder cannot be used", file=error.filename, found=error.strerror) from None
+    check_paths(arguments.input, arguments.output)
+    params = load_params()
+    translate = load_translate(arguments.weights or params.synthesis.weights, params)
+    synthetic = predict(read_input(arguments.input), translate, params)
+    write_volume(synthetic, arguments.output)
     print(f"{arguments.output}: {describe_geometry(synthetic)}")
 
 

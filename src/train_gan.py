@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import run_stage
+from pipeline.errors import InputError, run_stage
 from pipeline.files import read_table, write_table
 from pipeline.params import Params, load_params
 from pipeline.paths import CHECKPOINTS, PLOTS, SLICES
@@ -40,6 +40,10 @@ def train_and_keep(params: Params, group: Group) -> None:
     Architecture.of(params.gan).check_size(slices["pre"].shape[-1])
     if not params.gan.lesion_weight:
         slices["lesion"] = None
+    elif not slices["lesion"].any():
+        raise InputError("no training slice has an annotated lesion", file=files["lesion"],
+                         found=f"gan.lesion_weight {params.gan.lesion_weight:g}", expected="masks or boxes",
+                         todo="add Annotation_Boxes.csv to the cohort, or set gan.lesion_weight to 0")
 
     folder = training_folder(params, [*files.values(), SLICES / "index_train.csv"])
     checkpoints = train(params.gan, params.seed, cases, Pairs(**slices), folder, choose(params.gan, group.processes),

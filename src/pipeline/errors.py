@@ -25,14 +25,17 @@ class InputError(Exception):
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Runs a stage's main function; bad input and a full disk become one line on stderr and exit code 1."""
+    """Runs a script's main function; bad input, a full disk or a file that cannot be used become one line on stderr
+    and exit code 1."""
     try:
         main()
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.ENOSPC:
+            file = error.filename or "an output file"
+            sys.exit(f"error: the disk is full while writing {file}; what to do: free some space and run the command "
+                     "again, finished stages are kept")
+        if error.filename is None:  # not about a file, so not something that was given
             raise
-        file = error.filename or "an output file"
-        sys.exit(f"error: the disk is full while writing {file}; what to do: free some space and run the command "
-                 "again, finished stages are kept")
+        sys.exit(f"error: file {error.filename}: this file or folder cannot be used; found: {error.strerror}")

@@ -39,27 +39,23 @@ class Original:
     """A network with the original's weights, ready to run, and the sha256 of the file they came from."""
 
     network: nn.Module
-    architecture: Architecture | None  # None: a discriminator, which carries its own plan
     sha256: str
 
     def save(self, path: Path) -> None:
         """Writes the safetensors file that load_generator or load_discriminator reads."""
-        if self.architecture:
-            save_generator(self.network, path)
-        else:
-            save_discriminator(self.network, path)
+        save = save_discriminator if isinstance(self.network, MultiscaleDiscriminator) else save_generator
+        save(self.network, path)
 
     def __str__(self) -> str:
-        plan = self.architecture
-        if not plan:
-            facts = "discriminator: channels {channels}, width {width}, layers {layers}, scales {scales}"
-            facts = facts.format(**self.network.plan)
+        plan = self.network.plan
+        if isinstance(self.network, MultiscaleDiscriminator):
+            kind, facts = "discriminator", plan
         else:
-            facts = (f"{plan.kind} generator: channels {plan.channels}, width {plan.width}, downs {plan.downs}, "
-                     f"blocks {plan.blocks}")
-        if plan and plan.kind == "local":
-            facts += f", enhancers {plan.enhancers}, enhancer_blocks {plan.enhancer_blocks}"
-        return f"{facts}; {sum(weight.numel() for weight in self.network.parameters()):,} parameters"
+            names = ["channels", "width", "downs", "blocks"]
+            names += ["enhancers", "enhancer_blocks"] if plan.kind == "local" else []
+            kind, facts = f"{plan.kind} generator", {name: getattr(plan, name) for name in names}
+        words = ", ".join(f"{name} {value}" for name, value in facts.items())
+        return f"{kind}: {words}; {sum(weight.numel() for weight in self.network.parameters()):,} parameters"
 
 
 def read_original(path: Path) -> Original:
@@ -69,7 +65,7 @@ def read_original(path: Path) -> Original:
     """
     weights, sha256 = read_state_dict(path)
     try:
-        network, architecture, rename = _network({key: tuple(weight.shape) for key, weight in weights.items()})
+        network, rename = _network({key: tuple(weight.shape) for key, weight in weights.items()})
         # Taken one by one, so that never all weights are in memory twice when they have to be converted.
         own = {name: _float32(rename(name), weights.pop(rename(name))) for name in network.state_dict()}
     except _Misfit as misfit:
@@ -77,26 +73,24 @@ def read_original(path: Path) -> Original:
         raise InputError(f"the first key that differs is {key!r}", file=path, found=found, expected=expected,
                          todo=TODO) from None
     network.load_state_dict(own, assign=True)
-    return Original(network.eval().requires_grad_(False), architecture, sha256)
+    return Original(network.eval().requires_grad_(False), sha256)
 
 
 class _Misfit(Exception):
     """A key, what was found there, what was expected."""
 
 
-def _network(shapes: Shapes) -> tuple[nn.Module, Architecture | None, Callable[[str], str]]:
-    """A network without memory, its architecture if it is a generator, and the original's names for its weights."""
-    architecture, rename = None, _generator_key
+def _network(shapes: Shapes) -> tuple[nn.Module, Callable[[str], str]]:
+    """A network without memory, and the original's names for its weights."""
     with torch.device("meta"):  # no time for initial weights that are replaced at once
         if any(key.startswith("model") for key in shapes):
-            architecture = _architecture(shapes)
-            network = make_generator(architecture)
+            network, rename = make_generator(_architecture(shapes)), _generator_key
         else:
             apart = "layer0.0.weight" not in shapes
             network = MultiscaleDiscriminator(**_discriminator_plan(shapes, apart))
             rename = partial(_discriminator_key, coarsest=network.plan["scales"] - 1, apart=apart)
     _compare({rename(name): tuple(weight.shape) for name, weight in network.state_dict().items()}, shapes)
-    return network, architecture, rename
+    return network, rename
 
 
 def _architecture(shapes: Shapes) -> Architecture:

@@ -1,9 +1,11 @@
 """Data-parallel training: one process a device, started here or by torchrun, on one machine or several."""
 
+import ctypes
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +13,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pipeline.errors import InputError
+
+PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,15 @@ def join():
     if not started_by_torchrun():
         yield Group()
         return
+    _end_with_parent()
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     yield Group(dist.get_rank(), dist.get_world_size())
     dist.destroy_process_group()  # not after an error: the others may be waiting for this process
+
+
+def _end_with_parent() -> None:
+    """Asks Linux to kill this process when the one that started it is killed: else it would go on training unseen."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -57,7 +57,9 @@ def test_an_error_says_where_what_and_what_to_do():
 
 @pytest.mark.parametrize(("raised", "message"), [
     (InputError("nothing there"), "error: nothing there"),
-    (OSError(errno.ENOSPC, "No space left on device", "big.npy"), "error: the disk is full while writing big.npy")])
+    (OSError(errno.ENOSPC, "No space left on device", "big.npy"), "error: the disk is full while writing big.npy"),
+    (PermissionError(errno.EACCES, "Permission denied", "x.nii"),
+     "error: file x.nii: this file or folder cannot be used; found: Permission denied")])
 def test_a_stage_ends_in_one_line_and_exit_code_one(raised, message):
     def main():
         raise raised
@@ -68,9 +70,13 @@ def test_a_stage_ends_in_one_line_and_exit_code_one(raised, message):
     assert "\n" not in str(exit_info.value.code)
 
 
-def test_other_failures_are_not_hidden():
-    with pytest.raises(ZeroDivisionError):
-        run_stage(lambda: 1 / 0)
+@pytest.mark.parametrize("failure", [ZeroDivisionError(), OSError("no file is to blame")])
+def test_other_failures_are_not_hidden(failure):
+    def main():
+        raise failure
+
+    with pytest.raises(type(failure)):
+        run_stage(main)
 
 
 def test_the_resume_folder_follows_settings_and_content(tmp_path, monkeypatch):
