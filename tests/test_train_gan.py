@@ -1,0 +1,64 @@
+"""The training stage before it trains: what it refuses, and which trainings share what they have in common."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import train_gan
+from pipeline.files import write_table
+from pipeline.params import load_params
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch):
+    """A folder with tiny slices, and a function that writes params.yaml with the given values of the gan section."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    slices = tmp_path / "artifacts" / "slices"
+    slices.mkdir(parents=True)
+    for phase, dtype in (("pre", np.float32), ("post", np.float32), ("lesion", np.uint8)):
+        np.save(slices / f"train_{phase}.npy", np.zeros((2, 32, 32), dtype))
+    write_table(slices / "index_train.csv", [{"case": "a", "z": 0}, {"case": "b", "z": 0}])
+
+    def write(**gan):
+        content = yaml.safe_load((ROOT / "params.yaml").read_text())
+        content["gan"] |= {"downs": 2, "width": 4, **gan}
+        Path("params.yaml").write_text(yaml.safe_dump(content))
+        return load_params()
+    return write
+
+
+@pytest.mark.parametrize(("gan", "texts"), [
+    ({"lesion_weight": 3.0}, ("no training slice has an annotated lesion", "gan.lesion_weight 3", "Annotation_Boxes")),
+    ({"downs": 5}, ("the slices do not fit the generator", "slices.size 32", "at least 64")),
+    ({"vgg_weights": "absent.pth", "vgg_sha256": "0" * 8}, ("absent.pth",)),
+    ({"global_epochs": 2}, ("belong to generator: local",)),
+    ({"generator": "local", "global_epochs": 20, "fix_global_epochs": 2}, ("epochs must exceed",)),
+    ({"lambda_l1": 0.0, "lambda_enhancement": 0.0, "lesion_weight": 1.0}, ("which are both 0",)),
+    ({"vgg_weights": "some.pth"}, ("vgg_sha256",)), ({"channels": 2}, ("gan.channels",)),
+    ({"precision": "float16"}, ("gan.precision",)), ({"devices": 0}, ("gan.devices",))])
+def test_what_cannot_be_trained_is_refused_before_it_starts(gan, texts, stage, refused):
+    def run():
+        stage(**gan)
+        train_gan.main()
+    refused(run, *texts)
+    assert not list(Path().glob("artifacts/gan/*"))
+
+
+def test_only_length_and_machine_leave_the_family_of_a_training(stage):
+    def folder(**gan):
+        return train_gan.training_folder(stage(**gan), [Path("artifacts/slices/train_pre.npy")])
+
+    usual = folder()
+    assert folder() == usual
+    assert folder(epochs=99).parent == folder(decay_share=0.25).parent == usual.parent
+    assert len({usual, folder(epochs=99), folder(decay_share=0.25)}) == 3
+    assert folder(devices=2) == folder(state_every=9) == usual
+    assert folder(learning_rate=0.5).parent != usual.parent
+    assert folder(precision="bfloat16").parent != usual.parent
+    np.save("artifacts/slices/train_pre.npy", np.ones((2, 32, 32), np.float32))
+    assert folder().parent != usual.parent
