@@ -7,7 +7,8 @@ import torch
 from pipeline.errors import InputError
 
 AUTO = "auto"
-WIDE = 32  # filters of the first layer; in narrower networks a CPU spends its time elsewhere than in convolutions
+WIDE = 32  # filters of the first layer; narrower networks spend their time elsewhere than in convolutions, and train
+           # for minutes, which compiling would take too
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def choose(settings, processes: int = 1) -> Execution:
     layout, compiled = settings.channels_last, settings.compile
     return Execution("cuda" if gpu else "cpu", precision,
                      gpu and precision == "bfloat16" if layout == AUTO else layout,
-                     gpu if compiled == AUTO else compiled, processes, batch_size)
+                     gpu and settings.width >= WIDE if compiled == AUTO else compiled, processes, batch_size)
 
 
 def _gpu_has_bfloat16() -> bool:

@@ -236,7 +236,8 @@ def test_automatic_choices_with_gpus(tiny, refused, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
-    assert choose(tiny()) == Execution("cuda", "bfloat16", channels_last=True, compile=True)
+    assert choose(tiny(width=64)) == Execution("cuda", "bfloat16", channels_last=True, compile=True)
+    assert choose(tiny()) == Execution("cuda", "bfloat16", channels_last=True)
     assert choose(tiny(precision="float32", compile=False)) == Execution("cuda")
     assert count_processes(tiny(batch_size=2)) == 2
     assert count_processes(tiny(batch_size="auto")) == 4
