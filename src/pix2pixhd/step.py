@@ -153,9 +153,14 @@ class Pix2PixHD:
 
 
 def _apply(optimiser: torch.optim.Optimizer, weights: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
-    """One step of the optimiser along these gradients, which are not kept."""
+    """One step of the optimiser along these gradients, which are not kept.
+
+    Fused optimisers go through memory as it lies, so a gradient has to lie as its weight does: of a transposed or
+    compiled layer it may not.
+    """
     for weight, gradient in zip(weights, gradients, strict=True):
-        weight.grad = gradient
+        alike = gradient.stride() == weight.stride()
+        weight.grad = gradient if alike else torch.empty_like(weight).copy_(gradient)
     optimiser.step()
     for weight in weights:
         weight.grad = None

@@ -107,6 +107,25 @@ def test_the_layout_in_memory_changes_no_gradient(tiny):
     torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-11)
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("special", [{}, {"upsampling": "resize", "channels": 3}, {"generator": "local"}])
+def test_the_weights_move_as_plain_adam_would_move_them(special, channels_last, tiny):
+    torch.manual_seed(1)
+    model = Pix2PixHD(tiny(**special), Execution(channels_last=channels_last))
+    plain = [torch.nn.Parameter(weight.detach().clone().contiguous()) for weight in (*model.trained, *model.judges)]
+    adam = torch.optim.Adam(plain, 0.002, (0.5, 0.999), foreach=False, fused=False)
+    for _ in range(3):  # the first step has one length everywhere, whatever the gradients
+        pre, post = images(2, 1, 32, 32)
+        watched = recorded(copy.deepcopy(model))
+        watched.step(pre, post)
+        gradients = (*watched.g_optimiser.gradients, *watched.d_optimiser.gradients)
+        for weight, gradient in zip(plain, gradients, strict=True):
+            weight.grad = gradient.contiguous()
+        adam.step()
+        model.step(pre, post)
+    torch.testing.assert_close([*model.trained, *model.judges], plain, rtol=0, atol=1e-6)
+
+
 def test_the_kept_generator_is_the_moving_average_of_the_steps(tiny):
     torch.manual_seed(1)
     model = Pix2PixHD(tiny(), Execution())
