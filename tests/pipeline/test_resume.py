@@ -10,6 +10,9 @@ import pytest
 
 from pipeline.files import read_table
 
+# Long enough to be killed several times on a fast machine, and writing its state most of the time.
+LONG = {"gan.epochs": 30, "gan.save_every": 10, "gan.state_every": 1}
+
 
 @pytest.fixture
 def clone(reproduced):
@@ -42,19 +45,21 @@ def kill_while_training(clone, *command, after):
 
 
 def test_a_training_killed_again_and_again_ends_with_the_same_bytes(clone):
+    clone.set_params(**LONG)
+    command = ("dvc", "repro", "-f", "-s", "train_gan")
+    clone.run(*command)
     whole = checkpoints(clone)
-    clone.set_params(**{"gan.state_every": 1})  # so that it is writing its state most of the time
     moments = random.Random(2026)
     for _ in range(3):
-        kill_while_training(clone, "dvc", "repro", "-s", "train_gan", after=moments.uniform(0, 0.2))
-    assert "carries on with epoch" in clone.run("dvc", "repro", "-s", "train_gan")
+        kill_while_training(clone, *command, after=moments.uniform(0, 0.3))
+    assert "carries on with epoch" in clone.run(*command)
     assert checkpoints(clone) == whole
     assert not list(clone.path.glob(".resume/**/state.pt"))
 
 
 def test_a_killed_experiment_in_a_temporary_copy_carries_on(clone):
-    changes = ("-S", "gan.state_every=1", "-S", "gan.flip=false")
-    command = ("dvc", "exp", "run", "--temp", "-n", "moved", *changes, "train_gan")
+    changes = [word for name, value in LONG.items() for word in ("-S", f"{name}={value}")]
+    command = ("dvc", "exp", "run", "--temp", "-n", "moved", *changes, "-S", "gan.flip=false", "train_gan")
     kill_while_training(clone, *command, after=0.1)
     assert "carries on with epoch" in clone.run(*command)
 
