@@ -1,6 +1,7 @@
 # Two commands do everything: `make repro` (the study) and `make test`. Each first makes the environment that it needs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 INSTALLED := .venv/.installed
+PIP := pip install --disable-pip-version-check --quiet
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # How long OpenMP threads spin for each other before they sleep. The default is as fast on a quiet machine, but up to ten
 # times slower on one whose cores are shared; not spinning at all halves the speed of small networks.
@@ -20,11 +21,14 @@ setup: $(INSTALLED)     ## make the environment in .venv, again only when requir
 # Torch comes first and with its own dependencies, so that a GPU machine gets CUDA and another one does not. The rest is
 # the complete lock, without asking for more: timm, which nnU-Net's networks ask for but do not use here, would pull
 # a torchvision that does not load beside a CPU build of torch.
+# Pyradiomics comes last: it exists as source only, and building that needs a C compiler and the numpy of the lock, which
+# an isolated build would not see.
 $(INSTALLED): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "error: Python 3.11 is needed, found " + sys.version + "; what to do: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv .venv
-	pip install --disable-pip-version-check --quiet $$(grep '^torch==' requirements.lock)
-	pip install --disable-pip-version-check --quiet --no-deps -r requirements.lock
+	$(PIP) $$(grep '^torch==' requirements.lock)
+	grep -v '^pyradiomics==' requirements.lock | $(PIP) --no-deps -r /dev/stdin
+	$(PIP) --no-deps --no-build-isolation $$(grep '^pyradiomics==' requirements.lock)
 	cp requirements.lock $@
 
 # The embedded cohort, unless you have put your own cohort here.

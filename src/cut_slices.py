@@ -6,7 +6,7 @@ import numpy as np
 
 from cohort.case import Case, find_cases, read_cases
 from cohort.splits import read_splits
-from imaging.body import foreground_share
+from imaging.body import tissue_planes
 from imaging.masks import box_mask
 from imaging.slice_store import write_arrays
 from imaging.slices import mask_to_slices, to_slices
@@ -27,7 +27,8 @@ def main() -> None:
 
 def _cut(part: str, cases: list[Case], settings: Slices) -> None:
     """Writes the pre, post and lesion slices of one part, and the index of case and z."""
-    chosen = {case: _with_tissue(case, settings) for case in progress(cases, f"{part}: find tissue", unit="case")}
+    chosen = {case: tissue_planes(read_volume(case.path("pre")).array, settings.min_foreground)
+              for case in progress(cases, f"{part}: find tissue", unit="case")}
     rows = [{"case": case.id, "z": int(z)} for case, planes in chosen.items() for z in planes]
     if not rows:
         raise InputError(f"no {part} slice holds enough tissue", file=VOLUMES, expected=f"at least one slice with more "
@@ -37,11 +38,6 @@ def _cut(part: str, cases: list[Case], settings: Slices) -> None:
     write_arrays(SLICES, (len(rows), settings.size, settings.size), kinds,
                  progress(pieces, f"{part}: cut", total=len(chosen), unit="case"))
     write_table(SLICES / f"index_{part}.csv", rows)
-
-
-def _with_tissue(case: Case, settings: Slices) -> np.ndarray:
-    """The z of the slices whose share of pixels above noise, before contrast, reaches slices.min_foreground."""
-    return np.flatnonzero(foreground_share(read_volume(case.path("pre")).array) >= settings.min_foreground)
 
 
 def _pieces(part: str, case: Case, planes: np.ndarray, settings: Slices) -> Mapping[str, np.ndarray]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cohort.case import Case, find_cases, read_cases
 from cohort.splits import read_splits
+from cohort.tumour import read_mask
 from imaging.masks import millilitres
 from imaging.volume import read_volume, write_volume
 from pipeline.errors import run_stage
@@ -15,7 +16,7 @@ from segmentation.evaluation import summarise_study
 from segmentation.measures import dice
 from segmentation.nnunet import PLANS_OF, use_folders, whole_folder
 from segmentation.prediction import check_same_plans, load_segmenter, make_predictor, preprocess, segment
-from segmentation.raw_dataset import check_image, read_mask
+from segmentation.raw_dataset import check_image
 from segmentation.study import volume_file
 
 

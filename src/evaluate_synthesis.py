@@ -1,83 +1,136 @@
-"""Compares the synthetic volumes with the real post-contrast ones, per patient and region, beside two floors."""
+"""Compares the synthetic volumes with the real post-contrast ones, per patient and as sets, beside the floors."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from cohort.case import Case, find_cases, read_cases
 from cohort.splits import read_splits
+from cohort.tumour import read_mask
+from imaging.body import tissue_planes
+from imaging.finite import check_finite
 from imaging.regions import breast_mask
+from imaging.sides import contralateral
+from imaging.slice_store import map_array
+from imaging.slices import to_slices
 from imaging.volume import Volume, describe_geometry, read_volume, same_geometry
-from pipeline.errors import InputError, run_stage
+from pipeline.errors import InputError, about, run_stage
 from pipeline.files import write_json, write_table
-from pipeline.params import load_params
+from pipeline.params import Params, load_params
 from pipeline.paths import METRICS, PLOTS, SLICES, SPLITS, SYNTHETIC, VOLUMES
 from pipeline.progress import progress
+from quality.extractors import make_extractors, perceptual_metric
 from quality.floors import LookupTable, fit_lookup_table
-from quality.regions import region_metrics
-from quality.synthesis_table import METHODS, SHOWN, group_table, rounded
+from quality.numbers import rounded
+from quality.patient_values import Patient, patient_values
+from quality.radiomics_comparison import RadiomicsComparison
+from quality.set_comparison import OTHERS, SetComparison
+from quality.synthesis_table import Value, distance_table, gain_rows, group_table, patient_rows, statistics_rows
 
 GROUPS = ("test", "external")
-DATA_RANGE = 1.0  # normalised 0 to 1 is a patient's own scale
 EVALUATION_STREAM = 7  # number of this stage's random stream, so that no other stage draws the same numbers
 
 
 def main() -> None:
     params = load_params()
-    lookup = fit_lookup_table(_load("train_pre.npy"), _load("train_post.npy"))
-    rows = [{"case": case.id, "group": group, **row}
-            for group, case in progress(list(_patients()), "evaluate_synthesis", unit="patient")
-            for row in evaluate(case, params.slices.phase, lookup, params.same.ssim_sigma)]
-    write_table(PLOTS / "synthesis.csv", rows)
-    table = {group: group_table([row for row in rows if row["group"] == group], params.statistics.confidence,
-                                params.statistics.bootstrap_draws, [params.seed, EVALUATION_STREAM],
-                                params.statistics.min_patients) for group in GROUPS}
-    write_json(METRICS / "synthesis.json", table)
-
-
-def evaluate(case: Case, phase: str, lookup: LookupTable, sigma: float) -> list[dict]:
-    """One row a method and region of a patient, in normalised intensities; a region without a voxel has none."""
-    pre = read_volume(case.path("pre"))
-    real, synthetic = (_read_beside(pre, case, path) for path in (case.path(phase), SYNTHETIC / f"{case.id}.nii.gz"))
-    masks = {"whole": None, "breast": breast_mask(pre.array, pre.spacing)}
-    if case.has_mask:
-        masks["lesion"] = _read_beside(pre, case, case.path("mask")).array > 0
-    masks = {region: mask for region, mask in masks.items() if mask is None or mask.any()}
-    target, normalised = case.scale.normalise(real.array), case.scale.normalise(pre.array)
-    images = {"synthetic": case.scale.normalise(synthetic.array), "pre": normalised, "lut": lookup(normalised)}
-    try:
-        found = {method: region_metrics(target, images[method], masks, DATA_RANGE, sigma) for method in METHODS}
-    except InputError as error:
-        raise InputError(error.problem, case=case.id, found=error.found, expected=error.expected,
-                         todo=error.todo) from None
-    return [{"method": method, "region": region, **{metric: rounded(found[method][region][metric]) for metric in SHOWN}}
-            for region in masks for method in METHODS]
-
-
-def _patients() -> Iterator[tuple[str, Case]]:
-    """Every patient to evaluate, with its group."""
+    lookup = fit_lookup_table(*(map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post")))
+    others = map_array(SLICES / "validation_post.npy")
     cases, splits = read_cases(VOLUMES), read_splits(SPLITS)
+    members = {group: find_cases(getattr(splits, group), cases) for group in GROUPS}
+    values, distances = [], {}
     for group in GROUPS:
-        for case in find_cases(getattr(splits, group), cases):
-            yield group, case
+        found, distances[group] = evaluate(group, members[group], lookup, others, params)
+        values += found
+    statistics = statistics_rows(values, params.statistics, [params.seed, EVALUATION_STREAM])
+    gains = gain_rows(values, params.statistics, [params.seed, EVALUATION_STREAM])
+    for note in sorted({f"{row['group']}: {row['note']}" for row in statistics if row["note"]}):
+        print(note)
+    tables = {"synthesis": patient_rows(values, "post"), "synthesis_subtraction": patient_rows(values, "subtraction"),
+              "synthesis_statistics": statistics, "synthesis_gains": gains,
+              "synthesis_distances": [{"group": group, **row} for group in GROUPS for row in distances[group]]}
+    for name, rows in tables.items():
+        write_table(PLOTS / f"{name}.csv", rows)
+    write_json(METRICS / "synthesis.json",
+               {group: group_table(group, len(members[group]), statistics, gains) | distance_table(distances[group])
+                for group in GROUPS})
+
+
+def evaluate(group: str, members: list[Case], lookup: LookupTable, others: np.ndarray,
+             params: Params) -> tuple[list[Value], list[dict]]:
+    """Every patient's values, and the distances between sets of slices, of one group of patients.
+
+    `others` are real slices of patients of another group.
+    """
+    perceptual = perceptual_metric(params.quality, _device())
+    sets = SetComparison(make_extractors(params.quality, params.seed, _device()))
+    radiomics = RadiomicsComparison()
+    values = []
+    for case in progress(members, f"evaluate_synthesis: {group}", unit="patient"):
+        patient, planes, spacing = read_patient(group, case, params, lookup)
+        volumes = {"real": patient.real, **patient.methods}
+        with about(case=case.id):
+            values += patient_values(patient, params.quality, perceptual)
+            if len(planes):
+                slices = {name: to_slices(volume[planes], params.slices.size) for name, volume in volumes.items()}
+                sets.add_patient(slices.pop("real"), slices)
+            if params.quality.radiomics:
+                radiomics.add_patient(case.id, volumes, patient.regions["lesion"], spacing[:2])
+    if sets.n:
+        sets.add_set(OTHERS, _even(others, sets.n))
+    return values, [{**row, "value": rounded(row["value"])} for row in [*sets.rows(), *radiomics.rows("real")]]
+
+
+def read_patient(group: str, case: Case, params: Params, lookup: LookupTable) -> tuple[Patient, np.ndarray, tuple]:
+    """One patient's normalised volumes and regions, the planes with tissue, and the size of a voxel in mm.
+
+    Raises InputError, naming the file, for a missing or displaced volume, an empty mask, or no breast.
+    """
+    pre = read_volume(case.path("pre"))
+    real, synthetic = (_read_beside(pre, case, path) for path in
+                       (case.path(params.slices.phase), SYNTHETIC / f"{case.id}.nii.gz"))
+    _check_geometry(pre, mask := read_mask(case), case, case.path("mask"))
+    normalised = case.scale.normalise(pre.array)
+    methods = {"synthetic": case.scale.normalise(synthetic.array), "pre": normalised, "lut": lookup(normalised)}
+    patient = Patient(group, case.id, normalised, case.scale.normalise(real.array), methods,
+                      _regions(pre, mask.array > 0, case))
+    return patient, tissue_planes(pre.array, params.slices.min_foreground), pre.spacing
+
+
+def _regions(pre: Volume, lesion: np.ndarray, case: Case) -> Mapping[str, np.ndarray | None]:
+    breast = breast_mask(pre.array, pre.spacing)
+    if not (breast & ~lesion).any():
+        raise InputError("no breast is found in the pre-contrast volume", case=case.id, file=case.path("pre"),
+                         expected="tissue in front of a chest wall", todo="look at the volume, or leave the case out")
+    other = contralateral(breast, lesion)
+    return {"whole": None, "breast": breast, "lesion": lesion} | ({"contralateral": other} if other.any() else {})
 
 
 def _read_beside(pre: Volume, case: Case, path: Path) -> Volume:
-    """Reads a volume that must lie exactly where `pre` does."""
+    """Reads a volume that must lie exactly where `pre` does and hold numbers only."""
     if not path.is_file():
         raise InputError("the volume is missing", case=case.id, file=path, todo="run `dvc repro`")
     volume = read_volume(path)
-    if not same_geometry(pre, volume):
-        raise InputError("the volume lies elsewhere than the pre-contrast one", case=case.id, file=path,
-                         found=describe_geometry(volume), expected=describe_geometry(pre), todo="run `dvc repro`")
+    check_finite(volume, path)
+    _check_geometry(pre, volume, case, path)
     return volume
 
 
-def _load(name: str) -> np.ndarray:
-    if not (SLICES / name).is_file():
-        raise InputError("the training slices are missing", file=SLICES / name, todo="run `dvc repro cut_slices`")
-    return np.load(SLICES / name, mmap_mode="r")
+def _check_geometry(pre: Volume, volume: Volume, case: Case, path: Path) -> None:
+    if not same_geometry(pre, volume):
+        raise InputError("the volume lies elsewhere than the pre-contrast one", case=case.id, file=path,
+                         found=describe_geometry(volume), expected=describe_geometry(pre), todo="run `dvc repro`")
+
+
+def _even(slices: np.ndarray, n: int) -> np.ndarray:
+    """n of the slices, evenly spaced, or all where there are fewer."""
+    return slices[np.unique(np.linspace(0, len(slices) - 1, min(n, len(slices))).round().astype(int))]
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 if __name__ == "__main__":

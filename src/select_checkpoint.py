@@ -1,20 +1,51 @@
 """Scores every kept checkpoint on the validation patients; the lowest SAMe becomes the generator."""
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from imaging.slice_store import map_array
 from pipeline.errors import InputError, run_stage
 from pipeline.files import atomic_path, read_table, write_json, write_table
-from pipeline.params import load_params
+from pipeline.params import Params, load_params
 from pipeline.paths import CHECKPOINTS, GENERATOR, METRICS, PLOTS, SLICES
 from pipeline.progress import progress
 from pix2pixhd.checkpoint import load_generator
 from pix2pixhd.translate import translate
-from quality.checkpoint_scores import describe_real, score_checkpoint
+from quality.checkpoint_scores import CheckpointScores, Slices, Translate, score_checkpoints
+from quality.extractors import make_extractors, perceptual_metric
+from quality.floors import fit_lookup_table
+from quality.numbers import rounded
+from quality.resampling import draw_patients
 from quality.same import Same, same
+from quality.same_stability import rank_correlation, under_each_scaling, win_shares, without_each_metric
+
+SELECTION_STREAM = 8  # number of this stage's random stream, so that no other stage draws the same numbers
+
+
+def main() -> None:
+    params = load_params()
+    torch.set_num_threads(1)  # checkpoints are scored side by side instead, which wastes no time on waiting threads
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    slices, checkpoints, dice = load_slices(), find_checkpoints(), read_dice(params.same.dice_table)
+    found = score(params, checkpoints, slices, device)
+    weights = params.same.weights.model_dump()
+    result = same(found.table, weights, params.same.scaling)
+    for note in result.notes:
+        print(f"SAMe: {note}")
+    wins = win_shares(found.drawn, weights, params.same.scaling)
+    write_table(PLOTS / "same.csv", as_rows(found, result, wins))
+    variations = vary(found, weights, params.same.scaling)
+    write_table(PLOTS / "same_stability.csv", variations)
+    print(f"SAMe: epoch {result.best} is chosen; it wins in {wins[result.best]:.1%} of {params.same.draws} draws of "
+          f"patients, and in {sum(row['epoch'] == result.best for row in variations)} of {len(variations)} variations")
+    write_json(METRICS / "same.json", summary(found, result, wins, variations, slices, dice))
+    with atomic_path(GENERATOR) as temporary:
+        shutil.copyfile(checkpoints[result.best], temporary)
 
 
 def find_checkpoints() -> dict[str, Path]:
@@ -26,33 +57,72 @@ def find_checkpoints() -> dict[str, Path]:
     return found
 
 
-def as_rows(scores: dict[str, dict[str, float]], result: Same) -> list[dict]:
-    """A row a checkpoint: SAMe, the metrics, and each scaled to how far it lies from the best."""
-    return [{"epoch": epoch, "same": result.scores[epoch], **scores[epoch],
-             **{f"scaled_{name}": value for name, value in result.components[epoch].items()}} for epoch in scores]
+def load_slices() -> Slices:
+    """The validation slices, memory-mapped."""
+    arrays = [map_array(SLICES / f"validation_{kind}.npy") for kind in ("pre", "post", "lesion")]
+    return Slices(*arrays, tuple(row["case"] for row in read_table(SLICES / "index_validation.csv")))
 
 
-def main() -> None:
-    params = load_params()
-    torch.set_num_threads(params.gan.threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    pre, post = (np.load(SLICES / f"validation_{phase}.npy", mmap_mode="r") for phase in ("pre", "post"))
-    patients = [row["case"] for row in read_table(SLICES / "index_validation.csv")]
-    real = describe_real(post, patients, params.seed)
+def score(params: Params, checkpoints: dict[str, Path], slices: Slices, device: str) -> CheckpointScores:
+    """Every metric of every checkpoint, also under resampled patients."""
+    settings = params.quality
+    bar = progress(None, "SAMe", unit="checkpoint")
 
-    checkpoints = find_checkpoints()
-    scores = {epoch: score_checkpoint(real, translate(load_generator(path).to(device), pre), params.same.ssim_sigma)
-              for epoch, path in progress(checkpoints.items(), "SAMe", unit="checkpoint")}
-    result = same(scores, params.same.weights.model_dump(), params.same.scaling)
-    for note in result.notes:
-        print(f"SAMe: {note}")
+    def loader(path: Path) -> Callable[[], Translate]:
+        def load() -> Translate:
+            bar.update()
+            return partial(translate, load_generator(path).to(device))
+        return load
 
-    write_table(PLOTS / "same.csv", as_rows(scores, result))
-    write_json(METRICS / "same.json", {"epoch": int(result.best), "same": result.scores[result.best],
-                                       **scores[result.best], "checkpoints": len(scores), "slices": len(post),
-                                       "patients": len(set(patients))})
-    with atomic_path(GENERATOR) as temporary:
-        shutil.copyfile(checkpoints[result.best], temporary)
+    lookup = fit_lookup_table(*(map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post")))
+    counts = draw_patients(len(set(slices.patients)), params.same.draws, [params.seed, SELECTION_STREAM])
+    with bar:
+        return score_checkpoints({epoch: loader(path) for epoch, path in checkpoints.items()}, slices,
+                                 make_extractors(settings, params.seed, device), counts, settings.data_range,
+                                 settings.ssim_sigma, perceptual_metric(settings, device), params.gan.threads,
+                                 {"pre": lambda images: images, "lut": lookup})
+
+
+def as_rows(found: CheckpointScores, result: Same, wins: dict[str, float]) -> list[dict]:
+    """A row a checkpoint: SAMe, how often it wins, the metrics, and each scaled to how far it lies from the best."""
+    metrics = list(next(iter(result.components.values())))
+    return [{"epoch": epoch, "same": result.scores.get(epoch), "wins": wins[epoch],
+             "lesion_mae": found.lesion_mae[epoch], **found.table[epoch],
+             **{f"scaled_{metric}": result.components.get(epoch, {}).get(metric) for metric in metrics}}
+            for epoch in found.table]
+
+
+def vary(found: CheckpointScores, weights: dict[str, float], scaling: str) -> list[dict]:
+    """A row for each other way to put SAMe together, and the epoch that it would choose."""
+    left_out = without_each_metric(found.table, weights, scaling)
+    scaled = under_each_scaling(found.table, weights)
+    return [{"variation": f"without {metric}", "epoch": epoch} for metric, epoch in left_out.items()] + [
+        {"variation": f"scaling {name}", "epoch": epoch} for name, epoch in scaled.items() if name != scaling]
+
+
+def summary(found: CheckpointScores, result: Same, wins: dict[str, float], variations: list[dict], slices: Slices,
+            dice: dict[str, float]) -> dict:
+    """What metrics/same.json holds: the chosen checkpoint, its metrics, the floors', and how firm the choice is."""
+    return {"epoch": int(result.best), "same": rounded(result.scores[result.best]),
+            **{metric: rounded(value) for metric, value in found.table[result.best].items()},
+            "lesion_mae": rounded(found.lesion_mae[result.best]),
+            "wins": {"draws_of_patients": wins[result.best],
+                     "variations": rounded(np.mean([row["epoch"] == result.best for row in variations]))},
+            "rank_correlation": {"lesion_mae": rounded(rank_correlation(result.scores, found.lesion_mae)),
+                                 "dice": rounded(rank_correlation(result.scores, dice))},
+            "floors": {floor: {metric: rounded(value) for metric, value in
+                               {**metrics, "lesion_mae": found.lesion_mae[floor]}.items()}
+                       for floor, metrics in found.floors.items()},
+            "checkpoints": len(found.table), "slices": len(slices.post), "patients": len(set(slices.patients))}
+
+
+def read_dice(path: str) -> dict[str, float]:
+    """Epoch -> Dice of checkpoints that were segmented, from the table that same.dice_table names; empty without."""
+    try:
+        return {str(int(row["epoch"])): float(row["dice"]) for row in read_table(Path(path))} if path else {}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("this is not a table of Dice by checkpoint", file=path, found=f"no usable {error}",
+                         expected="columns epoch and dice", todo="correct it, or empty same.dice_table") from None
 
 
 if __name__ == "__main__":

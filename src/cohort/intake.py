@@ -14,7 +14,7 @@ from imaging.dicom import Series, order_slices, read_series
 from imaging.masks import millilitres
 from imaging.scale import IntensityScale
 from imaging.volume import Volume, describe_geometry, read_volume, same_geometry, to_lps, write_volume
-from pipeline.errors import InputError
+from pipeline.errors import InputError, about
 
 COLUMNS = ("case", "site", "phases", "size", "spacing_mm", "field_strength_t", "manufacturer", "has_mask", "mask_ml",
            "lesions", "has_box", "series_left_out", "status", "reason")
@@ -36,11 +36,10 @@ def take_in(entry: Entry, folder: Path, settings) -> Taken:
     `settings` are the ingest parameters: n4_bias_correction, low_percentile, high_percentile, ceiling.
     """
     try:
-        return _take_in(entry, folder / entry.case, settings)
+        with about(case=entry.case):
+            return _take_in(entry, folder / entry.case, settings)
     except InputError as error:
-        named = error if error.case else InputError(error.problem, case=entry.case, file=error.file, found=error.found,
-                                                    expected=error.expected, todo=error.todo)
-        return left_out(entry, named)
+        return left_out(entry, error)
 
 
 def left_out(entry: Entry, error: InputError) -> Taken:

@@ -5,13 +5,14 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 METHODS = {"pre": "untouched\npre", "lut": "look-up\ntable", "synthetic": "synthetic"}
-REGIONS = {"lesion": "lesion", "breast": "breast", "whole": "whole volume"}
+REGIONS = {"lesion": "lesion", "breast": "breast", "contralateral": "other breast", "whole": "whole volume"}
 
 
 def draw_quality(rows: list[dict[str, str]]) -> Figure:
     """Mean absolute error of every patient under each method, a line a patient, a panel a region and group."""
     groups = sorted({row["group"] for row in rows}, reverse=True)
-    figure, grid = plt.subplots(len(groups), len(REGIONS), figsize=(8.5, 2.8 * len(groups)), squeeze=False)
+    size = (2.8 * len(REGIONS), 2.8 * len(groups))
+    figure, grid = plt.subplots(len(groups), len(REGIONS), figsize=size, squeeze=False)
     for line, group in zip(grid, groups, strict=True):
         for axes, region in zip(line, REGIONS, strict=True):
             _draw_paired(axes, [row for row in rows if row["group"] == group and row["region"] == region])

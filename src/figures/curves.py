@@ -1,5 +1,7 @@
 """Curves over the generator's training: its losses, and SAMe with its parts over the checkpoints."""
 
+from itertools import pairwise
+
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -8,7 +10,8 @@ LOSSES = {"g_gan": "adversarial (G)", "g_fm": "feature matching (G)", "g_vgg": "
           "g_enhancement": "enhancement (G)",
           "d_real": "real (D)", "d_fake": "fake (D)"}
 PARTS = {"ssim": "1 - SSIM", "mse": "MSE", "mae": "MAE", "fd_random": "Frechet, random features",
-         "fd_texture": "Frechet, texture features"}
+         "fd_texture": "Frechet, texture features", "fid_img": "FID, ImageNet", "fid_rad": "FID, RadImageNet",
+         "lpips": "LPIPS"}
 
 
 def draw_losses(history: list[dict[str, str]]) -> Figure:
@@ -28,18 +31,26 @@ def draw_losses(history: list[dict[str, str]]) -> Figure:
 
 
 def draw_same(rows: list[dict[str, str]]) -> Figure:
-    """SAMe and its scaled parts over the checkpoints (lower is better), the chosen one marked."""
-    figure, axes = plt.subplots(figsize=(6.5, 3.6))
+    """SAMe and its scaled parts over the checkpoints (lower is better), the chosen one marked; below, how often each
+    checkpoint wins when patients are drawn anew. Checkpoints that could not be compared are left out."""
+    rows = [row for row in rows if row["same"]]
+    figure, (axes, shares) = plt.subplots(2, 1, figsize=(6.5, 4.8), sharex=True, height_ratios=[3, 1])
     epochs = [int(row["epoch"]) for row in rows]
     for part, label in PARTS.items():
-        axes.plot(epochs, [float(row[f"scaled_{part}"]) for row in rows], label=label, linewidth=1, marker=".")
+        if f"scaled_{part}" in rows[0]:
+            axes.plot(epochs, [float(row[f"scaled_{part}"]) for row in rows], label=label, linewidth=1, marker=".")
     same = [float(row["same"]) for row in rows]
     axes.plot(epochs, same, label="SAMe", color="black", linewidth=2.5, marker="o")
     best = min(range(len(same)), key=same.__getitem__)
-    axes.annotate(f"chosen: epoch {epochs[best]}", (epochs[best], same[best]), (0, -26), textcoords="offset points",
+    axes.annotate(f"chosen: epoch {epochs[best]}", (epochs[best], same[best]), (0, 30), textcoords="offset points",
                   ha="center", arrowprops={"arrowstyle": "->"}, annotation_clip=False)
-    axes.set(xlabel="epoch of the checkpoint", ylabel="scaled, lower is better", title="SAMe picks the checkpoint")
-    axes.margins(y=0.2)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(ylabel="scaled, lower is better", title="SAMe picks the checkpoint")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    shares.bar(epochs, [100 * float(row["wins"]) for row in rows], color="black", width=0.6 * _step(epochs))
+    shares.set(xlabel="epoch of the checkpoint", ylabel="wins, % of\npatient draws", ylim=(0, 100))
+    shares.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
+
+
+def _step(epochs: list[int]) -> int:
+    return min((later - earlier for earlier, later in pairwise(epochs)), default=1)

@@ -6,7 +6,10 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-COLUMNS = ("pre-contrast", "real post-contrast", "synthetic post-contrast", "synthetic - real")
+COLUMNS = ("pre-contrast", "real post-contrast", "synthetic post-contrast", "error: synthetic - real",
+           "enhancement, real", "enhancement, synthetic")
+GREY, ENHANCEMENT, SIGNED = "gray", "magma", "RdBu_r"  # the coloured ones can be told apart without red and green
+OUTLINE = {GREY: "#56B4E9", ENHANCEMENT: "#56B4E9", SIGNED: "black"}  # of the lesion, visible on each
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,9 @@ class Example:
 
 
 def draw_examples(examples: list[Example]) -> Figure:
-    """A row a patient, at the slice with most tumour; grey levels are the same along a row, the lesion is outlined."""
-    figure, grid = plt.subplots(len(examples), 4, figsize=(10, 2.55 * len(examples)), squeeze=False)
+    """A row a patient, at the slice with most tumour; grey levels and colours mean the same along a row, and the
+    lesion is outlined."""
+    figure, grid = plt.subplots(len(examples), len(COLUMNS), figsize=(14, 2.3 * len(examples)), squeeze=False)
     for row, example in zip(grid, examples, strict=True):
         _draw_row(row, example)
     for axes, title in zip(grid[0], COLUMNS, strict=True):
@@ -33,15 +37,17 @@ def draw_examples(examples: list[Example]) -> Figure:
 
 def _draw_row(row, example: Example) -> None:
     z = int(example.mask.sum((1, 2)).argmax())
-    brightest = np.percentile(example.post[z], 99.8)  # a few hot pixels must not darken the rest
-    for axes, volume in zip(row, (example.pre, example.post, example.synthetic), strict=False):
-        axes.imshow(volume[z], cmap="gray", vmin=0, vmax=brightest, aspect=example.aspect)
-    difference = example.synthetic[z] - example.post[z]
-    drawn = row[3].imshow(difference, cmap="RdBu_r", vmin=-brightest, vmax=brightest, aspect=example.aspect)
-    plt.colorbar(drawn, ax=row[3], shrink=0.8, label="normalised")
-    for axes in row:
-        axes.contour(example.mask[z] > 0, levels=[0.5], colors="#56B4E9" if axes is not row[3] else "black",
-                     linewidths=0.8)
+    pre, post, synthetic = (volume[z] for volume in (example.pre, example.post, example.synthetic))
+    brightest = np.percentile(post, 99.8)  # a few hot pixels must not darken the rest
+    enhanced = max(np.percentile(post - pre, 99.8), 1e-6)
+    panels = [(pre, GREY, 0, brightest), (post, GREY, 0, brightest), (synthetic, GREY, 0, brightest),
+              (synthetic - post, SIGNED, -brightest, brightest),
+              (post - pre, ENHANCEMENT, 0, enhanced), (synthetic - pre, ENHANCEMENT, 0, enhanced)]
+    for axes, (image, colours, low, high) in zip(row, panels, strict=True):
+        drawn = axes.imshow(image, cmap=colours, vmin=low, vmax=high, aspect=example.aspect)
+        axes.contour(example.mask[z] > 0, levels=[0.5], colors=OUTLINE[colours], linewidths=0.8)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
+        if axes in (row[3], row[5]):
+            plt.colorbar(drawn, ax=axes, shrink=0.8)
     row[0].set_ylabel(example.title)

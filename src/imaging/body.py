@@ -20,6 +20,11 @@ def foreground_share(array: np.ndarray) -> np.ndarray:
     return binary_opening(foreground(array), np.ones((1, 3, 3), bool)).mean(axis=(1, 2))
 
 
+def tissue_planes(array: np.ndarray, smallest_share: float) -> np.ndarray:
+    """The z of the slices of a pre-contrast volume (z, y, x) in which at least this share of pixels is no air."""
+    return np.flatnonzero(foreground_share(array) >= smallest_share)
+
+
 def foreground(array: np.ndarray, sigma: float = SMOOTHING) -> np.ndarray:
     """Pixels (z, y, x) whose value, smoothed by `sigma` pixels, lies above the noise of air; lungs are holes."""
     return smoothed(array, sigma) > ABOVE_AIR * air_level(array)

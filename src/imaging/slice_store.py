@@ -6,7 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.errors import InputError
 from pipeline.files import atomic_path
+
+
+def map_array(path: Path) -> np.ndarray:
+    """The array in a .npy file, memory-mapped. Raises InputError when it is missing or damaged."""
+    try:
+        return np.load(path, mmap_mode="r")
+    except FileNotFoundError:
+        raise InputError("the slices are missing", file=path, todo="run `dvc repro cut_slices`") from None
+    except (ValueError, EOFError) as error:
+        raise InputError("the slices cannot be read", file=path, found=" ".join(str(error).split()),
+                         todo="delete the file and run `dvc repro cut_slices`") from None
 
 
 def write_arrays(folder: Path, shape: tuple[int, int, int], dtypes: Mapping[str, type],

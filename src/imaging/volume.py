@@ -90,10 +90,11 @@ def to_lps(volume: Volume) -> Volume:
 
 def from_lps(turned: Volume, original: Volume) -> Volume:
     """Undoes to_lps: the values of `turned`, which lies as to_lps(original) does, in the exact place of `original`."""
-    import SimpleITK as sitk
-
-    axes = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(original.direction)
-    return original.like(sitk.GetArrayFromImage(sitk.DICOMOrient(to_image(turned), axes)))
+    probe = replace(original, array=np.arange(24, dtype=np.float32).reshape(2, 3, 4))  # axes are known by their length
+    seen = to_lps(probe).array
+    order = [seen.shape.index(length) for length in probe.array.shape]
+    flipped = tuple(axis for axis in range(3) if np.take(seen, 1, axis).min() < np.take(seen, 0, axis).min())
+    return original.like(np.flip(turned.array, flipped).transpose(order))
 
 
 def read_volume(path: Path, dtype=np.float32) -> Volume:

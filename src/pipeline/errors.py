@@ -2,7 +2,8 @@
 
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class InputError(Exception):
@@ -22,6 +23,20 @@ class InputError(Exception):
         facts = (("found", self.found), ("expected", self.expected), ("what to do", self.todo))
         parts = [self.problem] + [f"{name}: {value}" for name, value in facts if value is not None]
         return (f"{where}: " if where else "") + "; ".join(parts)
+
+
+@contextmanager
+def about(prefix: str = "", *, case=None, file=None) -> Iterator[None]:
+    """Says of an InputError raised inside which case and file it is about, where it does not say so itself.
+
+    For rooms that work on arrays, which do not know where these came from. `prefix` goes before the problem.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(prefix + error.problem, case=case if error.case is None else error.case,
+                         file=file if error.file is None else error.file, found=error.found, expected=error.expected,
+                         todo=error.todo) from None
 
 
 def run_stage(main: Callable[[], None]) -> None:

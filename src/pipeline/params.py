@@ -16,6 +16,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Percentile = Annotated[float, Field(ge=0, le=100)]
 Phase = Annotated[str, Field(pattern=r"^(pre|post[1-9]|synthetic)$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{8,64})?$")]  # of a file in hexadecimal, or its beginning
 
 
 class Section(BaseModel):
@@ -65,7 +66,7 @@ class Gan(Section):
     lambda_fm: NotNegative
     lambda_vgg: NotNegative
     vgg_weights: str
-    vgg_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{8,64})?$")]
+    vgg_sha256: Digest
     lambda_l1: NotNegative
     lambda_enhancement: NotNegative
     enhancement_weight: NotNegative
@@ -103,18 +104,43 @@ class Gan(Section):
         return self
 
 
+class Quality(Section):
+    data_range: Positive
+    ssim_sigma: Positive
+    enhancement_threshold: Positive
+    inception_weights: str
+    inception_sha256: Digest
+    radimagenet_weights: str
+    radimagenet_sha256: Digest
+    lpips_weights: str
+    lpips_sha256: Digest
+    radiomics: bool
+    legacy_uint8: bool
+
+    @model_validator(mode="after")
+    def _hashed(self) -> Self:
+        for name in ("inception", "radimagenet", "lpips"):
+            if getattr(self, f"{name}_weights") and not getattr(self, f"{name}_sha256"):
+                raise ValueError(f"{name}_weights needs the file's {name}_sha256, or its first 8 digits at least")
+        return self
+
+
 class SameWeights(Section):
     ssim: NotNegative
     mse: NotNegative
     mae: NotNegative
     fd_random: NotNegative
     fd_texture: NotNegative
+    fid_img: NotNegative
+    fid_rad: NotNegative
+    lpips: NotNegative
 
 
 class Same(Section):
     scaling: Literal["minmax", "max", "zscore"]
     weights: SameWeights
-    ssim_sigma: Positive
+    draws: Annotated[int, Field(ge=100)]
+    dice_table: str
 
 
 class Synthesis(Section):
@@ -157,6 +183,7 @@ class Params(Section):
     split: Split
     slices: Slices
     gan: Gan
+    quality: Quality
     same: Same
     synthesis: Synthesis
     segmentation: Segmentation
@@ -167,6 +194,15 @@ class Params(Section):
         if max(self.segmentation.folds) >= self.split.folds:
             raise ValueError(f"segmentation.folds has {max(self.segmentation.folds)}, but split.folds makes only "
                              f"0 to {self.split.folds - 1}")
+        return self
+
+    @model_validator(mode="after")
+    def _weighted_metrics_exist(self) -> Self:
+        files = {"fid_img": "inception_weights", "fid_rad": "radimagenet_weights", "lpips": "lpips_weights"}
+        for metric, file in files.items():
+            if getattr(self.same.weights, metric) and not getattr(self.quality, file):
+                raise ValueError(f"same.weights.{metric} is above 0, but quality.{file} names no file: see "
+                                 "weights/README.md")
         return self
 
 

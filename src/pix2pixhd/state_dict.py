@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import InputError
+from pipeline.weights_file import is_dense
 
 TODO = "get the plain network.state_dict(), saved with torch.save, from where the weights were made"
 
@@ -54,7 +55,7 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
         raise InputError("there are no weights in this file", file=path, expected="a state dict: tensors by key",
                          found="an empty dict" if isinstance(content, dict) else type(content).__name__, todo=TODO)
     for key, value in content.items():
-        if not isinstance(key, str) or not _usable(value):
+        if not isinstance(key, str) or not is_dense(value):
             found = f"{value.layout} tensor of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
             raise InputError(f"there is more than weights in this file, first under the key {key!r}", file=path,
                              found=found, expected="dense tensors under text keys", todo=TODO)
@@ -62,11 +63,6 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
     users = Counter(map(_memory, content.values()))
     return {key.removeprefix(prefix): weight.detach() if users[_memory(weight)] == 1 else weight.detach().clone()
             for key, weight in content.items()}  # safetensors refuses tensors that share memory
-
-
-def _usable(value: object) -> bool:
-    return (isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
-            and not value.is_meta)
 
 
 def _memory(weight: Tensor) -> int:

@@ -14,7 +14,8 @@ w(m), and the lowest is best. With minmax each s is 0 for the best and 1 for the
 score depends on the company: it ranks these checkpoints and means nothing beside another table.
 
 Degenerate columns: equal values say nothing about the order and contribute 0 to every checkpoint (so does everything
-when there is one checkpoint, whose score is 0); a value that is not finite is refused, naming checkpoint and metric.
+when there is one checkpoint, whose score is 0); a checkpoint with a value that is not finite is left out of the
+comparison, as if it had not been given. Each of these is said in a note.
 """
 
 from collections.abc import Collection, Mapping
@@ -31,7 +32,7 @@ EQUAL = 1e-12  # relative spread below which values differ by rounding only
 
 @dataclass(frozen=True)
 class Same:
-    """Scores (lowest is best) and scaled components of each checkpoint, the chosen one, notes on odd columns."""
+    """Scores (lowest is best) and scaled parts of each compared checkpoint, the chosen one, notes on odd columns."""
 
     scores: dict[str, float]
     components: dict[str, dict[str, float]]
@@ -44,24 +45,29 @@ def same(table: Mapping[str, Mapping[str, float]], weights: Mapping[str, float],
     """SAMe of a table checkpoint -> metric -> value under weights metric -> number >= 0 (0 leaves the metric out).
 
     Of equal scores the first checkpoint in the table's order wins. Metrics of the table without a weight are ignored.
-    Raises InputError for an empty table, a missing or non-finite value (checkpoint and metric named), a bad weight or
-    scaling.
+    Raises InputError for an empty table, a missing value (checkpoint and metric named), no checkpoint with finite
+    values, a bad weight or scaling.
     """
     metrics = _weighted(weights)
     if scaling not in SCALINGS:
         raise InputError("unknown scaling of SAMe", found=scaling, expected=", ".join(SCALINGS))
     if not table:
         raise InputError("there is no checkpoint to choose from", todo="train at least gan.save_every epochs")
-    values = np.array([[_value(table, checkpoint, metric) for metric in metrics] for checkpoint in table])
+    every = {name: [_value(table, name, metric) for metric in metrics] for name in table}
+    finite = {name: row for name, row in every.items() if np.isfinite(row).all()}
+    notes = [_left_out(name, metrics, row) for name, row in every.items() if name not in finite]
+    if not finite:
+        raise InputError("no checkpoint can be compared", found="; ".join(notes), expected="finite numbers",
+                         todo="train again, or set same.weights of the metric to 0")
+    values, names = np.array(list(finite.values())), list(finite)
     scaled = np.stack([_scaled(column, scaling, metric in similarities)
                        for metric, column in zip(metrics, values.T, strict=True)], axis=1)
     share = np.array([weights[metric] for metric in metrics], dtype=float)
     scores = scaled @ (share / share.sum())
-    names = list(table)
     components = {name: dict(zip(metrics, map(float, row), strict=True))
                   for name, row in zip(names, scaled, strict=True)}
     return Same(dict(zip(names, map(float, scores), strict=True)), components, names[int(np.argmin(scores))],
-                _notes(names, metrics, values))
+                notes + _notes(names, metrics, values))
 
 
 def _weighted(weights: Mapping[str, float]) -> list[str]:
@@ -75,11 +81,15 @@ def _weighted(weights: Mapping[str, float]) -> list[str]:
 
 def _value(table: Mapping[str, Mapping[str, float]], checkpoint: str, metric: str) -> float:
     value = table[checkpoint].get(metric)
-    if value is None or not np.isfinite(value):
-        raise InputError(f"{metric} of checkpoint {checkpoint} cannot be compared", found=value,
-                         expected="a finite number",
-                         todo="look at its images; remove the checkpoint or set same.weights of the metric to 0")
+    if value is None:
+        raise InputError(f"checkpoint {checkpoint} has no {metric}", expected="a number",
+                         todo="set same.weights of the metric to 0")
     return float(value)
+
+
+def _left_out(name: str, metrics: list[str], row: list[float]) -> str:
+    metric, value = next((metric, value) for metric, value in zip(metrics, row, strict=True) if not np.isfinite(value))
+    return f"checkpoint {name} is left out: its {metric} is {value}"
 
 
 def _scaled(column: np.ndarray, scaling: str, similarity: bool) -> np.ndarray:

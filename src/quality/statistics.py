@@ -32,10 +32,10 @@ def summarise(values, confidence: float, draws: int, seed: Seed, min_patients: i
 
 
 def paired(a, b, confidence: float, draws: int, seed: Seed, min_patients: int) -> Summary:
-    """summarise() of the differences a - b of the same patients in the same order, and "p" of Wilcoxon's test.
+    """summarise() of the differences a - b of the same patients in the same order, with "p" and "effect".
 
-    p is of the signed-rank test, two-sided, exact for few patients without ties; 1 when no patient differs; None with
-    fewer than `min_patients`.
+    p is that of Wilcoxon's signed-rank test, two-sided, exact for few patients without ties; 1 when no patient differs;
+    None with fewer than `min_patients`. effect is the matched-pairs rank-biserial correlation.
     Raises InputError for unequal lengths or values that are not finite.
     """
     a, b = _checked(a), _checked(b)
@@ -44,7 +44,8 @@ def paired(a, b, confidence: float, draws: int, seed: Seed, min_patients: int) -
                          found=f"{len(a)} and {len(b)} values")
     differences = a - b
     p = _wilcoxon(differences) if len(differences) >= min_patients else None
-    return {**summarise(differences, confidence, draws, seed, min_patients), "p": p}
+    return {**summarise(differences, confidence, draws, seed, min_patients), "p": p,
+            "effect": rank_biserial(differences) if len(differences) else None}
 
 
 def mean_interval(values: np.ndarray, confidence: float, draws: int, seed: Seed) -> tuple[float, float]:
@@ -58,6 +59,35 @@ def mean_interval(values: np.ndarray, confidence: float, draws: int, seed: Seed)
     found = bootstrap(((values - centre) / spread,), np.mean, n_resamples=draws, confidence_level=confidence,
                       method="BCa", rng=np.random.default_rng(seed)).confidence_interval
     return float(centre + spread * found.low), float(centre + spread * found.high)
+
+
+def rank_biserial(differences) -> float:
+    """Effect size of paired differences, -1 to 1: share of the rank sum that is positive minus that which is negative.
+
+    Matched-pairs rank-biserial correlation (Kerby 2014), which belongs to Wilcoxon's test: 1 when every patient's
+    difference is positive. Differences of 0 are left out, as in the test; 0 when there is no other.
+    """
+    from scipy.stats import rankdata
+
+    differences = _checked(differences)
+    differences = differences[differences != 0]
+    ranks = rankdata(np.abs(differences))
+    return float((ranks * np.sign(differences)).sum() / ranks.sum()) if len(ranks) else 0.0
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """P values of one family of comparisons, adjusted so that the chance of any false finding stays below the level.
+
+    Holm 1979's step-down procedure: the smallest of m times m, the next times m - 1, ..., never decreasing, at most 1.
+    None stands for no test and is not counted.
+    """
+    tested = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for done, (p, place) in enumerate(tested):
+        largest = max(largest, min(1.0, (len(tested) - done) * p))
+        adjusted[place] = largest
+    return adjusted
 
 
 def _wilcoxon(differences: np.ndarray) -> float:

@@ -1,46 +1,153 @@
-"""The table of a group of patients out of one row a patient, method and region: means, and gains over the floors."""
+"""Tables of a group of patients out of one value a patient, method and metric: statistics, gains over the floors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from quality.statistics import Seed, paired
+from pipeline.params import Statistics
+from quality.numbers import rounded
+from quality.statistics import holm, paired, summarise
 
 METHODS = ("synthetic", "pre", "lut")  # the generator, then the floors: untouched pre, and its grey-level look-up table
-REGIONS = ("whole", "breast", "lesion")
-SHOWN = ("mae", "mse", "psnr", "ssim")
+FLOORS = METHODS[1:]
+REGIONS = ("whole", "breast", "lesion", "contralateral")
+HIGHER_IS_BETTER = frozenset({"psnr", "ssim", "ms_ssim"})
 
 
-def group_table(rows: Sequence[Mapping], confidence: float, draws: int, seed: Seed, min_patients: int) -> dict:
-    """{"n", region: {method: {metric: mean over patients}, "gain_over_<floor>": {"mae", "low", "high", "p"}}}.
+class Value(NamedTuple):
+    """One patient's value of a metric, in an image (post, or subtraction: post minus pre) and region, by a method."""
 
-    rows: one mapping a patient, method and region with "case", "method", "region" and the metrics SHOWN.
-    A gain is the floor's MAE minus the synthetic image's, paired by patient: positive where the synthetic one is
-    better; low and high bound its mean, p is Wilcoxon's. The keys are always the same; None stands for no patient, too
-    few for an interval, or the mean of an infinite PSNR.
+    group: str
+    case: str
+    image: str
+    region: str
+    metric: str
+    method: str
+    value: float
+
+
+def patient_rows(values: Iterable[Value], image: str) -> list[dict]:
+    """A row each patient, region and method with a column a metric, of one image; None where it has no such value."""
+    values = [value for value in values if value.image == image]
+    metrics = dict.fromkeys(value.metric for value in values)
+    return [{**key, **dict.fromkeys(metrics), **{value.metric: _shown(value.value) for value in own}}
+            for key, own in _grouped(values, ("group", "case", "region", "method"))]
+
+
+def statistics_rows(values: Iterable[Value], options: Statistics, seed) -> list[dict]:
+    """A row each group, image, region, metric and method: mean, SD, median, interval over patients, n, and a note."""
+    rows = []
+    for key, own in _grouped(values, ("group", "image", "region", "metric", "method")):
+        found = _summary(own, options, seed)
+        rows.append({**key, **{name: rounded(found[name]) for name in ("mean", "sd", "median", "low", "high")},
+                     "n": found["n"], "note": _note(len(own), found["mean"] is not None, options)})
+    return rows
+
+
+def gain_rows(values: Iterable[Value], options: Statistics, seed) -> list[dict]:
+    """A row each group, image, region, metric and floor: by how much the synthetic image is better, by patient.
+
+    gain: mean difference, above 0 where the synthetic image is better, whichever way the metric points; its interval,
+    Wilcoxon's p, p_holm corrected over the family of all comparisons of that group, image and metric (its regions and
+    floors), and the rank-biserial effect.
     """
-    table: dict = {"n": len({row["case"] for row in rows})}
+    rows = []
+    for _, family in _grouped(values, ("group", "image", "metric")):
+        found = [row for key, own in _grouped(family, ("group", "image", "region", "metric")) for floor in FLOORS
+                 if (row := _gain(key, own, floor, options, seed))]
+        rows += [{**row, "p_holm": rounded(adjusted)}
+                 for row, adjusted in zip(found, holm([row["p"] for row in found]), strict=True)]
+    return rows
+
+
+def group_table(group: str, n: int, statistics: Sequence[Mapping], gains: Sequence[Mapping]) -> dict:
+    """The short form of both for metrics/synthesis.json, of n patients. The keys are always the same; None: no value.
+
+    {"n", region: {method: {"mae", "ssim"}, synthetic also "low" and "high" of its MAE, "gain_over_<floor>": {"mae",
+    "low", "high", "p_holm"}}, "enhancement": {method: {"false", "missed"}}, "continuity": {"z", "y", "x"}}.
+    """
+    means = {tuple(row[name] for name in ("image", "region", "metric", "method")): row for row in statistics
+             if row["group"] == group}
+    differences = {(row["region"], row["floor"]): row for row in gains
+                   if (row["group"], row["image"], row["metric"]) == (group, "post", "mae")}
+
+    def mean(*key: str, column: str = "mean") -> float | None:
+        return means[key][column] if key in means else None
+
+    table: dict = {"n": n}
     for region in REGIONS:
-        here = [row for row in rows if row["region"] == region]
-        values = {method: [row for row in here if row["method"] == method] for method in METHODS}
-        table[region] = {method: {metric: _mean([row[metric] for row in values[method]]) for metric in SHOWN}
+        table[region] = {method: {metric: mean("post", region, metric, method) for metric in ("mae", "ssim")}
                          for method in METHODS}
-        for floor in METHODS[1:]:
-            gain = paired(*_by_patient(values[floor], values["synthetic"]), confidence, draws, seed, min_patients)
-            table[region][f"gain_over_{floor}"] = {
-                "mae": rounded(gain["mean"]), **{key: rounded(gain[key]) for key in ("low", "high", "p")}}
+        table[region]["synthetic"] |= {end: mean("post", region, "mae", "synthetic", column=end)
+                                       for end in ("low", "high")}
+        table[region] |= {f"gain_over_{floor}": _short_gain(differences.get((region, floor))) for floor in FLOORS}
+    table["enhancement"] = {method: {kind: mean("subtraction", "outside_lesion", kind, method)
+                                     for kind in ("false", "missed")} for method in METHODS}
+    table["continuity"] = {axis: mean("post", "breast", f"continuity_{axis}", "synthetic") for axis in "zyx"}
     return table
 
 
-def rounded(value: float | None) -> float | None:
-    """Six digits, so that another machine's rounding does not show in a diff."""
-    return None if value is None else float(f"{value:.6g}")
+def distance_table(rows: Iterable[Mapping]) -> dict:
+    """{"distances": {distance: {compared set: value, "n": slices or patients}}} for metrics/synthesis.json.
+
+    n is that of the synthetic set; the halves of the real set hold half as many, so theirs is larger for that alone.
+    """
+    table: dict = {}
+    for row in rows:
+        table.setdefault(row["distance"], {})[row["compared"]] = row["value"]
+        if row["compared"] == METHODS[0]:
+            table[row["distance"]]["n"] = row["n"]
+    return {"distances": table}
 
 
-def _by_patient(*sides: Sequence[Mapping]) -> list[list[float]]:
-    """MAE of each side's rows in the order of the cases, so that the same patients stand beside each other."""
-    return [[row["mae"] for row in sorted(side, key=lambda row: row["case"])] for side in sides]
+def _grouped(values: Iterable[Value], names: Sequence[str]) -> Iterator[tuple[dict, list[Value]]]:
+    """The values of each combination of these fields, in order of first appearance."""
+    groups: dict[tuple, list[Value]] = {}
+    for value in values:
+        groups.setdefault(tuple(getattr(value, name) for name in names), []).append(value)
+    for key, own in groups.items():
+        yield dict(zip(names, key, strict=True)), own
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return rounded(float(np.mean(values))) if values and np.isfinite(values).all() else None
+def _shown(value: float) -> float:
+    """Six digits, infinity as it is: a table, unlike JSON, has a word for it."""
+    return rounded(value) if np.isfinite(value) else value
+
+
+def _summary(own: Sequence[Value], options: Statistics, seed) -> dict:
+    values = [value.value for value in own]
+    return summarise(values if np.isfinite(values).all() else [], **_options(options, seed)) | {"n": len(values)}
+
+
+def _gain(key: dict, own: Sequence[Value], floor: str, options: Statistics, seed) -> dict | None:
+    """The row of one floor; None where there is nothing to compare, or an infinite value cannot be."""
+    by_method = {method: {value.case: value.value for value in own if value.method == method}
+                 for method in ("synthetic", floor)}
+    cases = sorted(by_method["synthetic"].keys() & by_method[floor].keys())
+    synthetic, other = (np.array([by_method[method][case] for case in cases]) for method in ("synthetic", floor))
+    if not cases or not np.isfinite([synthetic, other]).all():
+        return None
+    better, worse = (synthetic, other) if key["metric"] in HIGHER_IS_BETTER else (other, synthetic)
+    found = paired(better, worse, **_options(options, seed))
+    return {**key, "floor": floor, "gain": rounded(found["mean"]),
+            **{name: rounded(found[name]) for name in ("low", "high", "p", "effect")}, "n": found["n"],
+            "note": _note(len(cases), True, options)}
+
+
+def _note(n: int, finite: bool, options: Statistics) -> str:
+    """Why a row lacks some of its numbers."""
+    if not finite:
+        return "infinite for at least one patient, so there is no mean"
+    few = n < options.min_patients
+    return f"{n} patients: no interval and no test with fewer than {options.min_patients}" if few else ""
+
+
+def _options(options: Statistics, seed) -> dict:
+    return {"confidence": options.confidence, "draws": options.bootstrap_draws, "seed": seed,
+            "min_patients": options.min_patients}
+
+
+def _short_gain(row: Mapping | None) -> dict:
+    row = row or {}
+    return {"mae": row.get("gain"), **{name: row.get(name) for name in ("low", "high", "p_holm")}}

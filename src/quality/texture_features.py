@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from quality.features import check_slices
 
-PERCENTILES = (10, 25, 50, 75, 90, 95, 99, 99.9)
+PERCENTILES = (50, 75, 90, 95, 99, 99.9)  # below lies air: how scanners blank it would outweigh how tissue looks
 BINS = 64           # of the histogram over normalised 0 to 1, and grey levels of the co-occurrences
 OFFSETS = (1, 4)    # pixels between the two of a co-occurrence: neighbours, and the size of small structures
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))  # y, x
@@ -25,7 +25,7 @@ NAMES = ("mean", "sd", "skewness", "kurtosis", *(f"percentile_{p}" for p in PERC
 
 
 def texture_features(slices) -> np.ndarray:
-    """Features (n, 32) float64, named in NAMES, of normalised slices (n, h, w)."""
+    """Features (n, 30) float64, named in NAMES, of normalised slices (n, h, w)."""
     check_slices(slices, SMALLEST)
     return np.concatenate([_features(np.asarray(slices[start:start + BATCH], dtype=np.float32))
                            for start in range(0, len(slices), BATCH)])

@@ -20,7 +20,8 @@ class Segmenter:
     plans: dict
     dataset: dict
     weights: list[dict]
-    mirroring_axes: tuple[int, ...]
+    mirroring_axes: tuple[int, ...] | None
+    configuration: str = CONFIGURATION
 
 
 def load_segmenter(name: str, folders: list[Path], plans_name: str) -> Segmenter:
@@ -32,7 +33,7 @@ def load_segmenter(name: str, folders: list[Path], plans_name: str) -> Segmenter
     plans = [read_json(file.parents[1] / "plans.json") for file in files]
     for folder, own in zip(folders, plans, strict=True):
         check_same_plans(own, plans[0], folder)
-    checkpoints = [_read_checkpoint(file) for file in files]
+    checkpoints = [read_checkpoint(file) for file in files]
     return Segmenter(name, plans[0], read_json(files[0].parents[1] / "dataset.json"),
                      [checkpoint["network_weights"] for checkpoint in checkpoints],
                      tuple(checkpoints[0]["inference_allowed_mirroring_axes"]))
@@ -54,8 +55,8 @@ def _find_checkpoint(folder: Path, plans_name: str) -> Path:
     return found[0]
 
 
-def _read_checkpoint(file: Path) -> dict:
-    """The checkpoint, without running any code that it might hold."""
+def read_checkpoint(file: Path, todo: str = "delete its folder and run `dvc repro train_segmentation`") -> dict:
+    """The checkpoint, without running any code that it might hold. Raises InputError when it cannot be read."""
     import pickle
 
     import torch
@@ -64,7 +65,7 @@ def _read_checkpoint(file: Path) -> dict:
         return torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
         raise InputError("the checkpoint cannot be read", file=file, found=str(error).split("\n")[0],
-                         todo="delete its folder and run `dvc repro train_segmentation`") from None
+                         todo=todo) from None
 
 
 def make_predictor(segmenter: Segmenter, mirroring: bool):
@@ -76,7 +77,7 @@ def make_predictor(segmenter: Segmenter, mirroring: bool):
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     plans = PlansManager(segmenter.plans)
-    configuration = plans.get_configuration(CONFIGURATION)
+    configuration = plans.get_configuration(segmenter.configuration)
     network = get_network_from_plans(
         configuration.network_arch_class_name, configuration.network_arch_init_kwargs,
         configuration.network_arch_init_kwargs_req_import,
@@ -98,15 +99,26 @@ def preprocess(file: Path, predictor) -> tuple[np.ndarray, dict]:
     return data, properties
 
 
-def segment(predictor, data: np.ndarray, properties: dict, threads: int) -> np.ndarray:
+def preprocess_array(array: np.ndarray, spacing: tuple[float, float, float], predictor) -> tuple[np.ndarray, dict]:
+    """As preprocess() does with a file, for an array (z, y, x) with voxels of `spacing` (z, y, x) in mm."""
+    preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
+    data, _, properties = preprocessor.run_case_npy(array[None], None, {"spacing": list(spacing)},
+                                                    predictor.plans_manager, predictor.configuration_manager,
+                                                    predictor.dataset_json)
+    return data, properties
+
+
+def segment(predictor, data: np.ndarray, properties: dict, threads: int, bfloat16: bool | None = None) -> np.ndarray:
     """The predicted mask of a preprocessed volume, uint8 (z, y, x) in the volume's own geometry.
 
-    The network computes in the precision that it was trained in: bfloat16 on a CPU that has it, nnU-Net's own on a GPU.
+    On a CPU the network computes in bfloat16 if that is asked for, by default where the CPU has it, since this
+    project's networks are trained so; nnU-Net itself, and everybody's networks from elsewhere, take float32. On a GPU
+    it is nnU-Net's own precision.
     """
     import torch
     from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 
-    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
+    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16() if bfloat16 is None else bfloat16):
         logits = predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data)).cpu()
     return convert_predicted_logits_to_segmentation_with_correct_shape(
         logits, predictor.plans_manager, predictor.configuration_manager, predictor.label_manager, properties,

@@ -31,7 +31,7 @@ def test_losses_are_drawn_by_epoch():
 
 
 def test_same_marks_the_lowest():
-    rows = [{"epoch": str(epoch), "same": str(same), **{f"scaled_{part}": "0.5" for part in PARTS}}
+    rows = [{"epoch": str(epoch), "same": str(same), "wins": "0.5", **{f"scaled_{part}": "0.5" for part in PARTS}}
             for epoch, same in ((10, 0.8), (20, 0.1), (30, 0.4))]
     axes = draw_same(rows).axes[0]
     assert lines(axes)["SAMe"] == [0.8, 0.1, 0.4]
@@ -48,7 +48,7 @@ def test_examples_show_the_slice_with_most_tumour_and_the_signed_difference(exam
 
 def test_quality_joins_each_patient_over_the_methods():
     rows = [{"group": "test", "case": case, "region": region, "method": method, "mae": str(mae)}
-            for region in ("lesion", "breast", "whole") for case, shift in (("a", 0), ("b", 1))
+            for region in ("lesion", "breast", "contralateral", "whole") for case, shift in (("a", 0), ("b", 1))
             for method, mae in (("pre", 3 + shift), ("lut", 2 + shift), ("synthetic", 1 + shift))]
     axes = draw_quality(rows).axes[0]
     assert sorted(line.get_ydata().tolist() for line in axes.get_lines()) == [[3, 2, 1], [4, 3, 2]]

@@ -10,7 +10,7 @@ from pix2pixhd.continuation import finish
 from pix2pixhd.execution import Execution, choose, count_processes
 from pix2pixhd.loading import Pairs
 from pix2pixhd.schedule import learning_rate, phase
-from pix2pixhd.state import disk_needed
+from pix2pixhd.state import TrainingState, disk_needed
 from pix2pixhd.step import Pix2PixHD
 from pix2pixhd.train import train
 
@@ -151,6 +151,30 @@ class TestLonger:
             finish(tmp_path / str(epochs))
         left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
         assert left == {"6/constant_rate.pt", *(f"6/epoch_{epoch:04d}.safetensors" for epoch in (1, 2, 3, 4))}
+
+    def test_one_killed_while_it_keeps_that_state_still_finishes(self, tiny, run, folder, monkeypatch):
+        def die(state):
+            raise KeyboardInterrupt
+
+        whole = run(tiny(), folder.parents[1] / "whole" / "training")
+        with monkeypatch.context() as patch:
+            patch.setattr(TrainingState, "keep_as_constant_rate", die)
+            with pytest.raises(KeyboardInterrupt):
+                run(tiny(), folder)
+        assert run(tiny(), folder) == whole
+        finish(folder)
+        assert (folder / "constant_rate.pt").exists()
+
+    @pytest.mark.parametrize("longer", [{"epochs": 5, "decay_share": 0.6}, {"epochs": 3, "decay_share": 0.0}])
+    def test_one_that_shares_all_of_its_constant_rate_finishes_too(self, longer, tiny, run, tmp_path):
+        """The other's state is where this one's rate first falls, or where this one ends."""
+        whole = run(tiny(**longer), tmp_path / "whole" / "longer")
+        run(tiny(epochs=4), tmp_path / "family" / "4")
+        finish(tmp_path / "family" / "4")
+        assert run(tiny(**longer), tmp_path / "family" / "longer") == whole
+        finish(tmp_path / "family" / "longer")
+        assert {path.name for path in (tmp_path / "family").iterdir()} == {"longer"}
+        assert (tmp_path / "family" / "longer" / "constant_rate.pt").exists()
 
     def test_training_again_starts_afresh(self, tiny, run, tmp_path, capsys):
         whole = run(tiny(), tmp_path / "3")

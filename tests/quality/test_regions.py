@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from quality.pixel import ssim, ssim_map
 from quality.regions import region_metrics
+from quality.ssim import ssim, ssim_map
 
 
 @pytest.fixture

@@ -100,10 +100,46 @@ def test_zero_weight_leaves_a_metric_out_even_if_broken():
     assert result.components == {"a": {"mse": 0}, "b": {"mse": 1}}
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, None])
-def test_refuses_a_value_that_is_not_finite_by_name(bad):
-    with pytest.raises(InputError, match="mae of checkpoint epoch_4"):
-        same({"epoch_2": {"mae": 1.0}, "epoch_4": {"mae": bad}}, {"mae": 1})
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_checkpoint_with_a_value_that_is_not_finite_is_left_out_and_noted(bad, scaling):
+    table = {"a": {"mse": 3.0, "mae": 1.0}, "broken": {"mse": 0.0, "mae": bad}, "b": {"mse": 2.0, "mae": 4.0}}
+    found = same(table, {"mse": 2, "mae": 1}, scaling)
+    wanted = same({name: table[name] for name in "ab"}, {"mse": 2, "mae": 1}, scaling)
+    assert (found.scores, found.components, found.best) == (wanted.scores, wanted.components, wanted.best)
+    assert found.notes == [f"checkpoint broken is left out: its mae is {bad}"]
+
+
+def test_a_value_that_is_not_finite_does_not_matter_without_weight():
+    assert same({"a": {"mse": 1.0, "mae": np.inf}, "b": {"mse": 2.0, "mae": 1.0}}, {"mse": 1, "mae": 0}).notes == []
+
+
+def test_the_only_checkpoint_left_is_chosen_with_both_notes():
+    found = same({"broken": {"mae": np.nan}, "whole": {"mae": 7.0}}, {"mae": 1})
+    assert (found.best, found.scores) == ("whole", {"whole": 0.0})
+    assert len(found.notes) == 2 and "broken is left out" in found.notes[0] and "only checkpoint" in found.notes[1]
+
+
+@given(TABLES, st.sampled_from(SCALINGS), st.data())
+def test_broken_checkpoints_are_as_if_they_were_not_there(table, scaling, data):
+    broken = data.draw(st.sets(st.sampled_from(list(table)), max_size=len(table) - 1))
+    metric = data.draw(st.sampled_from(METRICS))
+    spoilt = {name: row | {metric: np.nan} if name in broken else row for name, row in table.items()}
+    found = same(spoilt, EQUAL, scaling)
+    wanted = same({name: row for name, row in table.items() if name not in broken}, EQUAL, scaling)
+    assert found.scores == wanted.scores and found.best == wanted.best
+    assert found.notes == [f"checkpoint {name} is left out: its {metric} is nan" for name in table if name in broken
+                           ] + wanted.notes
+
+
+def test_refuses_a_table_without_a_checkpoint_to_compare(refused):
+    refused(lambda: same({"a": {"mse": np.nan}, "b": {"mse": np.inf}}, {"mse": 1}), "no checkpoint can be compared",
+            "checkpoint a is left out: its mse is nan", "checkpoint b is left out: its mse is inf")
+
+
+@pytest.mark.parametrize("row", [{"mae": None}, {}])
+def test_refuses_a_missing_value_by_name(row, refused):
+    refused(lambda: same({"epoch_2": {"mae": 1.0}, "epoch_4": row}, {"mae": 1}), "checkpoint epoch_4 has no mae")
 
 
 def test_refuses_unusable_settings():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline.errors import InputError
-from quality.statistics import paired, summarise
+from quality.statistics import holm, paired, rank_biserial, summarise
 
 SETTINGS = {"confidence": 0.95, "draws": 2000, "seed": [1, 2], "min_patients": 5}
 
@@ -95,6 +95,75 @@ def test_paired_without_a_difference_or_with_few_patients():
     few = paired([1.0, 2.0], [0.0, 0.0], **SETTINGS)
     assert (few["p"], few["low"], few["n"], few["mean"]) == (None, None, 2, 1.5)
     assert paired([], [], **SETTINGS)["p"] is None
+
+
+def test_paired_gives_the_effect_of_its_differences():
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(1, 1, 9), rng.normal(0, 1, 9)
+    assert paired(a, b, **SETTINGS)["effect"] == rank_biserial(a - b)
+    assert paired(b, a, **SETTINGS)["effect"] == pytest.approx(-rank_biserial(a - b))
+    assert paired([2.0, 1.0], [0.0, 3.0], **SETTINGS)["effect"] == 0  # two patients are enough to describe
+    assert paired([], [], **SETTINGS)["effect"] is None
+
+
+def test_rank_biserial_by_hand():
+    """Ranks 1, 2, 3, 4 of the sizes; the 2 and the 4 fell: (1 + 3 - 2 - 4) / 10."""
+    assert rank_biserial([0.1, -0.2, 0.3, -0.4]) == pytest.approx(-0.2)
+    assert rank_biserial([1, 2, 3]) == 1
+    assert rank_biserial([-5]) == -1
+    assert rank_biserial([0.0, 0.0, 2.0]) == 1  # a difference of 0 is no evidence for either side
+    assert rank_biserial([1, -1]) == 0
+    assert rank_biserial([0.0, 0.0]) == rank_biserial([]) == 0
+
+
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=20).filter(any))
+def test_rank_biserial_belongs_to_scipys_wilcoxon(differences):
+    """Whose statistic, asked for one side, is the rank sum of the positive differences, also with ties."""
+    positive, negative = (stats.wilcoxon(sign * np.array(differences), alternative="greater",
+                                         method="asymptotic").statistic for sign in (1, -1))
+    assert rank_biserial(differences) == pytest.approx((positive - negative) / (positive + negative))
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.floats(0.01, 100))
+def test_rank_biserial_lies_between_minus_1_and_1_in_any_unit(differences, factor):
+    found = rank_biserial(differences)
+    assert -1 <= found <= 1
+    assert rank_biserial([-value for value in differences]) == pytest.approx(-found)
+
+
+P_VALUES = st.lists(st.none() | st.floats(0, 1), max_size=12)
+
+
+def test_holm_by_hand():
+    """0.01 x 4, then 0.02 x 3; 0.03 x 2 and 0.04 x 1 may not fall below."""
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.5, 0.6]) == [1, 1]
+    assert holm([0.03]) == [0.03]
+    assert holm([]) == []
+
+
+def test_no_test_is_not_counted():
+    assert holm([None, 0.02, None, 0.01]) == pytest.approx([None, 0.02, None, 0.02])
+    assert holm([None, None]) == [None, None]
+
+
+@given(P_VALUES)
+def test_holm_equals_its_definition(p_values):
+    """Holm 1979: the largest of (m - j + 1) p(j) over the values that are no larger."""
+    tested = sorted(p for p in p_values if p is not None)
+    m = len(tested)
+    wanted = [None if p is None else min(1, max((m - j) * q for j, q in enumerate(tested) if q <= p)) for p in p_values]
+    assert holm(p_values) == pytest.approx(wanted)
+
+
+@given(P_VALUES)
+def test_holm_raises_p_and_keeps_the_order(p_values):
+    found = holm(p_values)
+    assert [p is None for p in found] == [p is None for p in p_values]
+    pairs = sorted((before, after) for before, after in zip(p_values, found, strict=True) if before is not None)
+    assert all(before <= after <= 1 for before, after in pairs)
+    assert [after for _, after in pairs] == sorted(after for _, after in pairs)
+    assert all(after <= min(1, len(pairs) * before) for before, after in pairs)  # never stricter than Bonferroni
 
 
 def test_results_are_plain_json():

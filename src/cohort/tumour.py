@@ -1,0 +1,21 @@
+"""The tumour mask of an ingested case, as it is needed where tumours are segmented or scored."""
+
+import numpy as np
+
+from cohort.case import Case
+from imaging.volume import Volume, read_volume
+from pipeline.errors import InputError
+
+
+def read_mask(case: Case, needs_tumour: bool = True) -> Volume:
+    """The mask of a case, uint8 0 or 1. Raises InputError when it has other labels or, if it needs one, no tumour."""
+    file = case.path("mask")
+    mask = read_volume(file)
+    labels = np.unique(mask.array)
+    if not np.isin(labels, (0, 1)).all():
+        raise InputError("the mask has labels of its own", case=case.id, file=file, expected="0 background, 1 tumour",
+                         found=", ".join(f"{label:g}" for label in labels[:8]), todo="write tumour as 1, all else as 0")
+    if needs_tumour and not mask.array.any():
+        raise InputError("there is no tumour in the mask", case=case.id, file=file, found="zeros only",
+                         expected="at least one voxel of 1", todo="correct the mask, or leave the case out")
+    return mask.like(mask.array.astype(np.uint8))

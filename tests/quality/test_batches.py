@@ -1,0 +1,32 @@
+import numpy as np
+import torch
+
+from quality.batches import in_batches
+
+
+class Slices:
+    """As a memory map: gives a few at a time, and notes how many."""
+
+    def __init__(self, array):
+        self.array, self.most = array, 0
+
+    def __len__(self):
+        return len(self.array)
+
+    def __getitem__(self, wanted):
+        self.most = max(self.most, len(self.array[wanted]))
+        return self.array[wanted]
+
+
+def test_no_more_than_a_batch_is_asked_for():
+    stacks = [Slices(np.random.default_rng(seed).integers(0, 9, (10, 3, 4))) for seed in (0, 1)]
+    found = in_batches(lambda a, b: (a * b).sum(dim=(1, 2, 3)), torch.nn.Conv2d(1, 1, 1), 4, *stacks)
+    np.testing.assert_array_equal(found, (stacks[0].array * stacks[1].array).sum(axis=(1, 2)))
+    assert found.dtype == np.float64 and [stack.most for stack in stacks] == [4, 4]
+
+
+def test_settings_of_torch_are_as_before():
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled, torch.backends.cudnn.deterministic
+    in_batches(lambda images: images, torch.nn.Conv2d(1, 1, 1), 2, np.zeros((3, 4, 4)))
+    assert before == (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled,
+                      torch.backends.cudnn.deterministic)
