@@ -1,6 +1,7 @@
 """Compares the synthetic volumes with the real post-contrast ones, per patient and as sets, beside the floors."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,8 @@ EVALUATION_STREAM = 7  # number of this stage's random stream, so that no other 
 def main() -> None:
     params = load_params()
     lookup = fit_lookup_table(*(map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post")))
-    others = map_array(SLICES / "validation_post.npy")
     cases, splits = read_cases(VOLUMES), read_splits(SPLITS)
+    others = Others(map_array(SLICES / "validation_post.npy"), find_cases(splits.validation, cases))
     members = {group: find_cases(getattr(splits, group), cases) for group in GROUPS}
     values, distances = [], {}
     for group in GROUPS:
@@ -56,12 +57,17 @@ def main() -> None:
                 for group in GROUPS})
 
 
-def evaluate(group: str, members: list[Case], lookup: LookupTable, others: np.ndarray,
-             params: Params) -> tuple[list[Value], list[dict]]:
-    """Every patient's values, and the distances between sets of slices, of one group of patients.
+@dataclass(frozen=True)
+class Others:
+    """Patients of no group that is evaluated, whose real images are compared with those of each group."""
 
-    `others` are real slices of patients of another group.
-    """
+    slices: np.ndarray  # real, normalised, (n, size, size)
+    cases: list[Case]
+
+
+def evaluate(group: str, members: list[Case], lookup: LookupTable, others: Others,
+             params: Params) -> tuple[list[Value], list[dict]]:
+    """Every patient's values, and the distances between sets of slices, of one group of patients."""
     perceptual = perceptual_metric(params.quality, _device())
     sets = SetComparison(make_extractors(params.quality, params.seed, _device()))
     radiomics = RadiomicsComparison()
@@ -77,7 +83,11 @@ def evaluate(group: str, members: list[Case], lookup: LookupTable, others: np.nd
             if params.quality.radiomics:
                 radiomics.add_patient(case.id, volumes, patient.regions["lesion"], spacing[:2])
     if sets.n:
-        sets.add_set(OTHERS, _even(others, sets.n))
+        sets.add_set(OTHERS, others.slices[_even(len(others.slices), sets.n)])
+    for case in (others.cases[place] for place in _even(len(others.cases), radiomics.n)):
+        pre, mask = read_volume(case.path("pre")), read_mask(case)
+        real = _read_beside(pre, case, case.path(params.slices.phase))
+        radiomics.add_patient(case.id, {OTHERS: case.scale.normalise(real.array)}, mask.array > 0, pre.spacing[:2])
     return values, [{**row, "value": rounded(row["value"])} for row in [*sets.rows(), *radiomics.rows("real")]]
 
 
@@ -122,9 +132,9 @@ def _check_geometry(pre: Volume, volume: Volume, case: Case, path: Path) -> None
                          found=describe_geometry(volume), expected=describe_geometry(pre), todo="run `dvc repro`")
 
 
-def _even(slices: np.ndarray, n: int) -> np.ndarray:
-    """n of the slices, evenly spaced, or all where there are fewer."""
-    return slices[np.unique(np.linspace(0, len(slices) - 1, min(n, len(slices))).round().astype(int))]
+def _even(available: int, wanted: int) -> np.ndarray:
+    """Places of as many as are wanted, evenly spaced, or of all where there are fewer."""
+    return np.unique(np.linspace(0, available - 1, min(wanted, available)).round().astype(int))
 
 
 def _device() -> str:

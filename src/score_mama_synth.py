@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from challenge.mama_synth_table import METRICS, Case, Table, Tools
 from imaging.single_slice import SingleSlice, match_slices, read_slice
 from imaging.volume import describe_geometry, same_geometry
 from pipeline.errors import InputError, about, run_stage
 from pipeline.files import write_json
 from pipeline.paths import NNUNET, SEGMENTERS
 from pipeline.progress import progress
-from quality.mama_synth_table import METRICS, Case, Table, Tools
 from segmentation.measures import dice
 
 EPILOG = """Every folder holds one .mha file a case, equally named, of w x h or w x h x 1 pixels. Images are z-scored
@@ -123,7 +123,7 @@ def load_tools(arguments: argparse.Namespace, files: dict[str, Files]) -> Tools:
 
 def load_classifiers(folder: Path, task: str) -> dict[Path, object]:
     """{file: classifier} of all <task>_classifier*.pkl, in the order of their names."""
-    from quality.safe_pickle import load_classifier
+    from challenge.safe_pickle import load_classifier
 
     if not folder.is_dir():
         raise InputError("the folder of classifiers is missing", file=folder)
@@ -172,7 +172,7 @@ def load_perceptual(weights: Path | None, sha256: str | None) -> Callable[[np.nd
     """LPIPS of two images (h, w) in [-1, 1]."""
     if weights is None:
         return None
-    from quality.lpips import load_lpips, lpips
+    from features.lpips import load_lpips, lpips
 
     network = load_lpips(weights, sha256)
     return lambda real, synthetic: float(lpips(real[None], synthetic[None], network)[0])

@@ -20,10 +20,10 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 import score_mama_synth
+from challenge.mama_synth import hausdorff_95
+from challenge.mirror import mirrored_region
+from challenge.tumour_classifiers import region_features
 from pipeline.errors import run_stage
-from quality.mama_synth import hausdorff_95
-from quality.mirror import mirrored_region
-from quality.tumour_classifiers import region_features
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # pyradiomics's import
 ROOT = Path(__file__).parents[1]
@@ -204,10 +204,10 @@ def test_masks_without_any_tumour_leave_the_mean_squared_error(place, monkeypatc
 
 def test_lpips_is_that_of_clipped_images(place, monkeypatch):
     """With a stand-in for the network, whose values have tests of their own."""
-    import quality.lpips
+    import features.lpips
 
-    monkeypatch.setattr(quality.lpips, "load_lpips", lambda path, sha256: (str(path), sha256))
-    monkeypatch.setattr(quality.lpips, "lpips", lambda real, synthetic, network: np.abs(real - synthetic).mean((1, 2)))
+    monkeypatch.setattr(features.lpips, "load_lpips", lambda path, sha256: (str(path), sha256))
+    monkeypatch.setattr(features.lpips, "lpips", lambda real, synthetic, network: np.abs(real - synthetic).mean((1, 2)))
     found = run(monkeypatch, lpips_weights="alexnet.pth", lpips_sha256="abc")
     case = make_case(0)
     wanted = np.abs(np.clip(case["truth"], -5, 5) - np.clip(case["predictions"], -5, 5)).mean() / 5

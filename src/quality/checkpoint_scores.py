@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.errors import InputError, about
 from quality.extractors import Extractor
-from quality.features import FeatureSet, Standard, set_distances, standard_of, unscaled
+from quality.feature_sets import FeatureSet, Standard, set_distances, standard_of, unscaled
 from quality.frechet import Moments
 from quality.pixel import chunks
 from quality.resampling import PatientMoments, resampled_distances, resampled_means

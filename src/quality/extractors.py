@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.random_features import random_features
+from features.texture_features import texture_features
 from pipeline.params import Quality
-from quality.random_features import random_features
-from quality.texture_features import texture_features
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def make_extractors(settings: Quality, seed: int, device: str = "cpu") -> list[E
 
 
 def _inception(short: str, kind: str, path: str, sha256: str, device: str) -> Extractor:
-    from quality.inception import inception_features, load_inception
+    from features.inception import inception_features, load_inception
 
     network = load_inception(path, sha256, kind).to(device)
     return Extractor(f"fid_{short}", f"kid_{short}", lambda slices: inception_features(slices, network),
@@ -51,7 +51,7 @@ def perceptual_metric(settings: Quality, device: str = "cpu") -> dict[str, Calla
     """
     if not settings.lpips_weights:
         return {}
-    from quality.lpips import load_lpips, lpips
+    from features.lpips import load_lpips, lpips
 
     network = load_lpips(settings.lpips_weights, settings.lpips_sha256).to(device)
     return {"lpips": lambda real, synthetic: lpips(_signed(real), _signed(synthetic), network)}

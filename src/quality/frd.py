@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.radiomics_features import VERSIONS
 from pipeline.errors import InputError
 from quality.frechet import frechet_distance
-from quality.radiomics_features import VERSIONS
 
 V0_HIGHEST = 7.45670747756958  # of normalised v0 features: the package's constant, which brings FRD to the range of FID
 

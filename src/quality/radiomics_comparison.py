@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from features.radiomics_features import VERSIONS, radiomics_features
 from pipeline.errors import InputError
 from quality.frd import frd
-from quality.radiomics_features import VERSIONS, radiomics_features
 from quality.set_comparison import HALVES
 
 
@@ -15,6 +15,11 @@ class RadiomicsComparison:
 
     def __init__(self):
         self._features: dict[str, dict[str, list[np.ndarray]]] = {version: {} for version in VERSIONS}
+
+    @property
+    def n(self) -> int:
+        """Patients in the largest set so far."""
+        return max(map(len, self._features[VERSIONS[0]].values()), default=0)
 
     def add_patient(self, case: str, volumes: Mapping[str, np.ndarray], lesion: np.ndarray,
                     spacing: tuple[float, float]) -> None:

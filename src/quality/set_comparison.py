@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from quality.extractors import Extractor
-from quality.features import FeatureSet, set_distances, standard_of, unscaled
+from quality.feature_sets import FeatureSet, set_distances, standard_of, unscaled
 
 OTHERS = "other_patients"
 HALVES = "halves"

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ROOMS = {path.name for path in (ROOT / "src").iterdir() if path.is_dir() and path.name != "__pycache__"}
 LIBRARY_OWNERS = {"SimpleITK": {"imaging"}, "nnunetv2": {"segmentation"}, "matplotlib": {"figures"},
-                  "pydicom": {"imaging", "phantom"}}
+                  "pydicom": {"imaging", "phantom"}, "radiomics": {"features", "challenge"}, "h5py": {"features"}, "cv2": {"quality"},
+                  "frd_score": {"features", "quality"}}
 
 
 def imports(path):
@@ -86,3 +87,12 @@ def test_rooms_do_not_import_stage_scripts_and_pipeline_imports_no_room():
             assert not heads & (ROOMS - {"pipeline"}), file
         if file.parent.name == "pix2pixhd":
             assert heads & ROOMS <= {"pix2pixhd", "pipeline"}, file
+
+
+def test_rooms_import_each_other_in_one_direction():
+    below = {room: {name.split(".")[0] for file in (ROOT / "src" / room).rglob("*.py") for name in imports(file)}
+             & (ROOMS - {room}) for room in ROOMS}
+    while below:
+        free = {room for room, others in below.items() if not others & below.keys()}
+        assert free, f"these rooms import each other: {below}"
+        below = {room: others for room, others in below.items() if room not in free}

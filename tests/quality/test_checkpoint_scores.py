@@ -7,7 +7,7 @@ import pytest
 from pipeline.params import load_params
 from quality.checkpoint_scores import Slices, score_checkpoints
 from quality.extractors import Extractor, make_extractors
-from quality.features import standard_of
+from quality.feature_sets import standard_of
 from quality.frechet import frechet_distance, moments
 from quality.kernel_distance import kernel_distance
 from quality.resampling import draw_patients

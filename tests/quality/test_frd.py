@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from threadpoolctl import threadpool_limits
 
+from features.radiomics_features import radiomics_features
 from quality.frd import frd, normalised
-from quality.radiomics_features import radiomics_features
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # pyradiomics's import
 

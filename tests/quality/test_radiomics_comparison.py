@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from features.radiomics_features import VERSIONS, radiomics_features
 from quality.frd import frd
 from quality.radiomics_comparison import RadiomicsComparison
-from quality.radiomics_features import VERSIONS, radiomics_features
 from quality.set_comparison import HALVES
 
 SPACING = (0.8, 0.8)

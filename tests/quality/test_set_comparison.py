@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from quality.extractors import Extractor
-from quality.features import standard_of
+from quality.feature_sets import standard_of
 from quality.frechet import frechet_distance, moments
 from quality.kernel_distance import kernel_distance
 from quality.set_comparison import HALVES, OTHERS, SetComparison

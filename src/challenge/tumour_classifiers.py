@@ -9,10 +9,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from features.radiomics_features import beyond_mask, extract
 from imaging.single_slice import double_image
 from imaging.volume import Volume
 from pipeline.errors import InputError
-from quality.radiomics_features import beyond_mask, extract
 
 CLASSES = ("firstorder", "glcm", "glrlm", "gldm", "glszm", "ngtdm")
 FEATURES = 93  # of these classes

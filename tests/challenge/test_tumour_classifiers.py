@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
-from quality.tumour_classifiers import FEATURES, auroc, region_features
+from challenge.tumour_classifiers import FEATURES, auroc, region_features
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # pyradiomics's import
 

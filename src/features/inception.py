@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from features.batches import in_batches
+from features.inception_network import NETWORK, POOLING, Inception
+from features.keras_file import CONVOLUTION, NORM, Layers, read_layers
+from features.slices import check_slices
 from pipeline.weights_file import WeightsFile
-from quality.batches import in_batches
-from quality.features import check_slices
-from quality.inception_network import NETWORK, POOLING, Inception
-from quality.keras_file import CONVOLUTION, NORM, Layers, read_layers
 
 SIDE = 299       # pixels that the network was designed for
 SMALLEST = 16    # pixels: the other extractors take no smaller slices either

@@ -7,7 +7,7 @@ share: these are statistics of whole slices, not of a region, and far fewer.
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from quality.features import check_slices
+from features.slices import check_slices
 
 PERCENTILES = (50, 75, 90, 95, 99, 99.9)  # below lies air: how scanners blank it would outweigh how tissue looks
 BINS = 64           # of the histogram over normalised 0 to 1, and grey levels of the co-occurrences

@@ -6,7 +6,7 @@ space is comparable only under the same seed, architecture and number of slices,
 
 import numpy as np
 
-from quality.features import check_slices
+from features.slices import check_slices
 
 WIDTHS = (8, 12, 16, 16)  # channels at full to eighth resolution: 104 features, so a few hundred slices suffice
 SMALLEST = 16             # pixels: two are left at the eighth for the reflecting border
@@ -48,6 +48,7 @@ def _forward(x, layers):
         x = functional.avg_pool2d(x, 2) if index else x
         x = functional.conv2d(functional.pad(x, (1, 1, 1, 1), mode="reflect"), kernels, bias)
         x = functional.leaky_relu_(x, SLOPE)
-        sd, mean = torch.std_mean(x, dim=(2, 3), correction=0)
+        mean = x.mean(dim=(2, 3))
+        sd = (x - mean[:, :, None, None]).square_().mean(dim=(2, 3)).sqrt_()  # ten times as fast as torch.std_mean
         features += [mean, sd]
     return torch.cat(features, dim=1).double()

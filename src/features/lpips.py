@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from features.batches import in_batches
+from features.slices import check_slices
 from pipeline.errors import InputError
 from pipeline.weights_file import WeightsFile
-from quality.batches import in_batches
-from quality.features import check_slices
 
 TODO = "see weights/README.md for where to get them, or empty quality.lpips_weights to do without LPIPS"
 HEADS = "functional/image/lpips_models/alex.pth"  # within torchmetrics, whose import takes seconds, and is not needed

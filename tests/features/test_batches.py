@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from quality.batches import in_batches
+from features.batches import in_batches
 
 
 class Slices:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from skimage import metrics as reference
 
-from quality.mama_synth import from_z_score, hausdorff_95, lpips_range, to_z_score, tumour_ssim
+from challenge.mama_synth import from_z_score, hausdorff_95, lpips_range, to_z_score, tumour_ssim
 
 
 def pair(shape=(24, 30), seed=0):

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.errors import InputError
 from quality.frechet import Moments, frechet_distance, moments, pooled
 from quality.kernel_distance import kernel_distance
 
@@ -70,13 +69,3 @@ def set_distances(real: FeatureSet, other: FeatureSet, standard: Standard) -> di
     """{"frechet", "kernel"} between two sets whose features are scaled alike. Raises InputError for sets too small."""
     return {"frechet": frechet_distance(standard.of(real.moments), standard.of(other.moments)),
             "kernel": kernel_distance(standard(real.sample), standard(other.sample))}
-
-
-def check_slices(slices, smallest: int) -> None:
-    """Raises InputError unless `slices` is (n, h, w) of at least `smallest` pixels a side, all finite."""
-    if np.ndim(slices) != 3 or np.shape(slices)[0] < 1 or min(np.shape(slices)[1:]) < smallest:
-        raise InputError("features cannot be taken from this", found=f"shape {np.shape(slices)}",
-                         expected=f"slices (n, h, w) of at least {smallest} x {smallest} pixels")
-    for image in slices:
-        if not np.isfinite(image).all():
-            raise InputError("a slice holds values that are not finite", expected="no NaN or infinity")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from quality.mirror import find_midline, mirror, mirrored_region, tissue_profile
+from challenge.mirror import find_midline, mirror, mirrored_region, tissue_profile
 
 SHAPE = (60, 101)
 LINE = 50

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from challenge.mama_synth import hausdorff_95, lpips_range, tumour_ssim
+from challenge.mirror import mirrored_region
+from challenge.tumour_classifiers import FEATURES, FEWEST_CASES, auroc, region_features
+from features.radiomics_features import radiomics_features
 from imaging.single_slice import SingleSlice
 from imaging.volume import Volume
 from pipeline.errors import InputError
 from quality.frd import frd
-from quality.mama_synth import hausdorff_95, lpips_range, tumour_ssim
-from quality.mirror import mirrored_region
 from quality.pixel import mse
-from quality.radiomics_features import radiomics_features
-from quality.tumour_classifiers import FEATURES, FEWEST_CASES, auroc, region_features
 
 METRICS = ("mse", "lpips", "ssim_tumor", "frd", "auroc_contrast", "auroc_tumor_roi", "dice", "hausdorff_95")
 TUMOUR_METRICS = ("ssim_tumor", "frd", "auroc_tumor_roi", "dice", "hausdorff_95")

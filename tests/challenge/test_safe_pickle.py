@@ -24,7 +24,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from quality.safe_pickle import ALLOWED, load_classifier
+from challenge.safe_pickle import ALLOWED, load_classifier
 
 CLASSIFIERS = [
     RandomForestClassifier(4, random_state=np.random.RandomState(1)), ExtraTreesClassifier(3, random_state=1),

@@ -1,0 +1,1 @@
+"""What slices are turned into before sets of them are compared: features of networks, texture and radiomics."""
