@@ -6,8 +6,8 @@ import numpy as np
 
 from cohort.case import Case, find_cases, read_cases
 from cohort.splits import read_splits
+from cohort.tumour import read_lesion
 from imaging.body import tissue_planes
-from imaging.masks import box_mask
 from imaging.slice_store import write_arrays
 from imaging.slices import mask_to_slices, to_slices
 from imaging.volume import read_volume
@@ -44,17 +44,12 @@ def _pieces(part: str, case: Case, planes: np.ndarray, settings: Slices) -> Mapp
     """The chosen slices of one case by the name of their file."""
     piece = {}
     for name, role in (("pre", "pre"), ("post", settings.phase)):
-        array = read_volume(case.path(role)).array
-        piece[f"{part}_{name}"] = to_slices(case.scale.normalise(array[planes]), settings.size)
-    piece[f"{part}_lesion"] = mask_to_slices(_lesion(case, array.shape)[planes], settings.size)
+        volume = read_volume(case.path(role))
+        piece[f"{part}_{name}"] = to_slices(case.scale.normalise(volume.array[planes]), settings.size)
+    lesion = read_lesion(case, volume, needs_tumour=False)
+    mask = np.zeros(volume.array.shape, np.uint8) if lesion is None else lesion.array
+    piece[f"{part}_lesion"] = mask_to_slices(mask[planes], settings.size)
     return piece
-
-
-def _lesion(case: Case, shape: tuple[int, int, int]) -> np.ndarray:
-    """Where the tumour is, uint8 (z, y, x): its mask, else the whole of its annotated box, else nothing at all."""
-    if case.has_mask:
-        return read_volume(case.path("mask"), np.uint8).array
-    return box_mask(case.box, shape) if case.box else np.zeros(shape, np.uint8)
 
 
 if __name__ == "__main__":

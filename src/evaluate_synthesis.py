@@ -8,7 +8,7 @@ import numpy as np
 
 from cohort.case import Case, find_cases, read_cases
 from cohort.splits import read_splits
-from cohort.tumour import read_mask
+from cohort.tumour import read_lesion
 from imaging.body import tissue_planes
 from imaging.finite import check_finite
 from imaging.regions import breast_mask
@@ -85,9 +85,10 @@ def evaluate(group: str, members: list[Case], lookup: LookupTable, others: Other
     if sets.n:
         sets.add_set(OTHERS, others.slices[_even(len(others.slices), sets.n)])
     for case in (others.cases[place] for place in _even(len(others.cases), radiomics.n)):
-        pre, mask = read_volume(case.path("pre")), read_mask(case)
+        pre = read_volume(case.path("pre"))
         real = _read_beside(pre, case, case.path(params.slices.phase))
-        radiomics.add_patient(case.id, {OTHERS: case.scale.normalise(real.array)}, mask.array > 0, pre.spacing[:2])
+        radiomics.add_patient(case.id, {OTHERS: case.scale.normalise(real.array)}, _read_lesion(pre, case),
+                              pre.spacing[:2])
     return values, [{**row, "value": rounded(row["value"])} for row in [*sets.rows(), *radiomics.rows("real")]]
 
 
@@ -99,11 +100,11 @@ def read_patient(group: str, case: Case, params: Params, lookup: LookupTable) ->
     pre = read_volume(case.path("pre"))
     real, synthetic = (_read_beside(pre, case, path) for path in
                        (case.path(params.slices.phase), SYNTHETIC / f"{case.id}.nii.gz"))
-    _check_geometry(pre, mask := read_mask(case), case, case.path("mask"))
+    lesion = _read_lesion(pre, case)
     normalised = case.scale.normalise(pre.array)
     methods = {"synthetic": case.scale.normalise(synthetic.array), "pre": normalised, "lut": lookup(normalised)}
     patient = Patient(group, case.id, normalised, case.scale.normalise(real.array), methods,
-                      _regions(pre, mask.array > 0, case))
+                      _regions(pre, lesion, case))
     return patient, tissue_planes(pre.array, params.slices.min_foreground), pre.spacing
 
 
@@ -114,6 +115,17 @@ def _regions(pre: Volume, lesion: np.ndarray, case: Case) -> Mapping[str, np.nda
                          expected="tissue in front of a chest wall", todo="look at the volume, or leave the case out")
     other = contralateral(breast, lesion)
     return {"whole": None, "breast": breast, "lesion": lesion} | ({"contralateral": other} if other.any() else {})
+
+
+def _read_lesion(pre: Volume, case: Case) -> np.ndarray:
+    """The lesion (z, y, x), bool: the mask, or the annotated box of a patient who has none."""
+    lesion = read_lesion(case, pre)
+    if lesion is None:
+        raise InputError("the patient has no annotated lesion", case=case.id, file=case.folder,
+                         expected="a mask or a box", todo="annotate the tumour, or leave the patient out of the split")
+    if case.has_mask:
+        _check_geometry(pre, lesion, case, case.path("mask"))
+    return lesion.array > 0
 
 
 def _read_beside(pre: Volume, case: Case, path: Path) -> Volume:

@@ -1,7 +1,6 @@
 """Scores every kept checkpoint on the validation patients; the lowest SAMe becomes the generator."""
 
 import shutil
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 
 from imaging.slice_store import map_array
-from pipeline.errors import InputError, run_stage
+from pipeline.errors import InputError, about, run_stage
 from pipeline.files import atomic_path, read_table, write_json, write_table
 from pipeline.params import Params, load_params
 from pipeline.paths import CHECKPOINTS, GENERATOR, METRICS, PLOTS, SLICES
@@ -68,16 +67,18 @@ def score(params: Params, checkpoints: dict[str, Path], slices: Slices, device: 
     settings = params.quality
     bar = progress(None, "SAMe", unit="checkpoint")
 
-    def loader(path: Path) -> Callable[[], Translate]:
-        def load() -> Translate:
-            bar.update()
-            return partial(translate, load_generator(path).to(device))
-        return load
+    def load(path: Path) -> Translate:
+        bar.update()
+        return partial(run, path, load_generator(path).to(device))
+
+    def run(path: Path, generator: torch.nn.Module, images: np.ndarray) -> np.ndarray:
+        with about(file=path):
+            return translate(generator, images)
 
     lookup = fit_lookup_table(*(map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post")))
     counts = draw_patients(len(set(slices.patients)), params.same.draws, [params.seed, SELECTION_STREAM])
     with bar:
-        return score_checkpoints({epoch: loader(path) for epoch, path in checkpoints.items()}, slices,
+        return score_checkpoints({epoch: partial(load, path) for epoch, path in checkpoints.items()}, slices,
                                  make_extractors(settings, params.seed, device), counts, settings.data_range,
                                  settings.ssim_sigma, perceptual_metric(settings, device), params.gan.threads,
                                  {"pre": lambda images: images, "lut": lookup})

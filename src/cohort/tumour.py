@@ -1,8 +1,9 @@
-"""The tumour mask of an ingested case, as it is needed where tumours are segmented or scored."""
+"""Where the tumour of an ingested case is, as it is needed where tumours are learned, segmented or scored."""
 
 import numpy as np
 
 from cohort.case import Case
+from imaging.masks import box_mask
 from imaging.volume import Volume, read_volume
 from pipeline.errors import InputError
 
@@ -19,3 +20,10 @@ def read_mask(case: Case, needs_tumour: bool = True) -> Volume:
         raise InputError("there is no tumour in the mask", case=case.id, file=file, found="zeros only",
                          expected="at least one voxel of 1", todo="correct the mask, or leave the case out")
     return mask.like(mask.array.astype(np.uint8))
+
+
+def read_lesion(case: Case, pre: Volume, needs_tumour: bool = True) -> Volume | None:
+    """The case's mask as read_mask gives it, else all of its annotated box in the place of `pre`; None without both."""
+    if case.has_mask:
+        return read_mask(case, needs_tumour)
+    return pre.like(box_mask(case.box, pre.array.shape)) if case.box else None

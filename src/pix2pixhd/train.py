@@ -15,7 +15,7 @@ from pix2pixhd.memory import keep_freed_memory
 from pix2pixhd.parallel import Group
 from pix2pixhd.sampling import epoch_batches
 from pix2pixhd.schedule import GLOBAL, learning_rates, phase
-from pix2pixhd.state import disk_needed
+from pix2pixhd.state import CONSTANT_RATE, TrainingState, disk_needed
 from pix2pixhd.step import Pix2PixHD
 from pix2pixhd.vgg import PerceptualLoss
 
@@ -44,6 +44,8 @@ def train(settings, seed: int, cases: Sequence[str], pairs: Pairs, folder: Path,
         print_plan(settings, model, folder)
     state = begin(folder, model, rates, settings.save_every)
     group.check_equal((state.epoch, state.step), "where to carry on")
+    if group.leads:
+        make_up(state, model, rates, folder)
     if state.history and group.leads:
         after_epoch(state.history)  # what a killed run had made of its losses may be gone
 
@@ -72,10 +74,28 @@ def train(settings, seed: int, cases: Sequence[str], pairs: Pairs, folder: Path,
             if ((epoch + 1) % settings.save_every == 0 or last) and model.phase != GLOBAL:
                 save_generator(model.average, checkpoint_path(folder, epoch + 1))
             state.save(model, rate)
-            if rate == rates[0] and (last or rates[epoch + 1] != rate):
+            if ends_constant_rate(rates, state.epoch):
                 state.keep_as_constant_rate()
 
     return sorted(folder.glob("epoch_*.safetensors"))
+
+
+def make_up(state: TrainingState, model: Pix2PixHD, rates: list[float], folder: Path) -> None:
+    """Leaves behind what the epoch before this state should have left: its run was killed meanwhile, or had no use for
+    it, being that of a training of other length."""
+    if state.step or not state.epoch:
+        return
+    last = checkpoint_path(folder, state.epoch)
+    if state.epoch == len(rates) and not last.exists():
+        save_generator(model.average, last)
+    if ends_constant_rate(rates, state.epoch) and not (folder / CONSTANT_RATE).exists():
+        state.save(model, rates[state.epoch - 1])
+        state.keep_as_constant_rate()
+
+
+def ends_constant_rate(rates: list[float], epochs: int) -> bool:
+    """Whether the learning rate was constant for that many epochs and then falls, or the training is over."""
+    return rates[epochs - 1] == rates[0] and (epochs == len(rates) or rates[epochs] != rates[0])
 
 
 def load_perceptual(settings) -> PerceptualLoss | None:

@@ -47,7 +47,7 @@ class SetComparison:
             sets[place].add(one.extract(slices))
 
     def rows(self) -> Iterator[dict]:
-        """{"distance", "compared", "value", "n_real", "n"} of each distance and set; n are numbers of slices.
+        """{"distance", "compared", "value", "n_real", "n"} of each distance and set; n are the slices that it used.
 
         Sets of fewer than two slices have no distance and no row.
         """
@@ -60,5 +60,7 @@ class SetComparison:
             for name, (first, second) in pairs.items():
                 if min(first.n, second.n) >= 2:
                     found = set_distances(first, second, standard)
-                    for distance, value in ((one.frechet, found["frechet"]), (one.kernel, found["kernel"])):
-                        yield {"distance": distance, "compared": name, "value": value, "n_real": first.n, "n": second.n}
+                    yield {"distance": one.frechet, "compared": name, "value": found["frechet"],
+                           "n_real": first.n, "n": second.n}
+                    yield {"distance": one.kernel, "compared": name, "value": found["kernel"],
+                           "n_real": len(first.sample), "n": len(second.sample)}

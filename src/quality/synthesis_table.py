@@ -140,7 +140,7 @@ def _note(n: int, finite: bool, options: Statistics) -> str:
     if not finite:
         return "infinite for at least one patient, so there is no mean"
     few = n < options.min_patients
-    return f"{n} patients: no interval and no test with fewer than {options.min_patients}" if few else ""
+    return f"{n} patient{'s' * (n > 1)}: no interval and no test with fewer than {options.min_patients}" if few else ""
 
 
 def _options(options: Statistics, seed) -> dict:

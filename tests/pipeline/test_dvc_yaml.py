@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ROOMS = {path.name for path in (ROOT / "src").iterdir() if path.is_dir() and path.name != "__pycache__"}
 LIBRARY_OWNERS = {"SimpleITK": {"imaging"}, "nnunetv2": {"segmentation"}, "matplotlib": {"figures"},
-                  "pydicom": {"imaging", "phantom"}, "radiomics": {"features", "challenge"}, "h5py": {"features"}, "cv2": {"quality"},
-                  "frd_score": {"features", "quality"}}
+                  "pydicom": {"imaging", "phantom"}, "radiomics": {"features", "challenge"}, "cv2": {"quality"},
+                  "frd_score": {"features", "quality"}, "h5py": {"features"}}
 
 
 def imports(path):

@@ -169,7 +169,7 @@ def test_a_group_with_few_patients_has_no_interval_and_a_note(measured):
     for name in ("synthesis_statistics", "synthesis_gains"):
         rows = table(measured, name).query("group == 'external'")
         assert len(rows) and rows[["low", "high"]].isna().all(axis=None)
-        assert set(rows["note"]) == {"1 patients: no interval and no test with fewer than 5"}
+        assert set(rows["note"]) == {"1 patient: no interval and no test with fewer than 5"}
     assert metrics(measured)["external"]["lesion"]["gain_over_pre"]["low"] is None
     assert metrics(measured)["external"]["lesion"]["gain_over_pre"]["mae"] > 0
 
@@ -249,7 +249,7 @@ def test_running_again_gives_the_same_bytes(measured, monkeypatch):
 def test_an_empty_group_keeps_its_keys(cohort, capsys):
     write_splits(Path("splits.json"), Splits([], [], ["c0"], [], []))
     evaluate_synthesis.main()
-    assert capsys.readouterr().out == "test: 1 patients: no interval and no test with fewer than 5\n"
+    assert capsys.readouterr().out == "test: 1 patient: no interval and no test with fewer than 5\n"
     found = metrics()
     assert found["external"]["n"] == 0
     assert found["external"]["lesion"]["lut"]["mae"] is None
