@@ -13,6 +13,7 @@ METHODS = ("synthetic", "pre", "lut")  # the generator, then the floors: untouch
 FLOORS = METHODS[1:]
 REGIONS = ("whole", "breast", "lesion", "contralateral")
 HIGHER_IS_BETTER = frozenset({"psnr", "ssim", "ms_ssim"})
+LOWER_IS_BETTER = frozenset({"mae", "mse", "nmse", "lpips", "false", "missed"})  # others have no better and worse
 
 
 class Value(NamedTuple):
@@ -48,12 +49,14 @@ def statistics_rows(values: Iterable[Value], options: Statistics, seed) -> list[
 def gain_rows(values: Iterable[Value], options: Statistics, seed) -> list[dict]:
     """A row each group, image, region, metric and floor: by how much the synthetic image is better, by patient.
 
+    Of metrics that have a better and a worse; continuity, which should be 1, and the published wrap-around have none.
     gain: mean difference, above 0 where the synthetic image is better, whichever way the metric points; its interval,
     Wilcoxon's p, p_holm corrected over the family of all comparisons of that group, image and metric (its regions and
     floors), and the rank-biserial effect.
     """
     rows = []
-    for _, family in _grouped(values, ("group", "image", "metric")):
+    comparable = (value for value in values if value.metric in HIGHER_IS_BETTER | LOWER_IS_BETTER)
+    for _, family in _grouped(comparable, ("group", "image", "metric")):
         found = [row for key, own in _grouped(family, ("group", "image", "region", "metric")) for floor in FLOORS
                  if (row := _gain(key, own, floor, options, seed))]
         rows += [{**row, "p_holm": rounded(adjusted)}

@@ -131,6 +131,12 @@ def test_infinite_values_have_no_gain():
     assert [row["floor"] for row in gain_rows(values, OPTIONS, SEED)] == ["lut"]
 
 
+@pytest.mark.parametrize("metric", ["continuity_z", "legacy_uint8_mse", "legacy_uint8_psnr"])
+def test_what_has_no_better_and_worse_has_no_gain(metric):
+    assert gain_rows(random_values(4, metric=metric), OPTIONS, SEED) == []
+    assert len(gain_rows(random_values(4, metric=metric) + random_values(5), OPTIONS, SEED)) == len(FLOORS)
+
+
 def whole_table(group="test"):
     values = []
     for place, region in enumerate(REGIONS):
