@@ -21,7 +21,7 @@ from pipeline.files import write_json, write_table
 from pipeline.params import Params, load_params
 from pipeline.paths import METRICS, PLOTS, SLICES, SPLITS, SYNTHETIC, VOLUMES
 from pipeline.progress import progress
-from quality.extractors import make_extractors, perceptual_metric
+from quality.extractors import Extractor, make_extractors, perceptual_metric
 from quality.floors import LookupTable, fit_lookup_table
 from quality.numbers import rounded
 from quality.patient_values import Patient, patient_values
@@ -38,10 +38,12 @@ def main() -> None:
     lookup = fit_lookup_table(*(map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post")))
     cases, splits = read_cases(VOLUMES), read_splits(SPLITS)
     others = Others(map_array(SLICES / "validation_post.npy"), find_cases(splits.validation, cases))
+    extractors = make_extractors(params.quality, params.seed, _device())
+    perceptual = perceptual_metric(params.quality, _device())
     members = {group: find_cases(getattr(splits, group), cases) for group in GROUPS}
     values, distances = [], {}
     for group in GROUPS:
-        found, distances[group] = evaluate(group, members[group], lookup, others, params)
+        found, distances[group] = evaluate(group, members[group], lookup, others, extractors, perceptual, params)
         values += found
     statistics = statistics_rows(values, params.statistics, [params.seed, EVALUATION_STREAM])
     gains = gain_rows(values, params.statistics, [params.seed, EVALUATION_STREAM])
@@ -65,12 +67,10 @@ class Others:
     cases: list[Case]
 
 
-def evaluate(group: str, members: list[Case], lookup: LookupTable, others: Others,
-             params: Params) -> tuple[list[Value], list[dict]]:
+def evaluate(group: str, members: list[Case], lookup: LookupTable, others: Others, extractors: list[Extractor],
+             perceptual: Mapping, params: Params) -> tuple[list[Value], list[dict]]:
     """Every patient's values, and the distances between sets of slices, of one group of patients."""
-    perceptual = perceptual_metric(params.quality, _device())
-    sets = SetComparison(make_extractors(params.quality, params.seed, _device()))
-    radiomics = RadiomicsComparison()
+    sets, radiomics = SetComparison(extractors), RadiomicsComparison()
     values = []
     for case in progress(members, f"evaluate_synthesis: {group}", unit="patient"):
         patient, planes, spacing = read_patient(group, case, params, lookup)

@@ -12,8 +12,7 @@ import numpy as np
 
 from pipeline.errors import InputError, about
 from quality.extractors import Extractor
-from quality.feature_sets import FeatureSet, Standard, set_distances, standard_of, unscaled
-from quality.frechet import Moments
+from quality.feature_sets import FeatureSet, Standard, set_distances
 from quality.pixel import chunks
 from quality.resampling import PatientMoments, resampled_distances, resampled_means
 from quality.slice_metrics import slice_metrics
@@ -139,25 +138,19 @@ def _summarised(real: _Tally, tallies: Mapping[str, _Tally], floors: Collection[
         drawn[name] = {metric: resampled_means(list(values.values()), counts) for metric, values in means.items()}
     compared = {name: tally for name, tally in tallies.items() if name not in floors}
     for one in extractors:
-        moments = real.sets[one.frechet].moments
-        standard = standard_of(moments) if one.standardised else unscaled(moments)
+        standard = one.standard(real.sets[one.frechet].moments)
         for name, tally in tallies.items():
             found = set_distances(real.sets[one.frechet], tally.sets[one.frechet], standard)
             table[name] |= {one.frechet: found["frechet"], one.kernel: found["kernel"]}
-        for name, values in _drawn_distances(one, real, compared, counts, threads).items():
+        for name, values in _drawn_distances(one, standard, real, compared, counts, threads).items():
             drawn[name][one.frechet] = values
     return CheckpointScores({name: table[name] for name in compared}, {name: table[name] for name in floors},
                             {name: drawn[name] for name in compared}, lesion)
 
 
-def _drawn_distances(one: Extractor, real: _Tally, tallies: Mapping[str, _Tally], counts, threads):
+def _drawn_distances(one: Extractor, standard: Standard, real: _Tally, tallies: Mapping[str, _Tally], counts, threads):
     """The extractor's Frechet distance of each checkpoint in every draw."""
     parts = {name: tally.moments[one.frechet].by_patient for name, tally in {"": real, **tallies}.items()}
     patients = sorted(parts[""])
-    standard = standard_of(real.sets[one.frechet].moments) if one.standardised else None
-    ordered = {name: [_scaled(found[patient], standard) for patient in patients] for name, found in parts.items()}
+    ordered = {name: [standard.of(found[patient]) for patient in patients] for name, found in parts.items()}
     return resampled_distances(ordered.pop(""), ordered, counts, threads)
-
-
-def _scaled(found: Moments, standard: Standard | None) -> Moments:
-    return standard.of(found) if standard else found

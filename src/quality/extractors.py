@@ -9,6 +9,8 @@ import numpy as np
 from features.random_features import random_features
 from features.texture_features import texture_features
 from pipeline.params import Quality
+from quality.feature_sets import UNSCALED, Standard, standard_of
+from quality.frechet import Moments
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Extractor:
     kernel: str
     extract: Callable[[np.ndarray], np.ndarray]
     standardised: bool
+
+    def standard(self, real: Moments) -> Standard:
+        """How features are scaled before they are compared with the real set of these moments."""
+        return standard_of(real) if self.standardised else UNSCALED
 
 
 def make_extractors(settings: Quality, seed: int, device: str = "cpu") -> list[Extractor]:

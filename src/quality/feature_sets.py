@@ -60,9 +60,7 @@ def standard_of(real: Moments) -> Standard:
     return Standard(real.mean, np.where(sd > CONSTANT * np.maximum(1, np.abs(real.mean)), sd, 1.0))
 
 
-def unscaled(real: Moments) -> Standard:
-    """No scaling: for networks whose features are compared as they are, such as those of FID."""
-    return Standard(np.zeros_like(real.mean), np.ones_like(real.mean))
+UNSCALED = Standard(np.zeros(1), np.ones(1))  # for networks whose features are compared as they are, as those of FID
 
 
 def set_distances(real: FeatureSet, other: FeatureSet, standard: Standard) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import numpy as np
 
@@ -102,6 +103,10 @@ def _distances(mean, covariance, roots, sums, counts) -> np.ndarray:
 
 
 def _narrowed(features: np.ndarray) -> np.ndarray:
-    if features.shape[1] <= WIDE:
-        return features
-    return features @ np.linalg.qr(np.random.default_rng(0).normal(size=(features.shape[1], WIDE)))[0]
+    return features if features.shape[1] <= WIDE else features @ _random_axes(features.shape[1])
+
+
+@lru_cache
+def _random_axes(d: int) -> np.ndarray:
+    """(d, WIDE) orthonormal columns."""
+    return np.linalg.qr(np.random.default_rng(0).normal(size=(d, WIDE)))[0]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from quality.extractors import Extractor
-from quality.feature_sets import FeatureSet, set_distances, standard_of, unscaled
+from quality.feature_sets import FeatureSet, set_distances
 
 OTHERS = "other_patients"
 HALVES = "halves"
@@ -55,7 +55,7 @@ class SetComparison:
             real = self._real[place]
             if real.n < 2:
                 continue
-            standard = (standard_of if one.standardised else unscaled)(real.moments)
+            standard = one.standard(real.moments)
             pairs = {name: (real, sets[place]) for name, sets in self._others.items()} | {HALVES: self._halves[place]}
             for name, (first, second) in pairs.items():
                 if min(first.n, second.n) >= 2:

@@ -6,11 +6,9 @@ from pipeline.errors import about
 from quality.pixel import as_pair, check_shapes, nmse_of, psnr_of
 from quality.ssim import SIGMA, holds_scales, interior, ssim_map, structural_similarities
 
-METRICS = ("mae", "mse", "psnr", "nmse", "ssim", "ms_ssim")
-
 
 def slice_metrics(real, synthetic, data_range: float, sigma: float = SIGMA) -> dict[str, np.ndarray]:
-    """All of METRICS for a stack (n, h, w): name -> (n,) values over whole slices, one pair in memory at a time.
+    """{"mae", "mse", "psnr", "nmse", "ssim", "ms_ssim"} of a stack (n, h, w): name -> (n,) values over whole slices.
 
     `ms_ssim` is left out where the slices are too small for its five scales.
     Raises InputError for unequal shapes, or for values that are not finite (naming the slice).
