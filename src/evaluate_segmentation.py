@@ -1,69 +1,95 @@
-"""Segments the test and external patients by the ensemble of each setting's folds, and gives each domain's Dice."""
+"""Segments the test and external patients by the ensemble of each setting's folds, and measures it in every domain."""
 
 from pathlib import Path
 
 from cohort.case import Case, find_cases, read_cases
-from cohort.splits import read_splits
+from cohort.splits import Splits, read_splits
 from cohort.tumour import read_mask
-from imaging.masks import millilitres
 from imaging.volume import read_volume, write_volume
-from pipeline.errors import run_stage
+from pipeline.errors import InputError, run_stage
 from pipeline.files import write_json, write_table
-from pipeline.params import Segmentation, load_params
+from pipeline.params import Params, Segmentation, load_params
 from pipeline.paths import METRICS, NNUNET, PLOTS, PREDICTIONS, SEGMENTERS, SPLITS, SYNTHETIC, VOLUMES
 from pipeline.progress import progress
-from segmentation.evaluation import summarise_study
-from segmentation.measures import dice
+from quality.numbers import rounded
+from segmentation.breasts import counted, prepare, segment_prepared
+from segmentation.evaluation import gain_rows, statistics_rows, summary
+from segmentation.measures import measure
 from segmentation.nnunet import PLANS_OF, use_folders, whole_folder
-from segmentation.prediction import check_same_plans, load_segmenter, make_predictor, preprocess, segment
+from segmentation.prediction import check_same_plans, load_segmenter, make_predictor
 from segmentation.raw_dataset import check_image
-from segmentation.study import volume_file
+from segmentation.study import SYNTHETIC as MADE
+from segmentation.study import baseline_of, fold_keys, volume_file
+
+GROUPS = ("test", "external")  # of patients: parts of the splits
 
 
 def main() -> None:
     params = load_params()
-    study, splits, cases = params.segmentation, read_splits(SPLITS), read_cases(VOLUMES)
-    groups = {name: find_cases(getattr(splits, name), cases) for name in ("test", "external")}
-    tasks = [(f"{group}_{phase}", case, phase) for group, members in groups.items() for phase in study.test_phases
-             for case in members]
-    predictors = load_predictors(study)
+    study, splits = params.segmentation, read_splits(SPLITS)
+    tasks = list_tasks(study, splits, read_cases(VOLUMES))
+    predictors = load_predictors(params, splits)
     with whole_folder(PREDICTIONS) as folder:
         rows = [row for domain, case, phase in progress(tasks, "evaluate_segmentation", unit="volume")
-                for row in evaluate(case, phase, domain, predictors, study.threads, folder)]
+                for row in evaluate(case, phase, domain, predictors, params, folder)]
     rows.sort(key=lambda row: study.train.index(row["setting"]))
     write_table(PLOTS / "segmentation.csv", rows)
-    summary = summarise_study(rows, study.settings, study.train, params.statistics, params.seed)
-    write_json(METRICS / "segmentation.json", summary)
+
+    statistics = statistics_rows(rows, params.statistics, params.seed)
+    baselines = {name: baseline_of(name, study.settings, study.train) for name in study.train}
+    gains = gain_rows(rows, baselines, params.statistics, params.seed)
+    write_table(PLOTS / "segmentation_statistics.csv", statistics)
+    write_table(PLOTS / "segmentation_gains.csv", gains)
+    found = summary(statistics, gains)
+    write_json(METRICS / "segmentation.json", found)
     for name in study.train:
-        print(f"{name:20}" + "  ".join(f"{domain} {found['dice']:.3f}" for domain, found in summary[name].items()))
+        print(f"{name:20}" + "  ".join(f"{domain} {cell['dice']:.3f}" for domain, cell in found[name].items()))
 
 
-def load_predictors(study: Segmentation) -> dict:
+def list_tasks(study: Segmentation, splits: Splits, cases: list[Case]) -> list[tuple[str, Case, str]]:
+    """(domain, case, phase) of every volume to segment: a case without a phase is not in that phase's domain."""
+    tasks = [(f"{group}_{phase}", case, phase) for group in GROUPS for phase in study.test_phases
+             for case in find_cases(getattr(splits, group), cases) if phase == MADE or phase in case.phases]
+    found = {phase for _, _, phase in tasks}
+    if not found:
+        raise InputError("no test or external patient has any phase to test in", expected=", ".join(study.test_phases),
+                         found=f"segmentation.test_phases of {len(cases)} patients", todo="name phases that they have")
+    for phase in study.test_phases:
+        if phase not in found:
+            print(f"no test or external patient has {phase}: this domain is left out")
+    return tasks
+
+
+def load_predictors(params: Params, splits: Splits) -> dict:
     """nnU-Net's predictor of each trained setting, over the listed folds; all must share one plan."""
     use_folders(NNUNET, SEGMENTERS)
     import torch
 
+    study = params.segmentation
     torch.set_num_threads(study.threads)
-    segmenters = [load_segmenter(name, [SEGMENTERS / f"{name}_{fold}" for fold in study.folds], PLANS_OF[study.plan])
-                  for name in study.train]
-    for segmenter in segmenters:
-        check_same_plans(segmenter.plans, segmenters[0].plans, SEGMENTERS / segmenter.name)
+    segmenters = []
+    for name in study.train:
+        folds = [fold_keys(study.settings[name], splits, fold, params.seed) for fold in range(len(splits.folds))]
+        folders = [SEGMENTERS / f"{name}_{fold}" for fold in study.folds]
+        segmenters.append(load_segmenter(name, folders, PLANS_OF[study.plan], folds))
+        check_same_plans(segmenters[-1].plans, segmenters[0].plans, SEGMENTERS / name)
     return {segmenter.name: make_predictor(segmenter, study.mirroring) for segmenter in segmenters}
 
 
-def evaluate(case: Case, phase: str, domain: str, predictors: dict, threads: int, folder: Path) -> list[dict]:
+def evaluate(case: Case, phase: str, domain: str, predictors: dict, params: Params, folder: Path) -> list[dict]:
     """One row a setting of one volume, which is preprocessed once; the predicted masks go into `folder`."""
+    study = params.segmentation
     file, mask = volume_file(case, phase, SYNTHETIC), read_mask(case, needs_tumour=False)
-    check_image(read_volume(file), mask, case.id, file)
-    data, properties = preprocess(file, next(iter(predictors.values())))
+    image = read_volume(file)
+    check_image(image, mask, case.id, file)
+    prepared = prepare(image, case, study.train_on, next(iter(predictors.values())))
     rows = []
     for setting, predictor in predictors.items():
-        predicted = segment(predictor, data, properties, threads)
+        predicted = counted(segment_prepared(predictor, prepared, study.threads), mask.array, case, study.test_on)
         write_volume(mask.like(predicted), folder / setting / domain / f"{case.id}.nii.gz")
+        found = measure(predicted, mask.array, mask.spacing, study.lesion_overlap, params.ingest.smallest_lesion_ml)
         rows.append({"setting": setting, "domain": domain, "case": case.id,
-                     "dice": round(dice(predicted, mask.array), 6),
-                     "predicted_ml": round(millilitres(predicted, mask.spacing), 4),
-                     "true_ml": round(millilitres(mask.array, mask.spacing), 4)})
+                     **{name: rounded(value) for name, value in found.items()}})
     return rows
 
 

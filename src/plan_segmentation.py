@@ -8,16 +8,25 @@ from pipeline.paths import NNUNET, SPLITS, SYNTHETIC, VOLUMES
 from segmentation.nnunet import CONFIGURATION, raw_folder, whole_folder
 from segmentation.planning import plan_and_preprocess
 from segmentation.raw_dataset import write_raw_dataset
-from segmentation.study import phases_needed
+from segmentation.setting_file import write_setting
+from segmentation.study import fold_keys, key, phases_needed
+
+PLANNED_ON = "pre"  # the phase that every case has
 
 
 def main() -> None:
-    params = load_params().segmentation
-    cases = find_cases(read_splits(SPLITS).validation, read_cases(VOLUMES))
-    phases = phases_needed(params.settings, params.train)
+    params = load_params()
+    study, splits = params.segmentation, read_splits(SPLITS)
+    cases = find_cases(splits.in_folds, read_cases(VOLUMES))
+    folds = {name: [fold_keys(study.settings[name], splits, fold, params.seed) for fold in range(len(splits.folds))]
+             for name in study.train}
+    phases = sorted({PLANNED_ON, *phases_needed(study.settings, study.train)})
     with whole_folder(NNUNET) as folder:
-        write_raw_dataset(raw_folder(folder), cases, phases, SYNTHETIC)
-        plans = plan_and_preprocess(folder, params.plan == "small", params.threads)
+        write_raw_dataset(raw_folder(folder), cases, phases, SYNTHETIC, study.train_on == "breast")
+        plans = plan_and_preprocess(folder, [key(case.id, PLANNED_ON) for case in cases], study.plan == "small",
+                                    study.threads)
+        for name in study.train:
+            write_setting(folder, name, folds[name], plans["plans_name"])
     planned = plans["configurations"][CONFIGURATION]
     print(f"{plans['plans_name']}: {len(cases)} patients x {', '.join(phases)}; window {planned['patch_size']} of "
           f"{[round(float(size), 2) for size in planned['spacing']]} mm, "

@@ -1,23 +1,43 @@
 """Draws every figure and writes the Dice table from the metrics, tables and volumes of the stages before."""
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
 from cohort.case import Case, read_cases
 from figures.canvas import save
-from figures.comparison import draw_dice, draw_quality
+from figures.comparison import draw_quality
 from figures.curves import draw_losses, draw_same
+from figures.dice import draw_dice, draw_dice_paired
 from figures.examples import Example, draw_examples
+from figures.outlines import Chosen, Outlined, draw_outlines, worst_cases
 from imaging.volume import read_volume
 from pipeline.errors import run_stage
 from pipeline.files import read_json, read_table, write_table
 from pipeline.params import load_params
-from pipeline.paths import METRICS, PLOTS, SYNTHETIC, VOLUMES
+from pipeline.paths import METRICS, PLOTS, PREDICTIONS, SYNTHETIC, VOLUMES
+from segmentation.study import volume_file
 
 EXAMPLES = 3  # patients shown: the best, the median and the worst in the lesion
 
 
-def dice_table(metrics: dict) -> list[dict]:
-    """metrics/segmentation.json as rows: setting, domain, dice, low, high, n."""
-    return [{"setting": setting, "domain": domain, **cell}
-            for setting, domains in metrics.items() if setting != "gain" for domain, cell in domains.items()]
+def dice_table(metrics: dict, gains: Sequence[Mapping[str, str]]) -> list[dict]:
+    """The Dice of metrics/segmentation.json as rows: setting, domain, dice, low, high, n, and against which baseline by
+    how much (difference, p after Holm), both None without one. `gains` is plots/segmentation_gains.csv."""
+    baselines = {row["setting"]: row["baseline"] for row in gains}
+    rows = []
+    for setting in (name for name in metrics if name != "gain"):
+        for domain, cell in metrics[setting].items():
+            gain = metrics["gain"].get(setting, {}).get(domain, {})
+            rows.append({"setting": setting, "domain": domain,
+                         **{name: cell[name] for name in ("dice", "low", "high", "n")},
+                         "baseline": baselines.get(setting), "difference": gain.get("dice"), "p": gain.get("p")})
+    return rows
+
+
+def short(case: str) -> str:
+    """A patient's name without what all of the Duke cohort share."""
+    return case.removeprefix("Breast_MRI_")
 
 
 def best_median_worst(rows: list[dict[str, str]], group: str) -> list[str]:
@@ -26,6 +46,16 @@ def best_median_worst(rows: list[dict[str, str]], group: str) -> list[str]:
               if (row["group"], row["method"], row["region"]) == (group, "synthetic", "lesion")}
     ranked = sorted(errors, key=errors.__getitem__)
     return [ranked[round(place * (len(ranked) - 1) / (EXAMPLES - 1))] for place in range(EXAMPLES)]
+
+
+def load_outlined(case: Case, chosen: Chosen) -> Outlined:
+    image = read_volume(volume_file(case, chosen.domain.partition("_")[2], SYNTHETIC))
+    predicted = {setting: read_volume(PREDICTIONS / setting / chosen.domain / f"{case.id}.nii.gz", np.uint8).array
+                 for setting in chosen.dice}
+    dice = [f"Dice {value:.2f} {setting.replace('_', ' + ')}" for setting, value in chosen.dice.items()]
+    title = "\n".join([f"{short(case.id)} ({chosen.domain.replace('_', ', ')})", *dice])
+    return Outlined(title, case.scale.normalise(image.array), read_volume(case.path("mask"), np.uint8).array, predicted,
+                    aspect=image.spacing[1] / image.spacing[0])
 
 
 def load_example(case: Case, title: str, phase: str) -> Example:
@@ -38,13 +68,13 @@ def load_example(case: Case, title: str, phase: str) -> Example:
 def main() -> None:
     params = load_params()
     quality = read_table(PLOTS / "synthesis.csv")
-    dice = dice_table(read_json(METRICS / "segmentation.json"))
+    segmentation, gains = (read_table(PLOTS / f"{name}.csv") for name in ("segmentation", "segmentation_gains"))
+    dice = dice_table(read_json(METRICS / "segmentation.json"), gains)
     write_table(PLOTS / "dice.csv", dice)
 
     cases = {case.id: case for case in read_cases(VOLUMES)}
     chosen = best_median_worst(quality, "test")
-    titles = [f"{case.removeprefix('Breast_MRI_')}: {rank}" for case, rank in
-              zip(chosen, ("best", "median", "worst"), strict=True)]
+    titles = [f"{short(case)}: {rank}" for case, rank in zip(chosen, ("best", "median", "worst"), strict=True)]
     examples = [load_example(cases[case], title, params.slices.phase)
                 for case, title in zip(chosen, titles, strict=True)]
 
@@ -52,6 +82,9 @@ def main() -> None:
     save(draw_same(read_table(PLOTS / "same.csv")), PLOTS / "same.png")
     save(draw_quality(quality), PLOTS / "synthesis.png")
     save(draw_dice(dice), PLOTS / "dice.png")
+    save(draw_dice_paired(segmentation, gains), PLOTS / "dice_paired.png")
+    worst = [load_outlined(cases[chosen.case], chosen) for chosen in worst_cases(segmentation, gains)]
+    save(draw_outlines(worst), PLOTS / "segmentation_worst.png")
     save(draw_examples(examples), PLOTS / "examples.png")
 
 

@@ -10,7 +10,7 @@ from pipeline.paths import SPLITS, VOLUMES
 def main() -> None:
     params = load_params()
     splits = make_splits(read_cases(VOLUMES), params.seed, params.split.external_site, params.split.test_share,
-                         params.split.folds)
+                         params.split.folds, params.split.multifocal)
     write_splits(SPLITS, splits)
 
 

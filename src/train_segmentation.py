@@ -1,13 +1,13 @@
 """Trains one nnU-Net: a training setting, validated on one fold of the patients."""
 
 import argparse
+import shutil
 
-from cohort.splits import read_splits
 from pipeline.errors import InputError, run_stage
 from pipeline.params import load_params
-from pipeline.paths import NNUNET, SEGMENTERS, SPLITS
+from pipeline.paths import NNUNET, SEGMENTERS
 from segmentation.nnunet import whole_folder
-from segmentation.study import check_fold, fold_keys
+from segmentation.setting_file import read_setting
 from segmentation.training import train
 
 
@@ -20,11 +20,13 @@ def main() -> None:
     settings = params.segmentation.settings
     if wanted.setting not in settings:
         raise InputError("there is no such training setting", found=wanted.setting, expected=", ".join(settings))
-    splits = read_splits(SPLITS)
-    check_fold(wanted.fold, splits)
-    folds = [fold_keys(settings[wanted.setting], splits, fold) for fold in range(len(splits.folds))]
+    folds = read_setting(NNUNET, wanted.setting)
+    if not 0 <= wanted.fold < len(folds):
+        raise InputError("there is no such fold", found=wanted.fold, expected=f"0 to {len(folds) - 1}",
+                         todo="choose another segmentation.folds, or raise split.folds")
     with whole_folder(SEGMENTERS / f"{wanted.setting}_{wanted.fold}") as folder:
-        train(params.segmentation, wanted.setting, wanted.fold, folds, params.seed, NNUNET, folder)
+        state = train(params.segmentation, wanted.setting, wanted.fold, folds, params.seed, NNUNET, folder)
+    shutil.rmtree(state, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ CASES = "cases.json"
 class Case:
     """A usable case; `phases` are roles in order of time, such as ("pre", "post1", "post2").
 
-    `box` surrounds the tumour, annotated whether there is a mask or not; None where there is no annotation.
+    `box` surrounds the tumour, annotated whether there is a mask or not; None where there is no annotation. `lesions`
+    counts the separate ones in the mask.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Case:
     scale: IntensityScale
     folder: Path
     box: Box | None = None
+    lesions: int = 0
 
     def path(self, role: str) -> Path:
         """The file of a phase, or of the "mask". Raises InputError when the case has none."""
@@ -40,7 +42,7 @@ def write_cases(folder: Path, cases: Iterable[Case]) -> None:
     """Writes the list of usable cases, sorted by id, into the folder of the volumes."""
     write_json(folder / CASES, [
         {"id": case.id, "site": case.site, "phases": list(case.phases), "has_mask": case.has_mask,
-         "low": case.scale.low, "high": case.scale.high, "box": case.box}
+         "low": case.scale.low, "high": case.scale.high, "box": case.box, "lesions": case.lesions}
         for case in sorted(cases, key=lambda case: case.id)])
 
 
@@ -48,7 +50,7 @@ def read_cases(folder: Path) -> list[Case]:
     """Reads the list of usable cases, sorted by id. Raises InputError when it is missing or damaged."""
     try:
         return [Case(entry["id"], entry["site"], tuple(entry["phases"]), entry["has_mask"],
-                     IntensityScale(entry["low"], entry["high"]), folder / entry["id"], _box(entry))
+                     IntensityScale(entry["low"], entry["high"]), folder / entry["id"], _box(entry), entry["lesions"])
                 for entry in read_json(folder / CASES)]
     except (KeyError, TypeError) as error:
         raise InputError("this is not a list of cases", file=folder / CASES, found=f"no usable {error}",

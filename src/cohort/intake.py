@@ -11,14 +11,13 @@ from cohort.duke import Entry, read_examination, same_image
 from cohort.phases import name_phases, why_not_dynamic
 from imaging.bias import log_bias_field, remove_bias
 from imaging.dicom import Series, order_slices, read_series
-from imaging.masks import millilitres
+from imaging.masks import lesions, millilitres
 from imaging.scale import IntensityScale
 from imaging.volume import Volume, describe_geometry, read_volume, same_geometry, to_lps, write_volume
 from pipeline.errors import InputError, about
 
 COLUMNS = ("case", "site", "phases", "size", "spacing_mm", "field_strength_t", "manufacturer", "has_mask", "mask_ml",
-           "lesions", "has_box", "series_left_out", "status", "reason")
-TOUCHING = np.ones((3, 3, 3))  # voxels of one lesion may touch at a corner only
+           "lesions", "multifocal", "has_box", "series_left_out", "status", "reason")
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,8 @@ class Taken:
 def take_in(entry: Entry, folder: Path, settings) -> Taken:
     """Reads one case and writes its volumes into `folder`/<case>. Bad input is returned, not raised, as `error`.
 
-    `settings` are the ingest parameters: n4_bias_correction, low_percentile, high_percentile, ceiling.
+    `settings` are the ingest parameters: n4_bias_correction, smallest_lesion_ml, and low_percentile, high_percentile
+    and ceiling of the intensity scale.
     """
     try:
         with about(case=entry.case):
@@ -64,7 +64,8 @@ def _take_in(entry: Entry, target: Path, settings) -> Taken:
         write_volume(volume, target / f"{role}.nii.gz")
     if mask is not None:
         write_volume(mask, target / "mask.nii.gz")
-    case = Case(entry.case, entry.site, tuple(phases), mask is not None, scale, target, box)
+    count = 0 if mask is None else lesions(mask.array, mask.spacing, settings.smallest_lesion_ml)[1]
+    case = Case(entry.case, entry.site, tuple(phases), mask is not None, scale, target, box, count)
     return Taken(case, _row(case, phases["pre"], pre, mask, ignored))
 
 
@@ -107,12 +108,10 @@ def _read_mask(entry: Entry, pre: Volume) -> Volume | None:
 
 
 def _row(case: Case, series: Series, pre: Volume, mask: Volume | None, ignored: list[str]) -> dict[str, object]:
-    from scipy.ndimage import label
-
-    strength = series.head.field_strength
+    strength, masked = series.head.field_strength, mask is not None
     return dict(zip(COLUMNS, (
         case.id, case.site, " ".join(case.phases), " x ".join(map(str, pre.array.shape[::-1])),
         " x ".join(f"{step:.4g}" for step in pre.spacing), "" if strength is None else f"{strength:g}",
-        series.head.manufacturer, case.has_mask, "" if mask is None else f"{millilitres(mask.array, pre.spacing):.3f}",
-        "" if mask is None else label(mask.array, TOUCHING)[1], case.box is not None, "; ".join(ignored), "used", ""),
-        strict=True))
+        series.head.manufacturer, case.has_mask, f"{millilitres(mask.array, pre.spacing):.3f}" if masked else "",
+        case.lesions if masked else "", case.lesions > 1 if masked else "", case.box is not None, "; ".join(ignored),
+        "used", ""), strict=True))

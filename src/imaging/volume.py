@@ -33,6 +33,12 @@ class Volume:
             raise ValueError(f"an array of shape {array.shape} cannot lie where one of shape {self.array.shape} lies")
         return replace(self, array=array)
 
+    def columns(self, part: slice) -> "Volume":
+        """The volume cut to some of its columns (x), each voxel where it was in the patient."""
+        start = part.indices(self.array.shape[2])[0]
+        moved = np.asarray(self.origin) + np.reshape(self.direction, (3, 3))[:, 0] * self.spacing[0] * start
+        return replace(self, array=self.array[..., part], origin=tuple(map(float, moved)))
+
     def corners(self) -> np.ndarray:
         """Positions (8, 3) in mm of the outermost voxel centres."""
         ends = np.array(list(product(*((0, size - 1) for size in self.array.shape[::-1]))))

@@ -1,10 +1,11 @@
 """params.yaml as typed objects: an unknown key, a wrong type or a value out of range is refused by its full name."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import InputError
 from pipeline.paths import PARAMS
@@ -14,7 +15,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Percentile = Annotated[float, Field(ge=0, le=100)]
-Phase = Annotated[str, Field(pattern=r"^(pre|post[1-9]|synthetic)$")]
+
+
+def _known_phase(name: str) -> str:
+    if not re.fullmatch(r"pre|post[1-9]|synthetic", name):
+        raise ValueError(f"there is no phase {name!r}; allowed: pre, post1 to post9, synthetic")
+    return name
+
+
+Phase = Annotated[str, AfterValidator(_known_phase)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{8,64})?$")]  # of a file in hexadecimal, or its beginning
 
@@ -29,6 +38,7 @@ class Ingest(Section):
     n4_bias_correction: bool
     low_percentile: Percentile
     high_percentile: Percentile
+    smallest_lesion_ml: NotNegative
     ceiling: Annotated[float, Field(ge=1)]
 
     @model_validator(mode="after")
@@ -42,6 +52,7 @@ class Split(Section):
     external_site: str
     test_share: Annotated[float, Field(gt=0, lt=1)]
     folds: Annotated[int, Field(ge=2)]
+    multifocal: Literal["leave_out", "keep"]
 
 
 class Slices(Section):
@@ -150,14 +161,18 @@ class Synthesis(Section):
 
 class Segmentation(Section):
     train: Annotated[list[Name], Field(min_length=1)]
-    settings: dict[Name, Annotated[list[Phase], Field(min_length=1)]]
+    settings: dict[Name, Annotated[dict[Phase, Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)]]
     folds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     test_phases: Annotated[list[Phase], Field(min_length=1)]
+    train_on: Literal["both", "breast"]
+    test_on: Literal["both", "predicted_breast", "annotated_breast"]
+    lesion_overlap: Annotated[float, Field(gt=0, le=1)]
     plan: Literal["small", "nnunet"]
     epochs: Count
     iterations: Count
     batch_size: Count
     learning_rate: Positive
+    state_every: Count
     mirroring: bool
     threads: Count
 
@@ -166,6 +181,8 @@ class Segmentation(Section):
         unknown = [name for name in self.train if name not in self.settings]
         if unknown:
             raise ValueError(f"train names {unknown[0]!r}, which is not among settings: {', '.join(self.settings)}")
+        if "gain" in self.settings:
+            raise ValueError("a setting cannot be called 'gain': metrics/segmentation.json has a key of that name")
         return self
 
 
@@ -223,7 +240,7 @@ def load_params(path: Path = PARAMS) -> Params:
 
 def _explain(detail) -> str:
     """One refused key in words, from pydantic's description of it."""
-    name = ".".join(str(part) for part in detail["loc"]) or "the whole file"
+    name = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "the whole file"
     if detail["type"] == "extra_forbidden":
         return f"{name} is not a known parameter"
     if detail["type"] == "missing":

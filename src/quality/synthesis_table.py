@@ -1,13 +1,14 @@
 """Tables of a group of patients out of one value a patient, method and metric: statistics, gains over the floors."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.params import Statistics
 from quality.numbers import rounded
-from quality.statistics import holm, paired, summarise
+from quality.statistics import paired, summarise
+from quality.tables import corrected, grouped, interval_options
 
 METHODS = ("synthetic", "pre", "lut")  # the generator, then the floors: untouched pre, and its grey-level look-up table
 FLOORS = METHODS[1:]
@@ -33,13 +34,13 @@ def patient_rows(values: Iterable[Value], image: str) -> list[dict]:
     values = [value for value in values if value.image == image]
     metrics = dict.fromkeys(value.metric for value in values)
     return [{**key, **dict.fromkeys(metrics), **{value.metric: _shown(value.value) for value in own}}
-            for key, own in _grouped(values, ("group", "case", "region", "method"))]
+            for key, own in grouped(values, ("group", "case", "region", "method"))]
 
 
 def statistics_rows(values: Iterable[Value], options: Statistics, seed) -> list[dict]:
     """A row each group, image, region, metric and method: mean, SD, median, interval over patients, n, and a note."""
     rows = []
-    for key, own in _grouped(values, ("group", "image", "region", "metric", "method")):
+    for key, own in grouped(values, ("group", "image", "region", "metric", "method")):
         found = _summary(own, options, seed)
         rows.append({**key, **{name: rounded(found[name]) for name in ("mean", "sd", "median", "low", "high")},
                      "n": found["n"], "note": _note(len(own), found["mean"] is not None, options)})
@@ -56,11 +57,10 @@ def gain_rows(values: Iterable[Value], options: Statistics, seed) -> list[dict]:
     """
     rows = []
     comparable = (value for value in values if value.metric in HIGHER_IS_BETTER | LOWER_IS_BETTER)
-    for _, family in _grouped(comparable, ("group", "image", "metric")):
-        found = [row for key, own in _grouped(family, ("group", "image", "region", "metric")) for floor in FLOORS
+    for _, family in grouped(comparable, ("group", "image", "metric")):
+        found = [row for key, own in grouped(family, ("group", "image", "region", "metric")) for floor in FLOORS
                  if (row := _gain(key, own, floor, options, seed))]
-        rows += [{**row, "p_holm": rounded(adjusted)}
-                 for row, adjusted in zip(found, holm([row["p"] for row in found]), strict=True)]
+        rows += corrected(found)
     return rows
 
 
@@ -104,15 +104,6 @@ def distance_table(rows: Iterable[Mapping]) -> dict:
     return {"distances": table}
 
 
-def _grouped(values: Iterable[Value], names: Sequence[str]) -> Iterator[tuple[dict, list[Value]]]:
-    """The values of each combination of these fields, in order of first appearance."""
-    groups: dict[tuple, list[Value]] = {}
-    for value in values:
-        groups.setdefault(tuple(getattr(value, name) for name in names), []).append(value)
-    for key, own in groups.items():
-        yield dict(zip(names, key, strict=True)), own
-
-
 def _shown(value: float) -> float:
     """Six digits, infinity as it is: a table, unlike JSON, has a word for it."""
     return rounded(value) if np.isfinite(value) else value
@@ -120,7 +111,8 @@ def _shown(value: float) -> float:
 
 def _summary(own: Sequence[Value], options: Statistics, seed) -> dict:
     values = [value.value for value in own]
-    return summarise(values if np.isfinite(values).all() else [], **_options(options, seed)) | {"n": len(values)}
+    found = summarise(values if np.isfinite(values).all() else [], **interval_options(options, seed))
+    return found | {"n": len(values)}
 
 
 def _gain(key: dict, own: Sequence[Value], floor: str, options: Statistics, seed) -> dict | None:
@@ -132,7 +124,7 @@ def _gain(key: dict, own: Sequence[Value], floor: str, options: Statistics, seed
     if not cases or not np.isfinite([synthetic, other]).all():
         return None
     better, worse = (synthetic, other) if key["metric"] in HIGHER_IS_BETTER else (other, synthetic)
-    found = paired(better, worse, **_options(options, seed))
+    found = paired(better, worse, **interval_options(options, seed))
     return {**key, "floor": floor, "gain": rounded(found["mean"]),
             **{name: rounded(found[name]) for name in ("low", "high", "p", "effect")}, "n": found["n"],
             "note": _note(len(cases), True, options)}
@@ -144,11 +136,6 @@ def _note(n: int, finite: bool, options: Statistics) -> str:
         return "infinite for at least one patient, so there is no mean"
     few = n < options.min_patients
     return f"{n} patient{'s' * (n > 1)}: no interval and no test with fewer than {options.min_patients}" if few else ""
-
-
-def _options(options: Statistics, seed) -> dict:
-    return {"confidence": options.confidence, "draws": options.bootstrap_draws, "seed": seed,
-            "min_patients": options.min_patients}
 
 
 def _short_gain(row: Mapping | None) -> dict:

@@ -83,8 +83,12 @@ def quiet() -> contextlib.AbstractContextManager:
     return contextlib.redirect_stdout(io.StringIO())
 
 
-def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; without that it would be slower than float32."""
+def has_bfloat16(device: str = "cpu") -> bool:
+    """Whether this CPU, or the GPU, multiplies bfloat16 in hardware; without that it would be slower than float32."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     return CPU_FLAGS.is_file() and "avx512_bf16" in CPU_FLAGS.read_text()
 
 

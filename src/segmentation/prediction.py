@@ -24,15 +24,20 @@ class Segmenter:
     configuration: str = CONFIGURATION
 
 
-def load_segmenter(name: str, folders: list[Path], plans_name: str) -> Segmenter:
+def load_segmenter(name: str, folders: list[Path], plans_name: str, folds: list[dict] | None = None) -> Segmenter:
     """Loads the folds of a setting from their folders artifacts/segmenters/<setting>_<fold>.
 
-    Raises InputError when a fold was not trained, was trained by another plan, or cannot be read.
+    Raises InputError when a fold was not trained, was trained by another plan, cannot be read or, where `folds` are
+    given (fold_keys of every fold), was trained on other patients than these say.
     """
     files = [_find_checkpoint(folder, plans_name) for folder in folders]
     plans = [read_json(file.parents[1] / "plans.json") for file in files]
     for folder, own in zip(folders, plans, strict=True):
         check_same_plans(own, plans[0], folder)
+        if folds is not None and read_json(folder / DATASET / "splits_final.json") != folds:
+            raise InputError("the folds have changed since this was trained", found="other volumes than now",
+                             expected="the folds of splits.json", file=folder / DATASET / "splits_final.json",
+                             todo="run `dvc repro evaluate_segmentation`, which trains this again")
     checkpoints = [read_checkpoint(file) for file in files]
     return Segmenter(name, plans[0], read_json(files[0].parents[1] / "dataset.json"),
                      [checkpoint["network_weights"] for checkpoint in checkpoints],
@@ -91,16 +96,9 @@ def make_predictor(segmenter: Segmenter, mirroring: bool):
     return predictor
 
 
-def preprocess(file: Path, predictor) -> tuple[np.ndarray, dict]:
-    """A whole volume as the network sees it, (1, z, y, x), and nnU-Net's notes on how to undo that. No mask is used."""
-    preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
-    data, _, properties = preprocessor.run_case([str(file)], None, predictor.plans_manager,
-                                                predictor.configuration_manager, predictor.dataset_json)
-    return data, properties
-
-
 def preprocess_array(array: np.ndarray, spacing: tuple[float, float, float], predictor) -> tuple[np.ndarray, dict]:
-    """As preprocess() does with a file, for an array (z, y, x) with voxels of `spacing` (z, y, x) in mm."""
+    """An array (z, y, x) with voxels of `spacing` (z, y, x) in mm as the network sees it, (1, z, y, x), and nnU-Net's
+    notes on how to undo that. No mask is used."""
     preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
     data, _, properties = preprocessor.run_case_npy(array[None], None, {"spacing": list(spacing)},
                                                     predictor.plans_manager, predictor.configuration_manager,

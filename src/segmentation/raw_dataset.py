@@ -6,10 +6,12 @@ from pathlib import Path
 
 from cohort.case import Case
 from cohort.tumour import read_mask
-from imaging.volume import Volume, describe_geometry, read_volume, same_geometry
+from imaging.sides import half_with_centre
+from imaging.volume import Volume, describe_geometry, read_volume, same_geometry, write_volume
 from pipeline.errors import InputError
 from pipeline.files import write_json
 from pipeline.progress import progress
+from segmentation.breasts import body_halves
 from segmentation.nnunet import DATASET
 from segmentation.study import key, volume_file
 
@@ -17,22 +19,26 @@ LABELS = {"background": 0, "tumour": 1}
 ENDING = ".nii.gz"
 
 
-def write_raw_dataset(folder: Path, cases: Sequence[Case], phases: Sequence[str], synthetic: Path) -> None:
+def write_raw_dataset(folder: Path, cases: Sequence[Case], phases: Sequence[str], synthetic: Path,
+                      one_breast: bool) -> None:
     """Writes imagesTr, labelsTr and dataset.json of every phase of every case into `folder`.
 
-    Volumes are copied: a hard link would share its bytes with the cache of another stage. Raises InputError naming the
-    case when a phase or mask is missing, a mask lies elsewhere than the image, has other labels than 0 and 1, or no
-    tumour.
+    Where `one_breast`, each is cut to the half of the body with its mask's centre of mass, and a mask that crosses the
+    midline with it; else volumes are copied: a hard link would share its bytes with the cache of another stage. Raises
+    InputError naming the case when a phase or mask is missing, a mask lies elsewhere than the image, has other labels
+    than 0 and 1, or no tumour.
     """
     for name in ("imagesTr", "labelsTr"):
         (folder / name).mkdir(parents=True)
     for case in progress(cases, "check and collect", unit="case"):
         mask = read_mask(case)
+        part = half_with_centre(mask.array, body_halves(case)) if one_breast else None
         for phase in phases:
-            image = volume_file(case, phase, synthetic)
-            check_image(read_volume(image), mask, case.id, image)
-            shutil.copyfile(image, folder / "imagesTr" / f"{key(case.id, phase)}_0000{ENDING}")
-            shutil.copyfile(case.path("mask"), folder / "labelsTr" / f"{key(case.id, phase)}{ENDING}")
+            file = volume_file(case, phase, synthetic)
+            image = read_volume(file)
+            check_image(image, mask, case.id, file)
+            _place(image, file, part, folder / "imagesTr" / f"{key(case.id, phase)}_0000{ENDING}")
+            _place(mask, case.path("mask"), part, folder / "labelsTr" / f"{key(case.id, phase)}{ENDING}")
     write_json(folder / "dataset.json", describe_dataset(sorted(key(case.id, p) for case in cases for p in phases)))
 
 
@@ -56,3 +62,11 @@ def check_image(image: Volume, mask: Volume, case_id: str, file: Path) -> None:
         raise InputError("image and mask lie in different places", case=case_id, file=file,
                          found=describe_geometry(image), expected=f"the mask's: {describe_geometry(mask)}",
                          todo="resample the mask onto the image, or leave the case out")
+
+
+def _place(volume: Volume, file: Path, part: slice | None, target: Path) -> None:
+    """Copies the file of a volume, or writes these columns of it."""
+    if part is None:
+        shutil.copyfile(file, target)
+    else:
+        write_volume(volume.columns(part), target)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from cohort.case import Case
 from cohort.splits import Splits
 from pipeline.errors import InputError
@@ -10,6 +12,9 @@ from pipeline.errors import InputError
 SYNTHETIC = "synthetic"       # the phase that a generator made: it trains, but never validates
 STAND_IN = "post1"            # real phase that validates a setting of synthetic volumes alone: what these imitate
 SEPARATOR = "__"              # between case and phase in the name of an nnU-Net case
+SHARE_STREAM = 9              # number of this random stream, so that no stage draws the same numbers
+
+Mix = Mapping[str, float]     # phase -> share of the training patients whose volume of that phase trains
 
 
 def key(case_id: str, phase: str) -> str:
@@ -22,45 +27,47 @@ def case_of(name: str) -> str:
     return name.rpartition(SEPARATOR)[0]
 
 
-def validation_phases(phases: Sequence[str]) -> list[str]:
+def validation_phases(mix: Mix) -> list[str]:
     """Phases that validate a setting: its real ones, or the real post-contrast phase where it has none."""
-    return [phase for phase in phases if phase != SYNTHETIC] or [STAND_IN]
+    return [phase for phase in mix if phase != SYNTHETIC] or [STAND_IN]
 
 
-def phases_needed(settings: Mapping[str, Sequence[str]], train: Iterable[str]) -> list[str]:
+def phases_needed(settings: Mapping[str, Mix], train: Iterable[str]) -> list[str]:
     """Every phase that any trained setting trains on or is validated with, sorted, so that the order never matters."""
     return sorted({phase for name in train for phase in (*settings[name], *validation_phases(settings[name]))})
 
 
-def fold_keys(phases: Sequence[str], splits: Splits, fold: int) -> dict[str, list[str]]:
+def fold_keys(mix: Mix, splits: Splits, fold: int, seed: int) -> dict[str, list[str]]:
     """nnU-Net's split of one fold: {"train": [...], "val": [...]}.
 
-    The unit is the patient over all phases: every phase of a training patient trains, real phases of the fold's other
-    patients validate. Raises InputError when there is no such fold, or when one side of it is empty.
+    The unit is the patient over all phases: a share of the training patients trains in each phase, the fold's own
+    patients validate in the real ones. Patients come in one random order, the same for every phase, fold and setting:
+    those of a smaller share are among those of a larger one. Raises InputError when one side of the fold, or a phase's
+    share, is empty.
     """
-    check_fold(fold, splits)
     held_out = set(splits.folds[fold])
-    training = [patient for patient in splits.validation if patient not in held_out]
+    training = [patient for patient in _shuffled(splits.in_folds, seed) if patient not in held_out]
     if not training or not held_out:
         raise InputError(f"fold {fold} has no patient to {'train' if held_out else 'validate'} with",
                          found=f"{len(training)} to train, {len(held_out)} to validate", todo="lower split.folds")
-    return {"train": sorted(key(patient, phase) for patient in training for phase in dict.fromkeys(phases)),
-            "val": sorted(key(patient, phase) for patient in held_out for phase in validation_phases(phases))}
+    return {"train": sorted(key(patient, phase) for phase, share in mix.items()
+                            for patient in _take(training, phase, share)),
+            "val": sorted(key(patient, phase) for patient in held_out for phase in validation_phases(mix))}
 
 
-def check_fold(fold: int, splits: Splits) -> None:
-    """Raises InputError unless the splits have this fold."""
-    if not 0 <= fold < len(splits.folds):
-        raise InputError("there is no such fold", found=fold, expected=f"0 to {len(splits.folds) - 1}",
-                         todo="choose another segmentation.folds, or raise split.folds")
+def baseline_of(setting: str, settings: Mapping[str, Mix], train: Sequence[str]) -> str | None:
+    """The trained setting that a setting is compared with: the same without the phase that it lists last.
 
-
-def baseline_of(setting: str, settings: Mapping[str, Sequence[str]], train: Sequence[str]) -> str | None:
-    """The trained setting with the same phases but the synthetic one; None where there is none."""
-    phases = set(settings[setting])
-    if SYNTHETIC not in phases:
-        return None
-    return next((name for name in train if set(settings[name]) == phases - {SYNTHETIC}), None)
+    So pre + synthetic is compared with pre, and pre + post + synthetic with pre + post. Synthetic volumes alone are
+    compared with the real ones that they imitate. None where that was not trained, and for one real phase.
+    """
+    mix = dict(settings[setting])
+    if list(mix) == [SYNTHETIC]:
+        wanted = {STAND_IN: mix[SYNTHETIC]}
+    else:
+        mix.popitem()
+        wanted = mix
+    return next((name for name in train if settings[name] == wanted), None)
 
 
 def volume_file(case: Case, phase: str, synthetic: Path) -> Path:
@@ -71,3 +78,18 @@ def volume_file(case: Case, phase: str, synthetic: Path) -> Path:
     if not file.is_file():
         raise InputError("the synthetic volume is missing", case=case.id, file=file, todo="run `dvc repro synthesize`")
     return file
+
+
+def _shuffled(patients: Sequence[str], seed: int) -> list[str]:
+    order = np.random.default_rng([seed, SHARE_STREAM]).permutation(len(patients))
+    return [patients[place] for place in order]
+
+
+def _take(patients: Sequence[str], phase: str, share: float) -> Sequence[str]:
+    """The first of the patients, a share of them, rounded."""
+    taken = patients[:round(share * len(patients))]
+    if not taken:
+        raise InputError(f"this share of {phase} leaves no case to train with",
+                         found=f"{share:g} of {len(patients)} patients",
+                         expected=f"more than {0.5 / len(patients):.2g}", todo="raise it under segmentation.settings")
+    return taken

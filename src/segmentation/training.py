@@ -6,49 +6,61 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import InputError
 from pipeline.files import read_json, write_json
 from pipeline.params import Segmentation
+from pipeline.resume import resume_folder
 from segmentation.nnunet import CONFIGURATION, DATASET, PLANS_OF, has_bfloat16, preprocessed_folder, quiet, use_folders
-from segmentation.study import case_of
+from segmentation.setting_file import setting_file
+from segmentation.training_state import FILE
+
+UNSEEN = {"train", "settings", "folds", "test_phases", "train_on", "test_on", "lesion_overlap", "mirroring",
+          "state_every"}  # parameters that a training does not depend on, or by way of its data only
 
 
-def train(params: Segmentation, name: str, fold: int, splits: list[dict[str, list[str]]], seed: int, nnunet: Path,
-          results: Path) -> None:
-    """Trains on splits[fold]["train"], with a pseudo Dice of patches of its "val" each epoch, and leaves in `results`
+def train(params: Segmentation, name: str, fold: int, folds: list[dict[str, list[str]]], seed: int, nnunet: Path,
+          results: Path) -> Path:
+    """Trains on folds[fold]["train"], with a pseudo Dice of patches of its "val" each epoch, and leaves in `results`
     what nnU-Net would: <dataset>/<trainer>__<plans>__3d_fullres/fold_<fold>/checkpoint_final.pth and its companions.
 
-    The same seed, threads and kind of CPU give the same bytes; a killed training starts again at its first step and
-    ends with them too. On a GPU, where processes augment, they differ.
+    The same seed, threads and kind of CPU give the same bytes, also if the training is killed and started again: it
+    keeps its state in the folder that is returned, to be deleted when the results are safe. On a GPU, where processes
+    augment, it carries on too, but draws other patches.
     """
-    split = splits[fold]
-    plans, dataset = read_plans(nnunet, params, split)
+    split = folds[fold]
+    plans, dataset = read_plans(nnunet, params, folds)
     import torch
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     use_folders(nnunet, results, augmenters=params.threads if device.type == "cuda" else 0)
     torch.set_num_threads(params.threads)
     _seed_everything(seed, name, fold)
-    precision = "mixed" if device.type == "cuda" else "bfloat16" if has_bfloat16() else "float32"
+    trainer = make_trainer(params, name, fold, split, plans, dataset, device)
+    trainer.state_folder = _state_folder(params, name, fold, seed, nnunet)
+    trainer.state_every = params.state_every
+    precision = "bfloat16" if trainer.bfloat16 else "float16" if device.type == "cuda" else "float32"
     print(f"{name}, fold {fold}: {len(split['train'])} volumes, {params.epochs} x {params.iterations} steps of "
-          f"{params.batch_size} patches; {device.type}, {params.threads} threads, {precision} precision", flush=True)
+          f"{params.batch_size} patches; {device.type}, {params.threads} threads, {precision}", flush=True)
+    if (trainer.state_folder / FILE).is_file():
+        print(f"carries on from the state in {trainer.state_folder}", flush=True)
     with quiet():
-        make_trainer(params, name, fold, split, plans, dataset, device).run_training()
-    write_json(results / DATASET / "splits_final.json", splits)
+        trainer.run_training()
+    write_json(results / DATASET / "splits_final.json", folds)
+    return trainer.state_folder
 
 
 def make_trainer(params: Segmentation, name: str, fold: int, split: dict, plans: dict, dataset: dict, device):
     from segmentation.trainer import RepeatableTrainer
 
-    trainer = RepeatableTrainer(plans=plans | {"continue_training": False}, configuration=CONFIGURATION, fold=fold,
-                                dataset_json=dataset, device=device)
-    trainer.split, trainer.title = split, f"{name}, fold {fold}"
-    trainer.bfloat16 = has_bfloat16()
-    _use_training_patch(trainer.configuration_manager.configuration)
-    trainer.num_epochs, trainer.num_iterations_per_epoch = params.epochs, params.iterations
-    trainer.num_val_iterations_per_epoch = max(1, params.iterations // 5)  # nnU-Net: 50 to 250 steps
-    trainer.initial_lr = params.learning_rate
-    trainer.initialize()
+    with quiet():
+        trainer = RepeatableTrainer(plans=plans | {"continue_training": False}, configuration=CONFIGURATION, fold=fold,
+                                    dataset_json=dataset, device=device)
+        trainer.split, trainer.title = split, f"{name}, fold {fold}"
+        trainer.bfloat16 = has_bfloat16(device.type)
+        _use_training_patch(trainer.configuration_manager.configuration)
+        trainer.num_epochs, trainer.num_iterations_per_epoch = params.epochs, params.iterations
+        trainer.num_val_iterations_per_epoch = max(1, params.iterations // 5)  # nnU-Net: 50 to 250 steps
+        trainer.initial_lr = params.learning_rate
+        trainer.initialize()
     return trainer
 
 
@@ -67,30 +79,19 @@ def _seed_everything(seed: int, name: str, fold: int) -> None:
     random.seed(int(state[2]))
 
 
-def read_plans(nnunet: Path, params: Segmentation, split: dict[str, list[str]]) -> tuple[dict, dict]:
-    """The plans to train, with the batch size of the parameters, and dataset.json.
-
-    Raises InputError when something that the split names was not preprocessed, or the data are of another cohort.
-    """
+def read_plans(nnunet: Path, params: Segmentation, folds: list[dict[str, list[str]]]) -> tuple[dict, dict]:
+    """The plans to train, with the batch size of the parameters, and dataset.json of what these folds hold alone: what
+    other settings need must not show in the trained folder."""
     folder = preprocessed_folder(nnunet)
     plans, dataset = read_json(folder / f"{PLANS_OF[params.plan]}.json"), read_json(folder / "dataset.json")
-    configuration = plans["configurations"][CONFIGURATION]
-    _check_data(folder / configuration["data_identifier"], set(dataset["dataset"]), split)
-    configuration["batch_size"] = params.batch_size
-    return plans, dataset
+    plans["configurations"][CONFIGURATION]["batch_size"] = params.batch_size
+    names = {name for fold in folds for side in fold.values() for name in side}
+    own = {name: files for name, files in dataset["dataset"].items() if name in names}
+    return plans, dataset | {"dataset": own, "numTraining": len(own)}
 
 
-def _check_data(folder: Path, planned: set[str], split: dict[str, list[str]]) -> None:
-    todo = "run `dvc repro plan_segmentation`, so that the data fit splits.json and the settings"
-    for name in [*split["train"], *split["val"]]:
-        if name not in planned:
-            raise InputError("this volume was not planned for", case=case_of(name), file=folder.parent / "dataset.json",
-                             found=f"no {name} among {len(planned)}", todo=todo)
-        for ending in (".b2nd", "_seg.b2nd", ".pkl"):
-            if not (folder / f"{name}{ending}").is_file():
-                raise InputError("a preprocessed file is missing", case=case_of(name), file=folder / f"{name}{ending}",
-                                 todo=todo)
-    odd = {case_of(name) for name in planned} - {case_of(name) for name in (*split["train"], *split["val"])}
-    if odd:
-        raise InputError("the preprocessed data are of another cohort", case=min(odd), file=folder.parent,
-                         found=f"{len(odd)} patients that no fold has", todo=todo)
+def _state_folder(params: Segmentation, name: str, fold: int, seed: int, nnunet: Path) -> Path:
+    """Where this training keeps its state: a folder of these parameters, data and code."""
+    settings = {"seed": seed, "setting": name, "fold": fold, **params.model_dump(exclude=UNSEEN)}
+    return resume_folder("train_segmentation", settings,
+                         [setting_file(nnunet, name), *Path(__file__).parent.glob("*.py")])

@@ -9,8 +9,8 @@ from imaging.masks import bounding_box
 from imaging.volume import read_volume
 from pipeline.params import Ingest
 
-SETTINGS = Ingest(cohort="data", bad_cases="stop", n4_bias_correction=False, low_percentile=0.1, high_percentile=99.9,
-                  ceiling=3.0)
+SETTINGS = Ingest(cohort="data", bad_cases="stop", n4_bias_correction=False, smallest_lesion_ml=0.05,
+                  low_percentile=0.1, high_percentile=99.9, ceiling=3.0)
 LINE = "P1,9,9,10,11,3,3"  # the mask of the cohort of these tests
 HEADER = ",".join(COLUMNS)
 

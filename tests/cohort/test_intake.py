@@ -5,7 +5,10 @@ from itertools import product
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
+from scipy.ndimage import label
 
+from cohort.case import read_cases, write_cases
 from cohort.duke import read_cohort
 from cohort.intake import take_in
 from imaging.masks import bounding_box
@@ -20,6 +23,7 @@ TRAPS = (frozenset(), frozenset({"descending"}), frozenset({"rotated"}), frozens
 @dataclass(frozen=True)
 class Settings:
     n4_bias_correction: bool = False
+    smallest_lesion_ml: float = 0.05
     low_percentile: float = 0.1
     high_percentile: float = 99.9
     ceiling: float = 3.0
@@ -96,6 +100,22 @@ def test_a_box_needs_no_mask_and_a_case_no_box(tmp_path, truth):
     (tmp_path / "Annotation_Boxes.csv").unlink()
     taken = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings())
     assert taken.case.box is None and taken.row["has_box"] is False
+
+
+def test_crumbs_of_a_mask_are_no_lesions(tmp_path, truth):
+    grid = write(tmp_path, truth, "passes", frozenset())[2]
+    entry = read_cohort(tmp_path)[0]
+    image = sitk.ReadImage(str(entry.mask))
+    image[0:3, 0:3, 0:2] = 1
+    image[8, 0, 0] = 1  # a voxel by itself
+    sitk.WriteImage(image, str(entry.mask))
+    one, every = (take_in(entry, tmp_path / "out", Settings(smallest_lesion_ml=size))
+                  for size in (1.5 * grid.voxel_volume / 1000, 0.0))
+    assert (one.case.lesions, one.row["lesions"], one.row["multifocal"]) == (1, 1, False)
+    count = label(sitk.GetArrayViewFromImage(image), np.ones((3, 3, 3)))[1]
+    assert count > 1 and (every.case.lesions, every.row["lesions"], every.row["multifocal"]) == (count, count, True)
+    write_cases(tmp_path / "out", [every.case])
+    assert read_cases(tmp_path / "out") == [every.case]
 
 
 def test_the_scale_comes_from_pre(tmp_path, truth):

@@ -42,6 +42,17 @@ def test_everybody_is_in_one_part(unmasked, masked, external, seed, share, folds
     assert make_splits(mixed, seed, "B", share, folds) == splits
 
 
+def test_patients_with_several_lesions_are_in_no_fold_unless_kept():
+    cases = [replace(case, lesions=1 + (case.id in ("A101", "A104", "A108"))) for case in cohort(masked=14)]
+    kept = make_splits(cases, 3, "B", 0.3, 3, multifocal="keep")
+    left_out = make_splits(cases, 3, "B", 0.3, 3)
+    many = sorted({"A101", "A104", "A108"} & set(kept.validation))
+    assert many and kept.multifocal == [] and left_out.multifocal == many
+    assert left_out.validation == kept.validation == kept.in_folds
+    assert left_out.in_folds == [patient for patient in kept.validation if patient not in many]
+    assert left_out.test == kept.test
+
+
 def test_the_seed_draws_the_test_patients():
     drawn = {tuple(make_splits(cohort(), seed, "B", 0.3, 5).test) for seed in range(8)}
     assert len(drawn) > 4
@@ -55,7 +66,8 @@ def test_a_cohort_too_small_is_refused(cases, folds, words, refused):
 
 
 @pytest.mark.parametrize("change", [
-    {"test": ["d", "b"]}, {"external": ["a"]}, {"gan_train": ["a", "a"]}, {"folds": [["b"], ["c", "b"]]}])
+    {"test": ["d", "b"]}, {"external": ["a"]}, {"gan_train": ["a", "a"]}, {"folds": [["b"], ["c", "b"]]},
+    {"multifocal": ["c"]}])
 def test_a_patient_in_two_parts_is_refused(tmp_path, change, refused):
     leaky = replace(GOOD, **change)
     refused(lambda: check_splits(leaky), "in two parts", "case")
@@ -66,6 +78,7 @@ def test_a_patient_in_two_parts_is_refused(tmp_path, change, refused):
 @pytest.mark.parametrize("folds", [[["b"]], [["b"], ["c", "d"]], []])
 def test_folds_that_are_no_partition_are_refused(folds, refused):
     refused(lambda: check_splits(replace(GOOD, folds=folds)), "partition")
+    check_splits(replace(GOOD, folds=[["b"]], multifocal=["c"]))
 
 
 def test_splits_come_back(tmp_path, refused):

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from figures.canvas import save
-from figures.comparison import draw_dice, draw_quality
+from figures.comparison import draw_quality
 from figures.curves import LOSSES, PARTS, draw_losses, draw_same
+from figures.dice import draw_dice, draw_dice_paired
 from figures.examples import Example, draw_examples
+from figures.outlines import Outlined, draw_outlines, worst_cases
 
 
 @pytest.fixture
@@ -54,13 +56,113 @@ def test_quality_joins_each_patient_over_the_methods():
     assert sorted(line.get_ydata().tolist() for line in axes.get_lines()) == [[3, 2, 1], [4, 3, 2]]
 
 
-def test_dice_writes_each_cell_with_its_interval():
-    table = [{"setting": setting, "domain": domain, "dice": dice, "low": low, "high": 0.9}
-             for setting, domain, dice, low in (("pre", "test_pre", 0.5, 0.4), ("pre", "test_post1", 0.25, None),
-                                                ("post", "test_pre", 0.1, 0.0), ("post", "test_post1", 0.8, 0.7))]
-    axes = draw_dice(table).axes[0]
+def dice_row(setting, domain, dice, low=None, baseline=None, difference=None):
+    return {"setting": setting, "domain": domain, "dice": dice, "low": low, "high": 0.9, "baseline": baseline,
+            "difference": difference}
+
+
+def test_dice_writes_each_cell_with_its_interval_and_its_difference():
+    axes = draw_dice([dice_row("pre", "test_pre", 0.5, 0.4), dice_row("pre", "test_post1", 0.25),
+                      dice_row("pre_post", "test_pre", 0.1, 0.0, "pre", -0.4),
+                      dice_row("pre_post", "test_post1", 0.249, 0.2, "pre", -0.001)]).axes[0]
     assert [text.get_text() for text in axes.texts] == [
-        "0.50\n0.40 to 0.90", "0.25", "0.10\n0.00 to 0.90", "0.80\n0.70 to 0.90"]
+        "0.50\n0.40 to 0.90", "0.25", "0.10\n0.00 to 0.90\n-0.40", "0.25\n0.20 to 0.90\n+0.00"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["pre", "pre + post\nagainst pre"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["test,\npre", "test,\npost1"]
+
+
+def test_dice_is_coloured_by_the_difference_around_0():
+    image, = draw_dice([dice_row("pre", "test_pre", 0.5), dice_row("pre", "external_pre", 0.5),
+                        dice_row("mix", "test_pre", 0.8, None, "pre", 0.3),
+                        dice_row("mix", "external_pre", 0.4, None, "pre", -0.1)]).axes[0].get_images()
+    np.testing.assert_array_equal(image.get_array().filled(9), [[9, 9], [0.3, -0.1]])
+    assert image.get_clim() == (-0.3, 0.3)
+    grey, better, worse = image.to_rgba(image.get_array())[[0, 1, 1], [0, 0, 1], :3]
+    assert np.ptp(grey) == 0 and better[2] > better[0] and worse[0] > worse[2]
+    np.testing.assert_allclose(image.cmap(image.norm(0.0))[:3], 0.97, atol=0.01)  # white
+
+
+def test_small_differences_stay_pale_and_a_missing_cell_is_left_out():
+    axes = draw_dice([dice_row("pre", "test_pre", 0.5), dice_row("mix", "test_pre", 0.51, None, "pre", 0.01),
+                      dice_row("mix", "test_post2", 0.2)]).axes[0]
+    assert axes.get_images()[0].get_clim() == (-0.05, 0.05)
+    assert len(axes.texts) == 3
+
+
+SEGMENTATION = [{"setting": setting, "domain": f"{group}_{phase}", "case": f"{group}{case}", "true_ml": str(1 + case),
+                 "dice": str(dice)}
+                for setting, values in (("pre", (0.25, 0.0, 0.0, 0.0)), ("post", (0.75, 0.0, 0.5, 0.0)),
+                                        ("pre_post", (1.0, 0.25, 0.25, 0.5)))
+                for group in ("test", "external") for phase in ("pre", "post1") for case, dice in enumerate(values)]
+
+
+def gain(setting, baseline, domain, difference="0.1", p="0.03125", measure="dice"):
+    return {"setting": setting, "baseline": baseline, "domain": domain, "difference": difference, "p_holm": p,
+            "measure": measure}
+
+
+def test_paired_dice_joins_each_patient_from_baseline_to_setting():
+    figure = draw_dice_paired(SEGMENTATION, [
+        gain("pre_post", "pre", "test_pre"), gain("pre_post", "pre", "external_pre", p=""),
+        gain("pre_post", "pre", "test_pre", measure="hd95")])
+    axes = figure.axes
+    assert len(axes) == 2
+    assert sorted(line.get_ydata().tolist() for line in axes[0].get_lines()) == [
+        [0, 0.25], [0, 0.25], [0, 0.5], [0.25, 1]]
+    assert [one.get_title() for one in axes] == ["+0.10, p 0.031", "+0.10"]
+    assert axes[0].get_ylabel() == "Dice\npre + post\nagainst pre"
+    means = [bar.get_segments()[0][0, 1] for bar in axes[0].collections if hasattr(bar, "get_segments")]
+    assert means == [pytest.approx(0.0625), pytest.approx(0.5)]
+
+
+def test_paired_dice_leaves_out_who_has_one_side_only_and_says_where_none_has_both():
+    rows = [row for row in SEGMENTATION if (row["setting"], row["case"]) != ("pre", "test1")]
+    figure = draw_dice_paired(rows, [gain("pre_post", "pre", "test_pre"),
+                                     gain("pre_post", "pre", "test_post1", difference="", p="")])
+    assert len(figure.axes[0].get_lines()) == 3
+    assert figure.axes[1].get_title() == "no patient in common"
+    assert not any(axes.axison for axes in draw_dice_paired(rows, []).axes)
+
+
+def test_the_worst_of_the_best_baseline_are_chosen_large_tumours_first():
+    gains = [gain("pre_post", "post", "test_pre"), gain("pre_post_synthetic", "pre_post", "test_pre"),
+             gain("post_synthetic", "post", "test_pre")]
+    rows = SEGMENTATION + [{**row, "setting": "post_synthetic", "dice": "1"} for row in SEGMENTATION[:16]]
+    rows = [{**row, "dice": "0.01"} if row["setting"] == "pre_post" else row for row in rows]  # a poor baseline
+    rows = [{**row, "dice": "0"} if row["domain"].endswith("pre") else row for row in rows]
+    found = worst_cases(rows, gains)
+    assert [(one.domain, one.case) for one in found] == [
+        ("test_post1", "test3"), ("test_post1", "test1"),
+        ("external_post1", "external3"), ("external_post1", "external1")]
+    assert found[0].dice == {"post": 0.0, "pre_post": 0.01}  # the first that is built on it
+
+
+def test_without_baselines_the_best_setting_stands_alone():
+    found = worst_cases([row for row in SEGMENTATION if row["setting"] != "pre_post"], [])
+    assert [list(one.dice) for one in found] == [["post"]] * 4
+    assert found[0].case == "test3" and found[0].domain == "test_pre"
+
+
+def test_outlines_show_the_slice_with_most_tumour_and_the_one_with_most_false_prediction():
+    image, annotated = np.random.default_rng(0).random((4, 8, 10)), np.zeros((4, 8, 10), np.uint8)
+    annotated[1, 2:5, 2:5] = 1
+    one, other = annotated.copy(), np.zeros_like(annotated)
+    one[1, 2, 6], one[3, 4, 4:7] = 1, 1
+    figure = draw_outlines([Outlined("001", image, annotated, {"pre": one, "pre_post": other}, 1.0)])
+    shown = [axes.get_images()[0].get_array() for axes in figure.axes]
+    for found, z in zip(shown, (1, 1, 3), strict=True):
+        np.testing.assert_array_equal(found, image[z])
+    assert [len(axes.collections) for axes in figure.axes] == [0, 2, 1]  # an empty mask has no outline
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "annotated", "trained on pre", "trained on pre + post"]
+
+
+def test_outlines_of_a_flawless_prediction_stay_at_the_tumour():
+    image, annotated = np.ones((3, 5, 5)), np.zeros((3, 5, 5), bool)
+    annotated[2, 1:3, 1:3] = True
+    image[2] = 2
+    figure = draw_outlines([Outlined("001", image, annotated, {"pre": annotated}, 1.0)])
+    assert [axes.get_images()[0].get_array().max() for axes in figure.axes] == [2, 2, 2]
 
 
 def test_the_same_figure_gives_the_same_bytes(example, tmp_path):

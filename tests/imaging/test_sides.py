@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.sides import contralateral
+from imaging.sides import contralateral, half_with_centre, halves
 
 SHAPE = (2, 4, 10)
 
@@ -58,6 +58,25 @@ def test_a_mirrored_patient_has_it_on_the_other_side(seed):
     lesion[0, 0, rng.integers(10)] = True
     np.testing.assert_array_equal(contralateral(breast[..., ::-1], lesion[..., ::-1]),
                                   contralateral(breast, lesion)[..., ::-1])
+
+
+@given(st.integers(0, 9), st.integers(0, 9))
+def test_halves_share_the_columns_of_a_body_and_lose_none(one, other):
+    first, last = sorted((one, other))
+    right, left = halves(columns(*range(first, last + 1)))
+    np.testing.assert_array_equal(np.concatenate([np.arange(10)[right], np.arange(10)[left]]), np.arange(10))
+    assert 0 <= (right.stop - first) - (last + 1 - left.start) <= 1
+
+
+def test_halves_without_a_body_are_those_of_the_volume():
+    assert halves(columns()) == (slice(0, 5), slice(5, 10))
+
+
+@pytest.mark.parametrize(("places", "side"), [((1, 2), 0), ((4,), 0), ((5,), 1), ((0, 8, 9), 1), ((0, 1, 9), 0)])
+def test_the_half_with_the_centre_of_mass(places, side):
+    sides = halves(columns(*range(10)))
+    assert half_with_centre(columns(*places), sides) == sides[side]
+    np.testing.assert_allclose(np.mean(np.nonzero(columns(*places))[2]) > 4.5, side)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
-from imaging.volume import Volume, from_lps, read_volume, same_geometry, to_lps, write_volume
+from imaging.volume import Volume, from_lps, read_volume, same_geometry, to_image, to_lps, write_volume
 from pipeline.errors import InputError
 
 SHAPES = st.tuples(*[st.integers(1, 5)] * 3)
@@ -91,6 +91,17 @@ def test_from_lps_undoes_to_lps(angles, mirrored, spacing, origin):
 def test_same_geometry_tells_rounding_from_a_shift(change, same):
     base = {"array": np.zeros((9, 9, 9)), "spacing": (1, 1, 1), "origin": (0, 0, 0)}
     assert same_geometry(Volume(**base), Volume(**base | change)) is same
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(0, 2), slice(2, 4), slice(-1, None)])
+def test_columns_stay_where_they_were(part):
+    turned = (0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    volume = Volume(np.arange(24, dtype=np.float32).reshape(2, 3, 4), (1.5, 2.0, 3.0), (10.0, 20.0, 30.0), turned)
+    image, cut = to_image(volume), to_image(volume.columns(part))
+    for x in range(cut.GetSize()[0]):
+        index = image.TransformPhysicalPointToIndex(cut.TransformIndexToPhysicalPoint((x, 1, 1)))
+        assert index[0] == range(4)[part][x]
+        assert image[index] == cut[x, 1, 1]
 
 
 def test_like_keeps_the_place_and_refuses_another_shape():

@@ -48,7 +48,11 @@ def test_every_value_has_a_comment():
     ({"ingest__bad_cases": "skip"}, r"ingest\.bad_cases: found 'skip' \(str\), allowed: 'stop' or 'leave_out'"),
     ({"ingest__low_percentile": 100.0}, r"low_percentile must be below high_percentile"),
     ({"segmentation__train": ["pre", "nonsense"]}, r"segmentation: train names 'nonsense'"),
-    ({"segmentation__settings__pre": ["t2"]}, r"segmentation\.settings\.pre\.0: found 't2'"),
+    ({"segmentation__settings__pre": {"t2": 1.0}}, r"segmentation\.settings\.pre\.t2: there is no phase 't2'; allowed"),
+    ({"segmentation__settings__pre": {}}, r"segmentation\.settings\.pre: found \{\}"),
+    ({"segmentation__settings__pre": {"pre": 0}}, r"segmentation\.settings\.pre\.pre: found 0 .*greater than 0"),
+    ({"segmentation__settings__pre": {"pre": 1.5}}, r"segmentation\.settings\.pre\.pre: found 1\.5 "),
+    ({"segmentation__settings__gain": {"pre": 1.0}}, r"a setting cannot be called 'gain'"),
     ({"segmentation__folds": [0, 7]}, r"segmentation\.folds has 7, but split\.folds makes only 0 to 4"),
 ])
 def test_a_refused_value_is_named_in_full(tmp_path, change, message):

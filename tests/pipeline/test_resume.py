@@ -1,4 +1,4 @@
-"""The generator's training killed, made longer and run in two processes, through real DVC commands."""
+"""Trainings killed, the generator's also made longer and run in two processes, through real DVC commands."""
 
 import os
 import random
@@ -27,7 +27,7 @@ def checkpoints(clone):
 
 
 def states(clone):
-    return {path.stat().st_ino for path in clone.path.glob(".resume/train_gan/*/*/state.pt")}
+    return {path.stat().st_ino for path in clone.path.glob(".resume/train_*/**/state.pt")}
 
 
 def kill_while_training(clone, *command, after):
@@ -54,6 +54,22 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bytes(clone):
         kill_while_training(clone, *command, after=moments.uniform(0, 0.3))
     assert "carries on with epoch" in clone.run(*command)
     assert checkpoints(clone) == whole
+    assert not list(clone.path.glob(".resume/**/state.pt"))
+
+
+def test_a_segmenters_training_killed_again_and_again_ends_with_the_same_bytes(clone):
+    def trained():
+        folder = clone.path / "artifacts/segmenters/pre_0"
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    clone.set_params(**{"segmentation.epochs": 3, "segmentation.iterations": 40, "segmentation.state_every": 1})
+    command = ("dvc", "repro", "-f", "-s", "train_segmentation@pre-0")
+    clone.run(*command)
+    whole, moments = trained(), random.Random(2026)
+    for _ in range(2):
+        kill_while_training(clone, *command, after=moments.uniform(0, 0.5))
+    assert "carries on from the state" in clone.run(*command)
+    assert trained() == whole
     assert not list(clone.path.glob(".resume/**/state.pt"))
 
 

@@ -20,7 +20,8 @@ SMALL = {"patch_size": [16, 32, 32], "training_patch_size": [8, 16, 16], "moment
          "features_per_stage": [4, 8, 8], "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
          "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
          "n_conv_per_stage": [1, 1, 1], "n_conv_per_stage_decoder": [1, 1]}
-STUDY = {"train": ["pre", "pre_synthetic"], "folds": [0, 1], "epochs": 2, "iterations": 1, "threads": 1}
+STUDY = {"train": ["pre", "pre_synthetic"], "test_phases": ["pre", "post1"], "folds": [0, 1], "epochs": 2,
+         "iterations": 1, "threads": 1}
 
 
 def write_cohort(root: Path) -> list[Case]:
@@ -57,6 +58,7 @@ def run(root: Path, stage: str, *arguments: str) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
+        patch.delenv("DVC_ROOT", raising=False)
         patch.syspath_prepend(str(REPOSITORY / "src"))
         patch.setattr(sys, "argv", [stage, *arguments])
         patch.setattr("segmentation.planning.SMALL_PLAN", root / "small_plan.json")

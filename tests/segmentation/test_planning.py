@@ -33,16 +33,16 @@ def test_preprocessing_equals_nnunets_single_case(planned, folder):
                                       properties["class_locations"][1])
 
 
-def test_the_fingerprint_is_of_every_volume(folder):
+def test_the_fingerprint_is_of_every_pre_contrast_volume(folder):
     from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
     from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
     found = json.loads((folder / "dataset_fingerprint.json").read_text())
-    assert found["spacings"] == [[5.0, 2.5, 2.5]] * 8
+    assert found["spacings"] == [[5.0, 2.5, 2.5]] * 4
     raw = folder.parents[1] / "nnUNet_raw/Dataset200_pre2post"
     intensities = [DatasetFingerprintExtractor.analyze_case(
         [str(raw / f"imagesTr/{name}_0000.nii.gz")], str(raw / f"labelsTr/{name}.nii.gz"), SimpleITKIO,
-        int(10e7 // 8))[2][0] for name in sorted(json.loads((folder / "dataset.json").read_text())["dataset"])]
+        int(10e7 // 4))[2][0] for name in ("a__pre", "b__pre", "c__pre", "d__pre")]
     statistics = found["foreground_intensity_properties_per_channel"]["0"]
     assert statistics["mean"] == float(np.mean(np.concatenate(intensities)))
 
@@ -66,10 +66,25 @@ def test_the_small_plan_changes_the_network_and_no_data(folder):
     assert small["plans_name"] == "smallPlans"
 
 
+def plans_for(median):
+    own = {"median_image_size_in_voxels": median, "architecture": {"arch_kwargs": {}}}
+    return {"configurations": {"3d_fullres": own}}
+
+
+@pytest.mark.parametrize(("median", "window", "training"), [
+    ([24, 128, 128], [24, 128, 128], [24, 64, 64]),
+    ([24.0, 128.0, 61.0], [24, 128, 64], [24, 64, 64]),
+    ([10, 40, 300], [12, 40, 128], [12, 40, 64]),
+])
+def test_windows_fit_the_volumes(median, window, training):
+    made = small_plans(plans_for(median), json.loads(SMALL_PLAN.read_text()))["configurations"]["3d_fullres"]
+    assert made["patch_size"] == window
+    assert made["training_patch_size"] == training
+
+
 def test_the_shipped_small_plan_is_consistent():
     small = json.loads(SMALL_PLAN.read_text())
-    plans = {"configurations": {"3d_fullres": {"data_identifier": "x", "architecture": {"arch_kwargs": {}}}}}
-    made = small_plans(plans, small)["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
+    made = small_plans(plans_for([24, 128, 128]), small)["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
     stages = made["n_stages"]
     assert stages >= 3  # with fewer nnU-Net's weights of deep supervision are 0 / 0
     for name in ("features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage"):

@@ -35,7 +35,7 @@ def test_a_missing_synthetic_volume_is_refused_by_name(cohort, stage):
 
 
 def test_a_phase_that_a_case_lacks_is_refused_by_name(cohort, stage, set_params):
-    set_params(cohort, settings={"late": ["post2"]}, train=["late"])
+    set_params(cohort, settings={"late": {"post2": 1.0}}, train=["late"])
     with pytest.raises(InputError, match="no post2") as error:
         stage(cohort, "plan_segmentation")
     assert error.value.case == "a"
@@ -61,3 +61,17 @@ def test_the_raw_dataset_is_one_that_nnunet_reads(planned):
     image, mask = read_volume(listed["c__synthetic"]["images"][0]), read_volume(listed["c__synthetic"]["label"])
     np.testing.assert_array_equal(image.array, read_volume(planned / "artifacts/synthetic/c.nii.gz").array)
     np.testing.assert_array_equal(mask.array, read_volume(planned / "artifacts/volumes/c/mask.nii.gz").array)
+
+
+def test_one_breast_is_cut_out_in_its_place(cohort, stage, set_params):
+    """The tumours of the toy cohort lie at column 16 of 32, in bodies that fill the volume: in the left half."""
+    set_params(cohort, train_on="breast", train=["pre"])
+    stage(cohort, "plan_segmentation")
+    folder = cohort / "artifacts/nnunet/nnUNet_raw/Dataset200_pre2post"
+    whole = read_volume(cohort / "artifacts/volumes/b/pre.nii.gz")
+    for name, original in (("imagesTr/b__pre_0000", "pre"), ("labelsTr/b__pre", "mask")):
+        cut = read_volume(folder / f"{name}.nii.gz")
+        kept = read_volume(cohort / f"artifacts/volumes/b/{original}.nii.gz").array[..., 16:]
+        np.testing.assert_array_equal(cut.array, kept)
+        np.testing.assert_allclose(cut.origin, (whole.origin[0] + 16 * whole.spacing[0], *whole.origin[1:]))
+        assert cut.spacing == whole.spacing

@@ -6,8 +6,9 @@ from cohort.splits import Splits
 from pipeline.errors import InputError
 from segmentation.study import baseline_of, case_of, fold_keys, key, phases_needed, validation_phases
 
-SETTINGS = {"pre": ["pre"], "post": ["post1"], "synthetic": ["synthetic"], "pre_synthetic": ["pre", "synthetic"],
-            "mix": ["synthetic", "post1"], "all": ["pre", "post1", "synthetic"]}
+SETTINGS = {"pre": {"pre": 1.0}, "post": {"post1": 1.0}, "synthetic": {"synthetic": 1.0},
+            "pre_synthetic": {"pre": 1.0, "synthetic": 1.0}, "more": {"pre": 1.0, "synthetic": 0.7},
+            "pre_post": {"pre": 1.0, "post1": 1.0}, "all": {"pre": 1.0, "post1": 1.0, "synthetic": 1.0}}
 
 
 def make_splits(folds):
@@ -20,17 +21,47 @@ def make_splits(folds):
 def test_no_patient_trains_and_validates_in_any_phase(numbers, name, data):
     splits = make_splits([[f"p_{i}__x" for i in fold] for fold in numbers])
     fold = data.draw(st.integers(0, len(numbers) - 1))
-    found = fold_keys(SETTINGS[name], splits, fold)
+    found = fold_keys(SETTINGS[name], splits, fold, 7)
     training, validation = ({case_of(entry) for entry in found[side]} for side in ("train", "val"))
     assert validation == set(splits.folds[fold])
     assert training == set(splits.validation) - validation
     assert not any(entry.endswith("__synthetic") for entry in found["val"])
-    assert len(found["train"]) == len(training) * len(SETTINGS[name])
+    assert len(found["train"]) == sum(round(share * len(training)) for share in SETTINGS[name].values())
+
+
+FOLDS = [[f"p{number}" for number in range(start, start + 4)] for start in range(0, 20, 4)]
+
+
+@given(st.floats(0.05, 1), st.floats(0.05, 1), st.integers(0, 4), st.integers(0, 2**31))
+def test_a_smaller_share_is_part_of_a_larger_one_and_the_same_in_every_phase(one, other, fold, seed):
+    small, large = sorted((one, other))
+    splits = make_splits(FOLDS)
+    train = set(fold_keys({"pre": small, "synthetic": large}, splits, fold, seed)["train"])
+    pre, synthetic = ({case_of(name) for name in train if name.endswith(end)} for end in ("__pre", "__synthetic"))
+    assert pre <= synthetic
+    assert (len(pre), len(synthetic)) == (round(16 * small), round(16 * large))
+
+
+def test_another_seed_draws_other_patients():
+    splits = make_splits(FOLDS)
+    drawn = {tuple(fold_keys({"pre": 0.5}, splits, 0, seed)["train"]) for seed in range(5)}
+    assert len(drawn) == 5
+
+
+def test_a_share_that_leaves_no_case_is_refused():
+    with pytest.raises(InputError, match=r"share of synthetic leaves no case.*found: 0.01 of 16 patients.*0.031"):
+        fold_keys({"pre": 1.0, "synthetic": 0.01}, make_splits(FOLDS), 0, 7)
+
+
+def test_multifocal_patients_are_in_no_fold():
+    splits = Splits([], ["a", "b", "c"], [], [], [["a"], ["b"]], ["c"])
+    found = fold_keys({"pre": 1.0}, splits, 0, 7)
+    assert found == {"train": ["b__pre"], "val": ["a__pre"]}
 
 
 def test_validation_is_real_and_of_the_setting():
-    assert validation_phases(["synthetic", "pre"]) == ["pre"]
-    assert validation_phases(["synthetic"]) == ["post1"]
+    assert validation_phases({"synthetic": 1.0, "pre": 1.0}) == ["pre"]
+    assert validation_phases({"synthetic": 0.5}) == ["post1"]
     assert phases_needed(SETTINGS, ["synthetic"]) == ["post1", "synthetic"]
     assert phases_needed(SETTINGS, ["pre", "pre_synthetic"]) == ["pre", "synthetic"]
 
@@ -39,23 +70,15 @@ def test_names_come_back():
     assert case_of(key("Breast__MRI_001", "post1")) == "Breast__MRI_001"
 
 
-def test_the_baseline_is_the_same_setting_without_synthetic():
+def test_the_baseline_is_the_setting_without_its_last_phase():
     trained = list(SETTINGS)
-    assert baseline_of("pre_synthetic", SETTINGS, trained) == "pre"
-    assert baseline_of("mix", SETTINGS, trained) == "post"
-    assert baseline_of("all", SETTINGS, trained) is None
-    assert baseline_of("pre", SETTINGS, trained) is None
-    assert baseline_of("synthetic", SETTINGS, trained) is None
-    assert baseline_of("mix", SETTINGS, ["pre", "mix"]) is None
-
-
-@pytest.mark.parametrize("fold", [-1, 2])
-def test_an_unknown_fold_is_refused(fold):
-    with pytest.raises(InputError, match="no such fold"):
-        fold_keys(["pre"], make_splits([["a"], ["b"]]), fold)
+    expected = {"pre": None, "post": None, "synthetic": "post", "pre_synthetic": "pre", "more": "pre",
+                "pre_post": "pre", "all": "pre_post"}
+    assert {name: baseline_of(name, SETTINGS, trained) for name in trained} == expected
+    assert baseline_of("more", SETTINGS, ["post", "more"]) is None
 
 
 @pytest.mark.parametrize("folds", [[["a"], []], [["a", "b"]]])
 def test_a_fold_needs_patients_on_both_sides(folds):
     with pytest.raises(InputError, match="no patient to"):
-        fold_keys(["pre"], make_splits(folds), len(folds) - 1)
+        fold_keys({"pre": 1.0}, make_splits(folds), len(folds) - 1, 7)

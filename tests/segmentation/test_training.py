@@ -4,10 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from cohort.splits import read_splits
 from pipeline.errors import InputError
 from pipeline.params import load_params
-from segmentation.study import fold_keys
+from segmentation.setting_file import read_setting
 
 TRAINED = "Dataset200_pre2post/RepeatableTrainer__smallPlans__3d_fullres"
 DATA = "artifacts/nnunet/nnUNet_preprocessed/Dataset200_pre2post"
@@ -49,10 +48,10 @@ def trainer(planned, monkeypatch):
 
     monkeypatch.chdir(planned)
     params = load_params().segmentation
-    split = fold_keys(["pre"], read_splits(Path("splits.json")), 0)
+    folds = read_setting(Path("artifacts/nnunet"), "pre")
     use_folders(Path("artifacts/nnunet"), planned / "results", augmenters=0)
-    plans = read_plans(Path("artifacts/nnunet"), params, split)
-    return make_trainer(params, "pre", 0, split, *plans, torch.device("cpu"))
+    plans = read_plans(Path("artifacts/nnunet"), params, folds)
+    return make_trainer(params, "pre", 0, folds[0], *plans, torch.device("cpu"))
 
 
 def test_the_plan_decides_momentum_and_training_patch(trainer):
@@ -119,21 +118,65 @@ def test_what_cannot_be_trained_is_refused(planned, stage, arguments, said):
         stage(planned, "train_segmentation", *arguments)
 
 
-def test_missing_and_foreign_data_are_refused(planned, stage, monkeypatch):
-    file, splits = planned / DATA / "nnUNetPlans_3d_fullres/b__pre.pkl", planned / "splits.json"
-    kept = file.read_bytes(), splits.read_text()
+def test_a_missing_file_is_named(planned, stage):
+    file = planned / DATA / "nnUNetPlans_3d_fullres/b__pre.pkl"
+    kept = file.read_bytes()
     file.unlink()
     with pytest.raises(InputError, match="preprocessed file is missing") as error:
         stage(planned, "train_segmentation", "--setting", "pre", "--fold", "0")
-    file.write_bytes(kept[0])
+    file.write_bytes(kept)
     assert error.value.case == "b"
-    splits.write_text(json.dumps(json.loads(kept[1]) | {"validation": ["a", "b", "c"], "folds": [["a", "c"], ["b"]]}))
-    with pytest.raises(InputError, match="another cohort") as error:
-        stage(planned, "train_segmentation", "--setting", "pre", "--fold", "0")
-    splits.write_text(kept[1])
-    assert error.value.case == "d"
+
+
+@pytest.mark.parametrize("killed_after", [1, 3, 4])
+def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(evaluated, stage, set_params, monkeypatch,
+                                                                  killed_after):
+    """Killed within an epoch, at its end and within its validation; states are saved every other step."""
+    from segmentation.trainer import RepeatableTrainer
+
+    set_params(evaluated, iterations=3, state_every=2)
+    arguments = ("train_segmentation", "--setting", "pre", "--fold", "0")
+    folder, before = evaluated / "artifacts/segmenters/pre_0", files_of(evaluated / "artifacts/segmenters")
+    stage(evaluated, *arguments)
+    whole = files_of(folder)
+
+    steps, step = [], RepeatableTrainer.train_step
+
+    def dying(self, batch):
+        if len(steps) == killed_after:
+            raise KeyboardInterrupt
+        steps.append(1)
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RepeatableTrainer, "train_step", dying)
+        with pytest.raises(KeyboardInterrupt):
+            stage(evaluated, *arguments)
+    states = list((evaluated / ".resume/train_segmentation").rglob("state.pt"))
+    assert len(states) == (killed_after >= 2)
+    taken = []
+    with monkeypatch.context() as patch:
+        patch.setattr(RepeatableTrainer, "train_step", lambda self, batch: taken.append(1) or step(self, batch))
+        stage(evaluated, *arguments)
+    assert len(taken) == 6 - killed_after // 2 * 2
+    assert files_of(folder) == whole
+    assert not list((evaluated / ".resume/train_segmentation").rglob("*.pt"))
+    set_params(evaluated)
+    for path, content in before.items():
+        (evaluated / "artifacts/segmenters" / path).write_bytes(content)
+
+
+def test_a_damaged_state_is_refused(evaluated, stage, set_params, monkeypatch):
+    from segmentation import training
+
+    folder = evaluated / ".resume/damaged"
+    folder.mkdir(parents=True)
+    (folder / "state.pt").write_bytes(b"no state")
+    monkeypatch.setattr(training, "_state_folder", lambda *_: folder)
+    with pytest.raises(InputError, match=r"saved training state cannot be used.*delete its folder"):
+        stage(evaluated, "train_segmentation", "--setting", "pre", "--fold", "0")
 
 
 def test_training_before_planning_says_so(cohort, stage):
-    with pytest.raises(InputError, match="missing"):
+    with pytest.raises(InputError, match="not planned for"):
         stage(cohort, "train_segmentation", "--setting", "pre", "--fold", "0")
