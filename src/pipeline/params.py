@@ -166,6 +166,7 @@ class Segmentation(Section):
     test_phases: Annotated[list[Phase], Field(min_length=1)]
     train_on: Literal["both", "breast"]
     test_on: Literal["both", "predicted_breast", "annotated_breast"]
+    judge: Name
     lesion_overlap: Annotated[float, Field(gt=0, le=1)]
     plan: Literal["small", "nnunet"]
     epochs: Count
@@ -181,6 +182,8 @@ class Segmentation(Section):
         unknown = [name for name in self.train if name not in self.settings]
         if unknown:
             raise ValueError(f"train names {unknown[0]!r}, which is not among settings: {', '.join(self.settings)}")
+        if self.judge not in self.settings:
+            raise ValueError(f"judge is {self.judge!r}, which is not among settings: {', '.join(self.settings)}")
         if "gain" in self.settings:
             raise ValueError("a setting cannot be called 'gain': metrics/segmentation.json has a key of that name")
         return self

@@ -13,7 +13,7 @@ from segmentation.nnunet import CONFIGURATION, DATASET, PLANS_OF, has_bfloat16, 
 from segmentation.setting_file import setting_file
 from segmentation.training_state import FILE
 
-UNSEEN = {"train", "settings", "folds", "test_phases", "train_on", "test_on", "lesion_overlap", "mirroring",
+UNSEEN = {"train", "settings", "folds", "test_phases", "train_on", "test_on", "judge", "lesion_overlap", "mirroring",
           "state_every"}  # parameters that a training does not depend on, or by way of its data only
 
 
