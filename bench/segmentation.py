@@ -1,0 +1,292 @@
+"""How long the segmentation takes from volumes to Dice, against nnU-Net's own commands on the same cases.
+
+    python bench/segmentation.py                                   # the demonstration's numbers, one fold, three seeds
+    python bench/segmentation.py --folds 0 1 2 3 4 --seeds 1 --repeats 1
+    python bench/segmentation.py --cases 1 --epochs 2 --iterations 2 --seeds 1 --repeats 1   # whether it runs
+
+Ours are the stage scripts in a temporary project: plan_segmentation, train_segmentation, evaluate_segmentation. Theirs
+are nnUNetv2_plan_and_preprocess, _train, _predict and _evaluate_folder. Both train the same network (smallPlans) by the
+same numbers on the same folds and patches, and predict the same test and external volumes. Parts take turns, so that
+whatever else the machine does hits both alike: trust the ratios. On a CPU with bfloat16 ours computes in it; nnU-Net
+has only float32 there. Where timm is missing the commands see an empty package in its place, in the temporary folder.
+"""
+
+import argparse
+import math
+import os
+import statistics
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+import yaml
+from nnunet_commands import DATASET, PLANS, NnUNet, timed
+from scipy.stats import ttest_ind
+
+from pipeline.errors import run_stage
+from pipeline.files import read_json, read_table, write_json
+from pipeline.paths import NNUNET, PARAMS, PLOTS, SEGMENTERS, SPLITS, SYNTHETIC, VOLUMES
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMES_AS_FAST = 3.0      # what ours should reach end to end
+START_S = 6.0            # what a training may take until its first step
+STARTS = 3               # trainings of one step that measure it
+CONFIDENCE = 0.95        # of the interval of the difference in Dice
+WHOLE_BREASTS = ("train_on", "test_on")  # parameters, where there are: nnU-Net's commands do not cut to one breast
+OURS, THEIRS, END_TO_END = "ours", "nnU-Net", "end to end"
+OWN, EVERYTHING = ["plan", "train", "test"], ["plan", "train", "predict", "evaluate"]
+EXTRAS = ["validation", "epoch ends"]
+# Rows of the table: parts of ours, parts of theirs, and what is left out of theirs, since ours has nothing like it.
+ROWS = [
+    ("planning and preprocessing", ["plan"], ["plan"], []),
+    ("training", ["train"], ["train"], []),
+    ("training, without nnU-Net's final validation", ["train"], ["train"], ["validation"]),
+    ("training, without what it draws and saves every epoch either", ["train"], ["train"], EXTRAS),
+    ("prediction and evaluation", ["test"], ["predict", "evaluate"], []),
+    (END_TO_END, OWN, EVERYTHING, []),
+    (f"{END_TO_END}, without nnU-Net's final validation", OWN, EVERYTHING, ["validation"]),
+    (f"{END_TO_END}, without what it draws and saves every epoch either", OWN, EVERYTHING, EXTRAS),
+]
+
+
+def main() -> None:
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="bench-segmentation-") as folder:
+        result = measure(options, Path(folder))
+    print(table(result))
+    if options.json:
+        write_json(options.json, result)
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict:
+    """Seconds of every part in every round, and the mean Dice of each, of both sides."""
+    import torch
+
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the Makefile, for both: see there
+    load = os.getloadavg()[0]
+    ours = Project(folder / "ours", options)
+    theirs = NnUNet(folder / "theirs", ours.matched(), "cuda" if torch.cuda.is_available() else "cpu",
+                    options.processes)
+    clock, dice = Clock(), {OURS: [], THEIRS: []}
+    rounds = {OURS: options.seeds, THEIRS: options.repeats}
+    images, labels = test_volumes(folder, ours.tested(), options.phase)
+    steps = [(OURS, ours.plan), (THEIRS, lambda: theirs.plan(ours.raw)),
+             (OURS, ours.train), (THEIRS, lambda: theirs.train(ours.plans(), ours.splits())),
+             (OURS, ours.test), (THEIRS, lambda: theirs.test(images, labels))]
+    for turn in range(max(rounds.values())):
+        ours.use(ours.seed + turn)
+        for side, step in steps:
+            if turn < rounds[side]:
+                clock.note(side, step())
+        for side, found in ((OURS, ours), (THEIRS, theirs)):
+            if turn < rounds[side]:
+                dice[side].append(found.dice())
+    ours.use(ours.seed, epochs=1, iterations=1)
+    for _ in range(STARTS):
+        clock.note(OURS, {"start": ours.train_one(ours.study["folds"][0])})
+    check_same_cases(dice)
+    return {"device": theirs.device, "cores": os.cpu_count(), "load": load, "torch": torch.__version__,
+            "nnunetv2": version("nnunetv2"), "timm_stands_in": theirs.stands_in, "setting": options.setting,
+            "phase": options.phase, "processes": options.processes or "default", **theirs.matched,
+            "patients": ours.patients, "cases": len(dice[OURS][0]),
+            "seconds": clock.seconds, "dice": {side: [mean(found) for found in dice[side]] for side in dice}}
+
+
+class Clock:
+    """Seconds of both sides by part, one a round, and a line for whoever waits."""
+
+    def __init__(self):
+        self.seconds = {OURS: defaultdict(list), THEIRS: defaultdict(list)}
+
+    def note(self, side: str, parts: dict[str, float]) -> None:
+        for part, seconds in parts.items():
+            self.seconds[side][part].append(seconds)
+        print(f"{side}: {', '.join(f'{part} {seconds:.1f} s' for part, seconds in parts.items())}", file=sys.stderr,
+              flush=True)
+
+
+class Project:
+    """This repository's stage scripts in a folder of their own. Methods that run one return seconds by part."""
+
+    def __init__(self, folder: Path, options: argparse.Namespace):
+        self.folder, self.setting = folder, options.setting
+        (folder / VOLUMES).parent.mkdir(parents=True)
+        for shared in (Path("src"), VOLUMES, SYNTHETIC):
+            (folder / shared).symlink_to(ROOT / shared)
+        splits = read_json(ROOT / SPLITS)
+        write_json(folder / SPLITS, cut(splits, options.cases))
+        self.params = yaml.safe_load((ROOT / PARAMS).read_text(encoding="utf-8"))
+        self.seed, self.study = self.params["seed"], self.params["segmentation"]
+        self.study |= {"train": [options.setting], "folds": options.folds, "test_phases": [options.phase],
+                       "plan": "small"}
+        self.study |= {name: "both" for name in WHOLE_BREASTS if name in self.study}
+        self.study |= {name: getattr(options, name) for name in ("epochs", "iterations", "mirroring")
+                       if getattr(options, name) is not None}
+        self.patients = sum(map(len, read_json(folder / SPLITS)["folds"]))
+
+    def use(self, seed: int, **numbers: int) -> None:
+        """Writes params.yaml, with this seed and other numbers of the segmentation."""
+        self.params["seed"] = seed
+        self.study |= numbers
+        (self.folder / PARAMS).write_text(yaml.safe_dump(self.params, sort_keys=False), encoding="utf-8")
+
+    def matched(self) -> dict:
+        """What nnU-Net has to do likewise."""
+        return {name: self.study[name] for name in ("epochs", "iterations", "batch_size", "learning_rate", "folds",
+                                                    "mirroring")}
+
+    def tested(self) -> list[str]:
+        splits = read_json(self.folder / SPLITS)
+        return splits["test"] + splits["external"]
+
+    def plan(self) -> dict[str, float]:
+        return {"plan": self._run("plan_segmentation")}
+
+    def train(self) -> dict[str, float]:
+        return {"train": sum(self.train_one(fold) for fold in self.study["folds"])}
+
+    def train_one(self, fold: int) -> float:
+        return self._run("train_segmentation", "--setting", self.setting, "--fold", fold)
+
+    def test(self) -> dict[str, float]:
+        """Prediction and evaluation are one stage, of the test cases and of the external ones."""
+        return {"test": self._run("evaluate_segmentation")}
+
+    def dice(self) -> dict[str, float]:
+        """Dice of every test and external case."""
+        return {row["case"]: float(row["dice"]) for row in read_table(self.folder / PLOTS / "segmentation.csv")}
+
+    @property
+    def raw(self) -> Path:
+        """The training volumes as nnU-Net's raw dataset, which plan_segmentation has written."""
+        return self.folder / NNUNET / "nnUNet_raw" / DATASET
+
+    def plans(self) -> dict:
+        return read_json(self.folder / NNUNET / "nnUNet_preprocessed" / DATASET / f"{PLANS}.json")
+
+    def splits(self) -> list[dict]:
+        """The folds as a training leaves them: nnU-Net's splits_final.json."""
+        trained = self.folder / SEGMENTERS / f"{self.setting}_{self.study['folds'][0]}"
+        return read_json(trained / DATASET / "splits_final.json")
+
+    def _run(self, stage: str, *words) -> float:
+        return timed([sys.executable, f"src/{stage}.py", *words], self.folder / "log.txt", self.folder)
+
+
+def cut(splits: dict, most: int | None) -> dict:
+    """The splits with at most so many patients of each fold, of the test and of the external cohort."""
+    gone = {patient for fold in splits["folds"] for patient in fold[most:]} if most else set()
+    return splits | {"folds": [fold[:most] for fold in splits["folds"]],
+                     "validation": [patient for patient in splits["validation"] if patient not in gone],
+                     "test": splits["test"][:most], "external": splits["external"][:most]}
+
+
+def test_volumes(folder: Path, cases: list[str], phase: str) -> tuple[Path, Path]:
+    """Folders of links to the images and masks of the cases that have the phase, by the names that nnU-Net wants."""
+    images, labels = folder / "images", folder / "labels"
+    images.mkdir(), labels.mkdir()
+    for case in cases:
+        image = ROOT / VOLUMES / case / f"{phase}.nii.gz"
+        if image.is_file():
+            (images / f"{case}_0000.nii.gz").symlink_to(image)
+            (labels / f"{case}.nii.gz").symlink_to(image.with_name("mask.nii.gz"))
+    return images, labels
+
+
+def check_same_cases(dice: dict[str, list[dict[str, float]]]) -> None:
+    """Ends the measurement when a round of either side was tested on other cases than the first of ours."""
+    expected = dice[OURS][0].keys()
+    for side, rounds in dice.items():
+        for found in rounds:
+            if odd := found.keys() ^ expected:
+                sys.exit(f"error: {side} was tested on other cases; found: {', '.join(sorted(odd))} on one side only")
+
+
+def mean(dice: dict[str, float]) -> float:
+    """Of the cases; where both masks are empty nnU-Net says NaN and leaves the case out, ours says 1."""
+    return statistics.mean(value for value in dice.values() if not math.isnan(value))
+
+
+def table(result: dict) -> str:
+    """Markdown."""
+    said = "stands in, empty: nnU-Net imports it to find classes, but does not use it here" \
+        if result["timm_stands_in"] else "is installed"
+    lines = [f"\nSetting {result['setting']}, folds {result['folds']} of {result['patients']} patients, "
+             f"{result['epochs']} x {result['iterations']} steps of {result['batch_size']} patches; tested on "
+             f"{result['phase']} of {result['cases']} cases, mirroring {result['mirroring']}; {result['device']}, "
+             f"{result['cores']} cores, load before {result['load']:.1f}; nnunetv2 {result['nnunetv2']} "
+             f"(processes: {result['processes']}), torch {result['torch']}; timm {said}\n",
+             "| part | ours, median s | range | nnU-Net, median s | range | times as fast | of minima |",
+             "|---" * 7 + "|"]
+    ratios = {}
+    for name, own, other, without in ROWS:
+        own, other = total(result["seconds"][OURS], own), total(result["seconds"][THEIRS], other, without)
+        ratios[name] = statistics.median(other) / statistics.median(own)
+        lines.append(f"| {name} | {statistics.median(own):.1f} | {min(own):.1f} to {max(own):.1f} | "
+                     f"{statistics.median(other):.1f} | {min(other):.1f} to {max(other):.1f} | {ratios[name]:.2f} | "
+                     f"{min(other) / min(own):.2f} |")
+    reached = "reached" if ratios[END_TO_END] >= TIMES_AS_FAST else "missed"
+    lines.append(f"\nTarget, {TIMES_AS_FAST:g} times as fast {END_TO_END}: {reached}.")
+    starts, others = (result["seconds"][side]["start"] for side in (OURS, THEIRS))
+    start = statistics.median(starts)
+    lines.append(f"Start of a training: ours at most {start:.1f} s ({min(starts):.1f} to {max(starts):.1f}), which is "
+                 "all of a training of one step, with its validation and its checkpoint; nnU-Net "
+                 f"{statistics.median(others):.1f} s ({min(others):.1f} to {max(others):.1f}) until its first step. "
+                 f"Target, below {START_S:g} s: {'reached' if start < START_S else 'missed'}.")
+    return "\n".join([*lines, "", *dice_table(result["dice"])])
+
+
+def total(seconds: dict[str, list[float]], parts: Sequence[str], without: Sequence[str] = ()) -> list[float]:
+    """Of each round: the sum of the parts, less what is left out of them."""
+    rounds = range(len(seconds[parts[0]]))
+    return [sum(seconds[part][turn] for part in parts) - sum(seconds[part][turn] for part in without)
+            for turn in rounds]
+
+
+def dice_table(dice: dict[str, list[float]]) -> list[str]:
+    """Mean Dice of both sides over trainings, and whether they differ by more than trainings do among themselves."""
+    lines = ["| mean Dice over cases | trainings | mean | SD | each |", "|---" * 5 + "|"]
+    for side, values in dice.items():
+        spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else "unknown"
+        each = ", ".join(f"{value:.3f}" for value in values)
+        lines.append(f"| {side} | {len(values)} | {statistics.mean(values):.3f} | {spread} | {each} |")
+    difference = statistics.mean(dice[OURS]) - statistics.mean(dice[THEIRS])
+    if min(map(len, dice.values())) < 2:
+        return [*lines, f"\nDifference {difference:+.3f}; its noise is not known from one training a side."]
+    interval = ttest_ind(dice[OURS], dice[THEIRS], equal_var=False).confidence_interval(CONFIDENCE)
+    within = "lies within" if interval.low <= 0 <= interval.high else "exceeds"
+    return [*lines, f"\nDifference {difference:+.3f}, {CONFIDENCE:.0%} interval {interval.low:+.3f} to "
+            f"{interval.high:+.3f} (Welch, over trainings): it {within} the noise of seeds."]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--setting", default="post", help="a name under segmentation.settings")
+    parser.add_argument("--phase", default="post1", help="phase of the test volumes: pre, post1, post2")
+    parser.add_argument("--folds", type=int, nargs="+", default=[0], help="trained one by one, then ensembled")
+    parser.add_argument("--cases", type=_count, help="at most so many of each fold and test group; all unless given")
+    parser.add_argument("--epochs", type=_count, help="as params.yaml unless given")
+    parser.add_argument("--iterations", type=_count, help="steps an epoch, as params.yaml unless given")
+    parser.add_argument("--mirroring", action=argparse.BooleanOptionalAction, help="of both sides, as params.yaml "
+                        "unless given; nnU-Net's final validation always mirrors")
+    parser.add_argument("--seeds", type=_count, default=3, help="rounds of ours, each with another seed")
+    parser.add_argument("--repeats", type=_count, default=3, help="rounds of nnU-Net, which has no seed")
+    parser.add_argument("--processes", type=_count, help="of each of nnU-Net's pools, to see what its defaults cost on "
+                        "a small machine: 3 to 8, whatever the machine is")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def _count(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,65 @@
+"""What one job does: run one stage in a clone of its own, and leave the result in the cache that all share.
+
+    python cluster/work.py STAGE --head PROJECT --commit SHA --before STAGE ... [--scratch FOLDER]
+
+Nobody needs to call this by hand: cluster/run_matrix.py does, also by way of Slurm.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stage")
+    parser.add_argument("--head", required=True, type=Path, help="the project whose cache takes the result")
+    parser.add_argument("--commit", required=True, help="the state of the project to run")
+    parser.add_argument("--before", nargs="*", default=[], help="the stages whose outputs this one needs")
+    parser.add_argument("--scratch", required=True, type=Path, help="where the clone goes, and is removed again")
+    wanted = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the clone is removed
+    folder = wanted.scratch / wanted.stage.replace("/", "_")
+    shutil.rmtree(folder, ignore_errors=True)  # of a job that was killed
+    try:
+        return run_stage(wanted.stage, folder, wanted.head, wanted.commit, wanted.before)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_stage(stage: str, folder: Path, head: Path, commit: str, before: Sequence[str]) -> int:
+    """Clones, takes what the stage needs from the cache, runs it; the exit code of the first command that fails."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    cache = subprocess.run(["dvc", "cache", "dir"], cwd=head, check=True, capture_output=True, text=True).stdout.strip()
+    commands = [
+        ["git", "clone", "--quiet", "--shared", "--no-checkout", str(head), str(folder)],
+        ["git", "-C", str(folder), "checkout", "--quiet", "--detach", commit],
+        ["dvc", "cache", "dir", "--local", str((head / cache).resolve())],
+        ["dvc", "config", "--local", "core.site_cache_dir", str(folder / ".dvc" / "site")],
+        *([["dvc", "checkout", "--quiet", *before]] if before else []),
+        ["dvc", "repro", "--single-item", stage]]
+    for number, command in enumerate(commands):
+        if number == 2:
+            _share(head, folder)
+        code = subprocess.run(command, cwd=folder if number > 1 else None, stdin=subprocess.DEVNULL).returncode
+        if code:
+            return code
+    return 0
+
+
+def _share(head: Path, folder: Path) -> None:
+    """The user's own settings of DVC, and the states of trainings that were killed: the next job goes on from them."""
+    own = head / ".dvc" / "config.local"
+    if own.is_file():
+        shutil.copyfile(own, folder / ".dvc" / "config.local")
+    (head / ".resume").mkdir(exist_ok=True)
+    os.symlink((head / ".resume").resolve(), folder / ".resume")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

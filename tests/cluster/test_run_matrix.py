@@ -1,0 +1,160 @@
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.files import read_json
+
+ALL = ["a_0", "a_1", "b_0", "b_1"]
+
+
+@pytest.fixture(scope="module")
+def run_matrix():
+    spec = importlib.util.spec_from_file_location("run_matrix", Path(__file__).parents[2] / "cluster/run_matrix.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_failed_stage_costs_itself_only_and_the_next_run_does_what_is_missing(project):
+    (project.path / "broken.txt").write_text("b_0\n")
+    printed = project.run("train*", "--jobs", "2", expect=1)
+    assert project.trained() == ALL
+    assert "3 stages done now, 1 failed" in printed
+    last = printed.splitlines()[-1]
+    assert last.startswith("error: train@b-0 failed, see .matrix/logs/train@b-0.log; what to do:")
+    assert "this setting cannot be trained" in (project.path / ".matrix/logs/train@b-0.log").read_text()
+    assert sorted(path.name for path in (project.path / "out").iterdir()) == ["a_0", "a_1", "b_1"]
+    assert list((project.path / ".matrix/clones").iterdir()) == []
+
+    (project.path / "broken.txt").write_text("none of them\n")  # not committed: jobs see the project as it stands
+    project.run("train@b-0", "--jobs", "2")
+    assert project.trained() == ["b_0"]
+    subprocess.run(["dvc", "repro"], cwd=project.path, env=project.environment, check=True)
+    assert (project.path / "all.txt").read_text() == "".join(f"{name.replace('_', '')}1 2 3" for name in ALL)
+
+
+def test_what_is_done_is_not_done_again_and_the_head_alone_writes_the_lock(project):
+    project.run("train@a*", "--jobs", "2")
+    assert project.trained() == ["a_0", "a_1"]
+    assert "0 stages done now, 0 failed" in project.run("train@a*")
+    project.run("train*", "gather", "--jobs", "2")
+    assert project.trained() == ["b_0", "b_1"]
+    status = subprocess.run(["dvc", "status"], cwd=project.path, env=project.environment, text=True,
+                            capture_output=True, check=True)
+    assert "up to date" in status.stdout
+    # What another checkout ran comes out of the run cache, without a training.
+    subprocess.run(["git", "checkout", "-q", "--", "."], cwd=project.path, check=True)
+    (project.path / "dvc.lock").unlink()
+    subprocess.run(["dvc", "repro"], cwd=project.path, env=project.environment, check=True)
+    assert project.trained() == []
+
+
+@pytest.mark.parametrize(("environment", "expected"), [
+    ({"CUDA_VISIBLE_DEVICES": "3,5"}, {"3", "5"}), ({"CUDA_VISIBLE_DEVICES": "GPU-1"}, {"GPU-1"}), ({}, {"0", "1"})])
+def test_every_job_has_a_gpu_of_its_own(project, tmp_path, environment, expected):
+    smi = tmp_path / "bin/nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text("#!/bin/sh\necho 'GPU 0: Some GPU (UUID: GPU-a)'\necho 'GPU 1: Some GPU (UUID: GPU-b)'\n")
+    smi.chmod(0o755)
+    path = f"{smi.parent}:{project.environment['PATH']}"
+    printed = project.run("train*", PATH=path, SECONDS="0.5", **environment)
+    assert f"{len(expected)} at once" in printed
+    assert {note.read_text() for note in project.notes.iterdir()} == expected
+
+
+def test_without_gpus_there_is_one_job_at_a_time(project, tmp_path):
+    path = _without("nvidia-smi", project.environment["PATH"], tmp_path / "bin")
+    assert "4 stages, 1 at once" in project.run("train*", PATH=path)
+    assert {note.read_text() for note in project.notes.iterdir()} == {"none"}
+
+
+def _without(command, path, folder):
+    """A PATH with all commands that these tests need, but not this one."""
+    folder.mkdir()
+    for name in ("git", "dvc", "python", "sh", "cat"):
+        (folder / name).symlink_to(shutil.which(name, path=path))
+    assert command not in os.listdir(folder)
+    return str(folder)
+
+
+def _runs(process):
+    """Whether a process is there and not only waiting for its parent to take notice of its end."""
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_children_and_leaves_nothing_half_done(project, how):
+    process = subprocess.Popen(project.command("train*", "--jobs", "2"), cwd=project.path, text=True,
+                               env=project.environment | {"SECONDS": "600"}, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while len(list(project.notes.iterdir())) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    children = [int(note.suffix[1:]) for note in project.notes.iterdir()]
+    process.send_signal(how)
+    printed = process.communicate(timeout=60)[0]
+    assert process.returncode == 130 and "run the same command again" in printed
+    assert not any(map(_runs, children))
+    assert list((project.path / ".matrix/clones").iterdir()) == []
+    project.trained()
+    project.run("train*", "--jobs", "2")
+    assert project.trained() == ALL
+
+
+def test_jobs_see_files_that_git_does_not_know_yet_and_git_stays_as_it_was(project):
+    train = (project.path / "train.py").read_text()
+    (project.path / "train.py").write_text("import helper\n" + train)
+    (project.path / "helper.py").touch()
+    before = subprocess.run(["git", "status", "--short"], cwd=project.path, capture_output=True, text=True).stdout
+    project.run("train@a-0")
+    after = subprocess.run(["git", "status", "--short"], cwd=project.path, capture_output=True, text=True).stdout
+    assert "?? helper.py" in before
+    assert set(after.splitlines()) - set(before.splitlines()) == {"?? dvc.lock"}
+
+
+def test_states_of_killed_trainings_are_the_heads(project):
+    train = (project.path / "train.py").read_text()
+    (project.path / "train.py").write_text(train + "pathlib.Path(os.environ['DVC_ROOT'], '.resume/' + setting + fold)"
+                                                   ".write_text('here')\n")
+    project.run("train@a-0")
+    assert (project.path / ".resume/a0").read_text() == "here"
+
+
+def test_what_cannot_be_run_is_refused_in_one_line(project, tmp_path):
+    printed = project.run("tain*", expect=1)
+    assert printed.splitlines() == ["error: no stage has such a name; found: tain*; expected: gather, prepare, "
+                                    "train@a-0, train@a-1, train@b-0, train@b-1"]
+    (tmp_path / "elsewhere").mkdir()
+    done = subprocess.run(project.command("train*"), cwd=tmp_path / "elsewhere", capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("error: file") and "top folder" in done.stderr
+
+
+def test_the_real_pipeline_has_its_matrix(run_matrix, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    jobs = run_matrix.find_jobs(["train_segmentation@post-*"])
+    assert [job.stage for job in jobs] == [f"train_segmentation@post-{fold}" for fold in range(5)]
+    assert {job.before for job in jobs} == {("plan_segmentation",)}
+
+
+def test_slurm_that_is_not_there_is_told(project, tmp_path):
+    path = _without("sbatch", project.environment["PATH"], tmp_path / "bin")
+    assert "there is no Slurm here" in project.run("train*", "--slurm", PATH=path, expect=1)
+
+
+def test_metrics_of_a_stage_travel_too(project):
+    yaml = (project.path / "dvc.yaml").read_text().replace(
+        '    outs: ["out/${item.setting}_${item.fold}"]\n', '    outs: ["out/${item.setting}_${item.fold}"]\n'
+        '    metrics:\n    - ${item.setting}_${item.fold}.json: {cache: false}\n')
+    (project.path / "dvc.yaml").write_text(yaml)
+    with open(project.path / "train.py", "a") as file:
+        file.write("pathlib.Path(f'{setting}_{fold}.json').write_text('{\"loss\": 1}')\n")
+    project.run("train@b*", "--jobs", "2")
+    assert read_json(project.path / "b_1.json") == {"loss": 1}
