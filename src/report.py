@@ -8,9 +8,11 @@ from cohort.case import Case, read_cases
 from figures.canvas import save
 from figures.comparison import draw_quality
 from figures.curves import draw_losses, draw_same
+from figures.detection import draw_detection
 from figures.dice import draw_dice, draw_dice_paired
 from figures.examples import Example, draw_examples
 from figures.outlines import Chosen, Outlined, draw_outlines, worst_cases
+from figures.same_dice import draw_same_dice
 from imaging.volume import read_volume
 from pipeline.errors import run_stage
 from pipeline.files import read_json, read_table, write_table
@@ -85,6 +87,11 @@ def main() -> None:
     save(draw_dice_paired(segmentation, gains), PLOTS / "dice_paired.png")
     worst = [load_outlined(cases[chosen.case], chosen) for chosen in worst_cases(segmentation, gains)]
     save(draw_outlines(worst), PLOTS / "segmentation_worst.png")
+    found, properties, by_checkpoint, correlations = (
+        read_table(PLOTS / f"{name}.csv")
+        for name in ("detection", "detection_properties", "same_dice", "same_correlations"))
+    save(draw_detection(found, properties, params.segmentation.judge), PLOTS / "detection.png")
+    save(draw_same_dice(by_checkpoint, correlations), PLOTS / "same_dice.png")
     save(draw_examples(examples), PLOTS / "examples.png")
 
 

@@ -23,7 +23,7 @@ def numbers(content):
 
 
 def test_every_metric_is_there_and_finite(reproduced):
-    for name in ("same", "synthesis", "segmentation"):
+    for name in ("same", "synthesis", "segmentation", "detection", "same_dice"):
         found = numbers(read_json(reproduced.path / "metrics" / f"{name}.json"))
         assert found
         assert all(map(math.isfinite, found))
@@ -64,7 +64,8 @@ def test_per_patient_rows_back_the_summaries(reproduced):
 
 
 def test_figures_are_pictures(reproduced):
-    for name in ("dice", "dice_paired", "examples", "gan_losses", "same", "segmentation_worst", "synthesis"):
+    for name in ("detection", "dice", "dice_paired", "examples", "gan_losses", "same", "same_dice",
+                 "segmentation_worst", "synthesis"):
         assert (reproduced.path / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -1,0 +1,72 @@
+import pytest
+from matplotlib.colors import to_hex
+
+from figures.detection import FOUND, LABELS, MISSED, draw_detection
+
+DICE = (0.5, 0.0, 0.25, 0.0)
+
+
+def rows_of(setting="post", groups=("test", "external")):
+    return [{"setting": setting, "group": group, "case": f"{group}{case}", "size_ml": str(1 + case),
+             **{f"{name}_synthetic": str(10 * case) for name in ("contrast", "heterogeneity", "entropy")},
+             "enhancement_error": str(-case), "touched_synthetic": str(int(dice > 0)), "touched_real": "1",
+             "dice_synthetic": str(dice), "dice_real": "0.9"} for group in groups for case, dice in enumerate(DICE)]
+
+
+def correlations_of(setting="post", groups=("test", "external", "both")):
+    return [{"setting": setting, "group": group, "domain": domain, "property": name, "spearman": f"0.{place}", "p": "",
+             "p_holm": "0.03" if name == "size_ml" else ""}
+            for place, group in enumerate(groups, start=1) for domain in ("synthetic", "real") for name in LABELS]
+
+
+def points(axes):
+    """Colour -> points of the panel."""
+    found = {}
+    for drawn in axes.collections:
+        found.setdefault(to_hex(drawn.get_facecolor()[0]), []).extend(map(tuple, drawn.get_offsets().tolist()))
+    return found
+
+
+def test_each_patient_is_a_point_coloured_by_detection():
+    figure = draw_detection(rows_of(), correlations_of(), "post")
+    size, contrast = figure.axes[1:3]
+    assert points(size) == {FOUND.lower(): [(1, 0.5), (3, 0.25)] * 2, MISSED.lower(): [(2, 0), (4, 0)] * 2}
+    assert points(contrast)[FOUND.lower()][:2] == [(0, 0.5), (20, 0.25)]
+    assert [axes.get_xlabel() for axes in figure.axes[1:]] == list(LABELS.values())
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "test, found", "test, missed", "external, found", "external, missed"]
+
+
+def test_the_titles_tell_the_correlation_of_all_patients():
+    figure = draw_detection(rows_of(), correlations_of(), "post")
+    assert figure.axes[1].get_title() == "rank correlation +0.30, p 0.03"
+    assert figure.axes[2].get_title() == "rank correlation +0.30"
+    alone = draw_detection(rows_of(groups=("test",)), correlations_of(groups=("test",)), "post")
+    assert alone.axes[1].get_title() == "rank correlation +0.10, p 0.03"
+    none = [{**row, "spearman": ""} for row in correlations_of()]
+    assert draw_detection(rows_of(), none, "post").axes[1].get_title() == "no rank correlation"
+
+
+def test_the_shares_of_every_setting_are_shown():
+    rows = rows_of("pre") + rows_of("post_synthetic")
+    axes = draw_detection(rows, correlations_of("pre"), "pre").axes[0]
+    assert [line.get_xdata().tolist() for line in axes.get_lines()] == [[100, 50]] * 2
+    assert [text.get_text() for text in axes.texts] == ["8 of 8", "4 of 8"] * 2
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["pre", "post +\nsynthetic"]
+
+
+@pytest.mark.parametrize("wanted", ["post", "synthetic"])
+def test_a_setting_that_was_not_trained_gives_way_to_the_first(wanted):
+    figure = draw_detection(rows_of("pre"), correlations_of("pre"), wanted)
+    assert figure.get_suptitle().endswith("training on pre")
+
+
+def test_a_missing_property_is_no_point():
+    rows = [{**row, "contrast_synthetic": "" if row["case"] == "test0" else "1"} for row in rows_of()]
+    assert sum(map(len, points(draw_detection(rows, correlations_of(), "post").axes[2]).values())) == 7
+
+
+def test_without_patients_the_figure_says_why():
+    axes, = draw_detection([], [], "post").axes
+    assert "no patient" in axes.texts[0].get_text()
+    assert not axes.axison and not axes.collections
