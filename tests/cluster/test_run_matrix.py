@@ -25,7 +25,7 @@ def test_a_failed_stage_costs_itself_only_and_the_next_run_does_what_is_missing(
     (project.path / "broken.txt").write_text("b_0\n")
     printed = project.run("train*", "--jobs", "2", expect=1)
     assert project.trained() == ALL
-    assert "3 stages done now, 1 failed" in printed
+    assert "done now: 3, failed: 1" in printed
     last = printed.splitlines()[-1]
     assert last.startswith("error: train@b-0 failed, see .matrix/logs/train@b-0.log; what to do:")
     assert "this setting cannot be trained" in (project.path / ".matrix/logs/train@b-0.log").read_text()
@@ -42,8 +42,9 @@ def test_a_failed_stage_costs_itself_only_and_the_next_run_does_what_is_missing(
 def test_what_is_done_is_not_done_again_and_the_head_alone_writes_the_lock(project):
     project.run("train@a*", "--jobs", "2")
     assert project.trained() == ["a_0", "a_1"]
-    assert "0 stages done now, 0 failed" in project.run("train@a*")
-    project.run("train*", "gather", "--jobs", "2")
+    assert "done now: 0, failed: 0" in project.run("train@a*")
+    project.run("train*", "--jobs", "2")
+    project.run("gather")
     assert project.trained() == ["b_0", "b_1"]
     status = subprocess.run(["dvc", "status"], cwd=project.path, env=project.environment, text=True,
                             capture_output=True, check=True)
@@ -56,7 +57,8 @@ def test_what_is_done_is_not_done_again_and_the_head_alone_writes_the_lock(proje
 
 
 @pytest.mark.parametrize(("environment", "expected"), [
-    ({"CUDA_VISIBLE_DEVICES": "3,GPU-5"}, {"3", "GPU-5"}), ({}, {"0", "1"})])
+    ({"CUDA_VISIBLE_DEVICES": "3,5"}, {"3", "5"}), ({"CUDA_VISIBLE_DEVICES": "GPU-1"}, {"GPU-1"}),
+    ({}, {"GPU-a", "GPU-b"})])
 def test_every_job_has_a_gpu_of_its_own(project, tmp_path, environment, expected):
     smi = tmp_path / "bin/nvidia-smi"
     smi.parent.mkdir()
@@ -158,3 +160,88 @@ def test_metrics_of_a_stage_travel_too(project):
         file.write("pathlib.Path(f'{setting}_{fold}.json').write_text('{\"loss\": 1}')\n")
     project.run("train@b*", "--jobs", "2")
     assert read_json(project.path / "b_1.json") == {"loss": 1}
+
+
+def _start(project, *arguments, **environment):
+    return subprocess.Popen(project.command(*arguments), cwd=project.path, env=project.environment | environment,
+                            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def _notes(project, count, process):
+    """The first notes that trainings leave, each with the number of its process."""
+    deadline = time.monotonic() + 120
+    while len(notes := list(project.notes.iterdir())) < count:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    return notes
+
+
+def _wait_for_the_end_of(processes):
+    deadline = time.monotonic() + 20  # less than they would run
+    while any(map(_runs, processes)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_sigterm_also_ends_a_stage_before_that_runs_here(project):
+    (project.path / "prepare.py").write_text("import os, pathlib, time\n"
+                                             "pathlib.Path(os.environ['NOTES'], f'prepare.{os.getpid()}').touch()\n"
+                                             "time.sleep(600)\n")
+    process = _start(project, "train*")
+    child = int(_notes(project, 1, process)[0].suffix[1:])
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    _wait_for_the_end_of([child])
+
+
+def test_a_second_run_is_refused_also_while_jobs_of_a_killed_one_go_on(project):
+    process = _start(project, "train*", "--jobs", "2", SECONDS="600")
+    children = [int(note.suffix[1:]) for note in _notes(project, 2, process)]
+    refusal = "error: another run_matrix.py, or a job of one that was killed, is at work in this project"
+    assert project.run("train*", expect=1).startswith(refusal)
+    process.kill()
+    process.communicate()
+    assert project.run("train*", expect=1).startswith(refusal)
+    for child in children:
+        os.killpg(os.getpgid(child), signal.SIGTERM)
+    _wait_for_the_end_of(children)
+
+
+def test_stages_that_need_each_other_are_refused(project):
+    printed = project.run("train*", "gather", expect=1)
+    assert printed.startswith("error: these stages cannot run side by side; found: gather needs train@a-0; what to do:")
+
+
+def test_the_environment_need_not_be_activated(project, tmp_path):
+    (tmp_path / "bin").mkdir()
+    for name in ("git", "sh"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name))
+    project.run("train@a-0", PATH=str(tmp_path / "bin"))
+    assert project.trained() == ["a_0"]
+
+
+def test_parts_of_a_divided_gpu_are_had_one_by_one(run_matrix, tmp_path, monkeypatch):
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 'GPU 0: Some GPU (UUID: GPU-a)'\n"
+                   "echo '  MIG 3g.20gb Device 0: (UUID: MIG-1)'\necho '  MIG 3g.20gb Device 1: (UUID: MIG-2)'\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert run_matrix.visible_gpus({}) == ["MIG-1", "MIG-2"]
+    assert run_matrix.visible_gpus({"CUDA_VISIBLE_DEVICES": ""}) == []
+
+
+def test_inputs_are_linked_unless_the_project_says_otherwise(project):
+    with open(project.path / "train.py", "a") as file:
+        file.write("notes.joinpath('names').write_text(str(os.stat('data/numbers.txt').st_nlink))\n")
+    project.run("train@a-0")
+    assert (project.notes / "names").read_text() == "2"
+    subprocess.run(["dvc", "config", "--local", "cache.type", "copy"], cwd=project.path, env=project.environment,
+                   check=True)
+    project.run("train@a-1")
+    assert (project.notes / "names").read_text() == "1"
+
+
+def test_more_threads_than_cores_are_told(project):
+    (project.path / "params.yaml").write_text("segmentation: {threads: 1000}\n")
+    assert "note: 1 jobs with segmentation.threads 1000 each have more threads" in project.run("train@a-0")

@@ -1,7 +1,6 @@
-"""The hand-over to Slurm, against a real one that the test starts where it may."""
+"""Against a real Slurm of one node, which these tests start with its own configuration, ports and keys, and stop."""
 
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -12,15 +11,17 @@ from pathlib import Path
 
 import pytest
 
-DAEMONS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel")
-PACKAGES = "apt-get install --no-install-recommends slurm-wlm munge"
-PATIENCE = 60  # seconds for the node to come up
+DAEMONS = ("munged", "slurmctld", "slurmd")
+CLIENTS = ("sbatch", "squeue", "scancel")
+SBIN = "/usr/sbin:/sbin"
+ALL = ["a_0", "a_1", "b_0", "b_1"]
+PATIENCE_S = 120  # a busy machine starts daemons and jobs slowly
+# Two cores whatever the machine has; no cgroups and no accounting database, so that it runs in a container too.
 CONFIGURATION = """ClusterName=test
 SlurmctldHost=localhost(127.0.0.1)
+SlurmUser=root
 SlurmctldPort={controller}
 SlurmdPort={node}
-SlurmUser=root
-SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 StateSaveLocation={folder}/state
@@ -30,168 +31,181 @@ SlurmdPidFile={folder}/slurmd.pid
 ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
+MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
+SlurmdParameters=config_overrides
 ReturnToService=2
-MpiDefault=none
-NodeName=localhost NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=1000
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+KillWait=5
+NodeName=localhost NodeAddr=127.0.0.1 CPUs=2 RealMemory=1000
+PartitionName=short Nodes=localhost Default=YES MaxTime=60 State=UP
 """
 
 
-def why_not() -> str | None:
-    """Why no Slurm can be started here; None where it can."""
-    missing = [name for name in DAEMONS if not _which(name)]
-    if missing:
-        return f"Slurm is not installed (no {missing[0]}); on Debian: {PACKAGES}"
-    if os.geteuid() != 0:
-        return "only root may start Slurm's daemons"
-    try:
-        pwd.getpwnam("munge")
-    except KeyError:
-        return "there is no user munge"
-    return None
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [found.getsockname()[1] for found in sockets]
+    for found in sockets:
+        found.close()
+    return ports
 
 
-class Slurm:
-    """Started on entering, stopped on leaving; `environment` is what commands need to find it."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.processes = folder, []
-        self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
-
-    def __enter__(self) -> "Slurm":
-        for name in ("state", "spool"):
-            (self.folder / name).mkdir(parents=True)
-        ports = dict(zip(("controller", "node"), _free_ports(2), strict=True))
-        (self.folder / "slurm.conf").write_text(
-            CONFIGURATION.format(folder=self.folder, cpus=os.cpu_count(), **ports))
-        try:
-            self._start_munge()
-            self._start("slurmctld", "-D")
-            self._start("slurmd", "-D", "-N", "localhost")
-            self._wait()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_) -> None:
-        for process in reversed(self.processes):
-            process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _start_munge(self) -> None:
-        key = self.folder / "munge.key"
-        key.write_bytes(os.urandom(128))
-        for path in (self.folder, key):
-            shutil.chown(path, "munge", "munge")
-        key.chmod(0o400)
-        self._start("munged", "--foreground", "--force", f"--key-file={key}", f"--socket={self.folder}/munge.socket",
-                    f"--pid-file={self.folder}/munged.pid", f"--log-file={self.folder}/munged.log",
-                    f"--seed-file={self.folder}/munged.seed", "--num-threads=1", user="munge")
-
-    def _start(self, name: str, *arguments: str, user: str | None = None) -> None:
-        with open(self.folder / f"{name}.out", "w") as log:
-            self.processes.append(subprocess.Popen([_which(name), *arguments], env=os.environ | self.environment,
-                                                   user=user, stdout=log, stderr=subprocess.STDOUT))
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while "idle" not in self._ask("sinfo", "-h", "-o", "%T"):
-            if time.monotonic() > deadline:
-                logs = "\n".join(file.read_text(errors="replace")[-1000:] for file in self.folder.glob("*.out"))
-                raise RuntimeError(f"Slurm did not come up:\n{logs}")
-            time.sleep(0.5)
-
-    def _ask(self, *command: str) -> str:
-        return subprocess.run(command, env=os.environ | self.environment, capture_output=True, text=True).stdout
-
-
-def _which(name: str) -> str | None:
-    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
-ALL = ["a_0", "a_1", "b_0", "b_1"]
+def wait_until(true, what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s in vain until {what}"
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
 def slurm():
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # short, since the name of a socket may not be long
+    """The environment in which Slurm's commands find the Slurm of these tests."""
+    path = f"{os.environ['PATH']}:{SBIN}"
+    missing = [name for name in (*DAEMONS, *CLIENTS) if not shutil.which(name, path=path)]
+    if missing:
+        pytest.skip(f"no {', '.join(missing)}: apt-get install --no-install-recommends slurm-wlm munge")
+    if os.geteuid() != 0:
+        pytest.skip("slurmd must be started by root")
+    # Munge wants a folder that everybody may enter, which pytest's is not, and a socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     folder.chmod(0o755)
-    with Slurm(folder) as running:
-        yield running
+    for name in ("state", "spool"):
+        (folder / name).mkdir()
+    (folder / "munge.key").write_bytes(os.urandom(128))
+    (folder / "munge.key").chmod(0o600)
+    controller, node = free_ports(2)
+    (folder / "slurm.conf").write_text(CONFIGURATION.format(folder=folder, controller=controller, node=node))
+    environment = {**os.environ, "PATH": path, "SLURM_CONF": str(folder / "slurm.conf")}
+    munge = [f"--{name}={folder}/munge.{name.split('-')[0]}" for name in ("key-file", "pid-file", "log-file",
+                                                                          "seed-file", "socket")]
+    daemons = []
+    try:
+        for command in (["munged", "--foreground", "--force", *munge], ["slurmctld", "-D"],
+                        ["slurmd", "-D", "-N", "localhost"]):
+            with open(folder / f"{command[0]}.log", "w") as log:
+                daemons.append(subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT))
+            if command[0] == "munged":
+                wait_until((folder / "munge.socket").exists, "munged has its socket")
+        wait_until(lambda: "idle" in ask(environment, "sinfo", "--noheader", "--format=%t"), "the node is idle")
+        yield environment
+    finally:
+        ask(environment, "scancel", "--user=root")
+        wait_until(lambda: not ask(environment, "squeue", "--noheader"), "no job is left")
+        for daemon in reversed(daemons):
+            daemon.terminate()
+        for daemon in reversed(daemons):
+            daemon.wait(timeout=PATIENCE_S)
+        shutil.rmtree(folder)
 
 
-def queue(slurm, project):
-    return subprocess.run(["squeue", "-h"], env=project.environment | slurm.environment, capture_output=True,
-                          text=True).stdout
+def ask(environment, *command: str) -> str:
+    return subprocess.run(command, env=environment, capture_output=True, text=True).stdout.strip()
 
 
-def test_one_task_of_the_array_fails_and_the_next_run_finishes(project, slurm):
-    (project.path / "broken.txt").write_text("a_1\n")
-    printed = project.run("train*", "--slurm", "--jobs", "2", expect=1, **slurm.environment)
+@pytest.fixture
+def project(project, slurm):
+    """The small project, from where jobs go to the Slurm of these tests."""
+    project.environment |= {name: slurm[name] for name in ("SLURM_CONF",)}
+    project.environment["PATH"] += f":{SBIN}"
+    return project
+
+
+def started(project) -> list[Path]:
+    """The notes of the trainings that were started: <setting>_<fold>.<process>."""
+    return sorted(project.notes.iterdir())
+
+
+def is_alive(note: Path) -> bool:
+    """Whether the training that left this note still runs; a dead one that nobody has asked for is no longer alive."""
+    try:
+        return Path(f"/proc/{note.suffix[1:]}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def start(project, *arguments: str, **environment: str) -> subprocess.Popen:
+    """Starts run_matrix.py with Slurm and leaves it to run."""
+    return subprocess.Popen(project.command("train*", "--slurm", *arguments), cwd=project.path, text=True,
+                            env=project.environment | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            start_new_session=True)
+
+
+def clones(project) -> list[Path]:
+    return list((project.path / ".matrix/clones").iterdir())
+
+
+def test_an_array_with_a_failure_then_what_is_missing(project):
+    (project.path / "broken.txt").write_text("b_0\n")
+    printed = project.run("train*", "--slurm", "--jobs", "2", "--sbatch", "--partition=short --time=5", expect=1)
     assert project.trained() == ALL
-    assert "4 stages, 2 at once by Slurm" in printed and "3 stages done now, 1 failed" in printed
-    assert "error: train@a-1 failed, see .matrix/logs/train@a-1.log" in printed
-    assert "this setting cannot be trained" in (project.path / ".matrix/logs/train@a-1.log").read_text()
+    assert printed.splitlines()[-1].startswith("error: train@b-0 failed, see .matrix/logs/train@b-0.log")
+    assert "this setting cannot be trained" in (project.path / ".matrix/logs/train@b-0.log").read_text()
+    assert sorted(path.name for path in (project.path / "out").iterdir()) == ["a_0", "a_1", "b_1"]
 
-    (project.path / "broken.txt").write_text("none\n")
-    project.run("train@a-1", "--slurm", "--sbatch=--time=5 --partition=main", **slurm.environment)
-    assert project.trained() == ["a_1"]
-    subprocess.run(["dvc", "repro"], cwd=project.path, env=project.environment, check=True)
-    assert (project.path / "all.txt").read_text().count("1 2 3") == 4
-    assert queue(slurm, project) == "" and list((project.path / ".matrix/clones").iterdir()) == []
-
-
-def test_a_task_that_slurm_ends_is_a_failed_one(project, slurm):
-    process = subprocess.Popen(project.command("train@a-0", "--slurm"), cwd=project.path, text=True,
-                               env=project.environment | slurm.environment | {"SECONDS": "600"},
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    _wait_for(lambda: list(project.notes.iterdir()), process)
-    subprocess.run(["scancel", "--name=pre2post"], env=project.environment | slurm.environment, check=True)
-    printed = process.communicate(timeout=120)[0]
-    assert process.returncode == 1 and "train@a-0 failed" in printed
-    assert "ended by Slurm" in (project.path / ".matrix/logs/train@a-0.log").read_text()
+    (project.path / "broken.txt").write_text("none of them\n")
+    project.run("train*", "--slurm", "--jobs", "2")
+    assert project.trained() == ALL  # the file is a dependency of all four
+    assert not clones(project)
+    project.run("train*", "--slurm")
+    assert project.trained() == []
 
 
-def test_an_interrupt_takes_the_array_out_of_the_queue(project, slurm):
-    process = subprocess.Popen(project.command("train*", "--slurm", "--jobs", "1"), cwd=project.path, text=True,
-                               env=project.environment | slurm.environment | {"SECONDS": "600"},
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    _wait_for(lambda: list(project.notes.iterdir()), process)
+def test_a_task_that_slurm_ends_costs_itself_only(project, slurm):
+    process = start(project, "--jobs", "2", SECONDS="3")
+    wait_until(lambda: len(started(project)) >= 1 or process.poll() is not None, "a training runs")
+    victim = started(project)[0]
+    names = ["a_0", "a_1", "b_0", "b_1"]
+    array = ask(slurm, "squeue", "--noheader", "--format=%F").split()[0]
+    subprocess.run(["scancel", f"{array}_{names.index(victim.stem)}"], env=slurm, check=True)
+    printed = process.communicate(timeout=PATIENCE_S)[0]
+    assert process.returncode == 1, printed
+    stage = f"train@{victim.stem.replace('_', '-')}"
+    assert printed.splitlines()[-1].startswith(f"error: {stage} failed, see .matrix/logs/{stage}.log;")
+    assert not is_alive(victim)
+    assert {path.name for path in (project.path / "out").iterdir()} == set(names) - {victim.stem}
+    project.trained()
+    project.run("train*", "--slurm")
+    assert project.trained() == [victim.stem]
+
+
+def test_an_interrupt_cancels_the_array(project, slurm):
+    process = start(project, "--jobs", "2", SECONDS="600")
+    wait_until(lambda: len(started(project)) == 2 or process.poll() is not None, "two trainings run")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
-    _wait_for(lambda: queue(slurm, project) == "")
+    printed = process.communicate(timeout=PATIENCE_S)[0]
+    assert process.returncode == 130, printed
+    wait_until(lambda: not ask(slurm, "squeue", "--noheader"), "the array is gone")
+    assert len(started(project)) == 2
+    assert not any(map(is_alive, started(project)))
+    assert not clones(project)
+    assert not (project.path / "out").exists()
 
 
-def test_options_that_slurm_refuses_are_told(project, slurm):
-    last = project.run("train*", "--slurm", "--sbatch=--partition=nowhere", expect=1,
-                       **slurm.environment).splitlines()[-1]
-    assert last.startswith("error: Slurm refused the jobs; found: sbatch: error: invalid partition")
+def test_clones_may_lie_on_a_disk_of_the_node(project, tmp_path):
+    with open(project.path / "train.py", "a") as file:
+        file.write("notes.joinpath('where').write_text(os.getcwd())\n")
+    (tmp_path / "scratch").mkdir()
+    project.run("train@a-0", "--slurm", "--scratch", str(tmp_path / "scratch"))
+    assert Path((project.notes / "where").read_text()).is_relative_to(tmp_path / "scratch")
+    assert not list((tmp_path / "scratch").iterdir())
+    assert (project.path / "out/a_0").is_file()
 
 
-def _wait_for(condition, process=None):
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline and (process is None or process.poll() is None)
-        time.sleep(0.2)
+def test_options_that_slurm_refuses_are_told_in_one_line(project):
+    printed = project.run("train*", "--slurm", "--sbatch=--partition=nowhere", expect=1)
+    assert printed.splitlines()[-1].startswith("error: ")
+    assert "invalid partition" in printed.splitlines()[-1]
+    assert project.trained() == []
+
+
+def test_an_array_that_outlives_its_head_is_not_joined_by_another(project, slurm):
+    process = start(project, "--jobs", "2", SECONDS="600")
+    wait_until(lambda: len(started(project)) == 2 or process.poll() is not None, "two trainings run")
+    process.kill()
+    process.communicate()
+    array = ask(slurm, "squeue", "--noheader", "--format=%F").split()[0]
+    printed = project.run("train*", "--slurm", expect=1)
+    assert printed.splitlines() == [f"error: an array of an earlier run is still at work; found: Slurm's job {array}; "
+                                    f"what to do: wait for it, or `scancel {array}`"]
+    subprocess.run(["scancel", array], env=slurm, check=True)
+    wait_until(lambda: not ask(slurm, "squeue", "--noheader"), "the array is gone")
