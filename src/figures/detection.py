@@ -30,7 +30,7 @@ def draw_detection(rows: Sequence[Row], correlations: Sequence[Row], setting: st
         return draw_note("no patient was segmented in both a real and a synthetic volume")
     settings = list(dict.fromkeys(row["setting"] for row in rows))
     setting = setting if setting in settings else settings[0]
-    figure, grid = plt.subplots(2, 3, figsize=(9.5, 6))
+    figure, grid = plt.subplots(2, 3, figsize=(9.5, max(6, 1.3 * len(settings))))  # a panel has a line each
     shares, *panels = grid.flat
     _draw_shares(shares, rows, settings)
     own = [row for row in rows if row["setting"] == setting]
