@@ -18,7 +18,7 @@ from pix2pixhd.generator import make_generator
 
 ROOT = Path(__file__).parents[1]
 SPLITS = {"gan_train": ["T1"], "validation": ["V1", "V2"], "test": ["P1"], "external": ["X1"],
-          "folds": [["V1"], ["V2"]]}
+          "folds": [["V1"], ["V2"]], "multifocal": []}
 WANTED = ["P1", "V1", "V2", "X1"]
 
 
@@ -53,7 +53,7 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
 
 def save_cases(names: list[str]) -> None:
     Path("artifacts/volumes/cases.json").write_text(json.dumps(
-        [{"id": name, "site": "A", "phases": ["pre", "post1"], "has_mask": name != "T1", "low": 0.0, "high": 200.0,
+        [{"id": name, "site": "A", "phases": ["pre", "post1"], "has_mask": name != "T1", "lesions": 1, "low": 0.0, "high": 200.0,
           "box": None} for name in sorted(names)]))
 
 

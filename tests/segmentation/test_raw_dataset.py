@@ -35,7 +35,7 @@ def test_a_missing_synthetic_volume_is_refused_by_name(cohort, stage):
 
 
 def test_a_phase_that_a_case_lacks_is_refused_by_name(cohort, stage, set_params):
-    set_params(cohort, settings={"late": {"post2": 1.0}}, train=["late"])
+    set_params(cohort, settings={"late": {"post2": 1.0}}, train=["late"], judge="late")
     with pytest.raises(InputError, match="no post2") as error:
         stage(cohort, "plan_segmentation")
     assert error.value.case == "a"
