@@ -53,8 +53,8 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
 
 def save_cases(names: list[str]) -> None:
     Path("artifacts/volumes/cases.json").write_text(json.dumps(
-        [{"id": name, "site": "A", "phases": ["pre", "post1"], "has_mask": name != "T1", "lesions": 1, "low": 0.0, "high": 200.0,
-          "box": None} for name in sorted(names)]))
+        [{"id": name, "site": "A", "phases": ["pre", "post1"], "has_mask": name != "T1", "lesions": 1, "low": 0.0,
+          "high": 200.0, "box": None} for name in sorted(names)]))
 
 
 def test_every_masked_patient_gets_what_the_named_weights_make(place):
