@@ -4,6 +4,7 @@ import multiprocessing
 import time
 from dataclasses import dataclass
 
+from pipeline.device import best_device
 from pix2pixhd.execution import Execution
 
 
@@ -65,7 +66,7 @@ def _serve(pipe, variant: Variant, settings, size: int, threads: int, warm_up: i
     import torch
 
     torch.set_num_threads(threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device()
     torch.manual_seed(0)
     model = _build(variant, settings, device)
     shape = (variant.run.batch_size if variant.run else settings.batch_size, settings.channels, size, size)

@@ -28,6 +28,7 @@ import yaml
 from nnunet_commands import DATASET, PLANS, NnUNet, timed
 from scipy.stats import ttest_ind
 
+from pipeline.device import best_device
 from pipeline.errors import run_stage
 from pipeline.files import read_json, read_table, write_json
 from pipeline.paths import NNUNET, PARAMS, PLOTS, SEGMENTERS, SPLITS, SYNTHETIC, VOLUMES
@@ -70,7 +71,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the Makefile, for both: see there
     load = os.getloadavg()[0]
     ours = Project(folder / "ours", options)
-    theirs = NnUNet(folder / "theirs", ours.matched(), "cuda" if torch.cuda.is_available() else "cpu",
+    theirs = NnUNet(folder / "theirs", ours.matched(), best_device(),
                     options.processes)
     clock, dice = Clock(), {OURS: [], THEIRS: []}
     rounds = {OURS: options.seeds, THEIRS: options.repeats}

@@ -48,18 +48,26 @@ def run_stage(stage: str, folder: Path, head: Path, commit: str, before: Sequenc
     folder.parent.mkdir(parents=True, exist_ok=True)
     cache = _ask(head, "cache", "dir")
     links = [] if _ask(head, "config", "cache.type") else [[*DVC, "config", "--local", "cache.type", LINKS]]
-    commands = [
+    clone = [
         ["git", "clone", "--quiet", "--shared", "--no-checkout", str(head), str(folder)],
-        ["git", "-C", str(folder), "checkout", "--quiet", "--detach", commit],
+        ["git", "-C", str(folder), "checkout", "--quiet", "--detach", commit]]
+    work = [
         [*DVC, "cache", "dir", "--local", str((head / cache).resolve())],
         [*DVC, "config", "--local", "core.site_cache_dir", str(folder / ".dvc" / "site")],
         *links,
         *([[*DVC, "checkout", "--quiet", *before]] if before else []),
         [*DVC, "repro", "--single-item", stage]]
-    for number, command in enumerate(commands):
-        if number == 2:
-            _share(head, folder)
-        code = subprocess.run(command, cwd=folder if number > 1 else None, stdin=subprocess.DEVNULL).returncode
+    code = _run_all(clone, head)
+    if code:
+        return code
+    _share(head, folder)
+    return _run_all(work, folder)
+
+
+def _run_all(commands: Sequence[Sequence[str]], folder: Path) -> int:
+    """Runs commands in a folder up to the first that fails, whose exit code is returned."""
+    for command in commands:
+        code = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL).returncode
         if code:
             return code
     return 0

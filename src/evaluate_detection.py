@@ -17,7 +17,7 @@ from quality.lesion_properties import enhancement_error, image_properties, lesio
 from quality.numbers import rounded
 from segmentation.raw_dataset import check_image
 from segmentation.study import SYNTHETIC as MADE
-from segmentation.study import volume_file
+from segmentation.study import group_and_phase, volume_file
 
 DETECTION_STREAM = 10  # number of this stage's random stream, so that no other stage draws the same numbers
 
@@ -51,7 +51,7 @@ def pair_domains(table: Sequence[Mapping[str, str]], phases: Mapping[str, str]) 
     """
     found: dict[str, dict] = {image: {} for image in IMAGES}
     for row in table:
-        group, _, phase = row["domain"].partition("_")
+        group, phase = group_and_phase(row["domain"])
         for image in (image for image in IMAGES if phases[image] == phase):
             found[image][row["setting"], group, row["case"]] = {
                 f"touched_{image}": int(float(row["touched"])), f"dice_{image}": float(row["dice"])}

@@ -12,6 +12,7 @@ from cohort.splits import Splits, read_splits
 from cohort.tumour import read_mask
 from imaging.synthesis import synthetic_volume
 from imaging.volume import read_volume
+from pipeline.device import best_device
 from pipeline.errors import about, run_stage
 from pipeline.files import read_table, write_json, write_table
 from pipeline.params import Params, load_params
@@ -27,7 +28,7 @@ from segmentation.measures import dice as dice_of
 from segmentation.nnunet import PLANS_OF, use_folders
 from segmentation.prediction import load_segmenter, make_predictor
 from segmentation.raw_dataset import check_image
-from segmentation.study import fold_keys
+from segmentation.study import fold_folder, setting_folds
 
 SAME_STREAM = 11  # number of this stage's random stream, so that no other stage draws the same numbers
 
@@ -62,19 +63,18 @@ def load_folds(params: Params, splits: Splits) -> dict:
     import torch
 
     study, judge = params.segmentation, params.segmentation.judge
-    folds = [fold_keys(study.settings[judge], splits, fold, params.seed) for fold in range(len(splits.folds))]
-    predictors = {fold: make_predictor(load_segmenter(judge, [SEGMENTERS / f"{judge}_{fold}"], PLANS_OF[study.plan],
-                                                      folds), study.mirroring) for fold in study.folds}
+    folds = setting_folds(study.settings[judge], splits, params.seed)
+    predictors = {fold: make_predictor(load_segmenter(judge, [fold_folder(SEGMENTERS, judge, fold)],
+                                                      PLANS_OF[study.plan], folds), study.mirroring)
+                  for fold in study.folds}
     torch.set_num_threads(1)  # folds judge side by side instead, which wastes no time on waiting threads
     return predictors
 
 
 def load_translator(epoch: str, params: Params) -> Callable:
     """A checkpoint as a function from normalised slices to translated ones."""
-    import torch
-
     file = checkpoint_path(CHECKPOINTS, int(epoch))
-    generator = load_generator(file).to("cuda" if torch.cuda.is_available() else "cpu")
+    generator = load_generator(file).to(best_device())
     generator.plan.check_size(params.slices.size)
 
     def run(slices):

@@ -19,7 +19,7 @@ from segmentation.nnunet import PLANS_OF, use_folders, whole_folder
 from segmentation.prediction import check_same_plans, load_segmenter, make_predictor
 from segmentation.raw_dataset import check_image
 from segmentation.study import SYNTHETIC as MADE
-from segmentation.study import baseline_of, fold_keys, volume_file
+from segmentation.study import baseline_of, domain_of, fold_folder, setting_folds, volume_file
 
 GROUPS = ("test", "external")  # of patients: parts of the splits
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 def list_tasks(study: Segmentation, splits: Splits, cases: list[Case]) -> list[tuple[str, Case, str]]:
     """(domain, case, phase) of every volume to segment: a case without a phase is not in that phase's domain."""
-    tasks = [(f"{group}_{phase}", case, phase) for group in GROUPS for phase in study.test_phases
+    tasks = [(domain_of(group, phase), case, phase) for group in GROUPS for phase in study.test_phases
              for case in find_cases(getattr(splits, group), cases) if phase == MADE or phase in case.phases]
     found = {phase for _, _, phase in tasks}
     if not found:
@@ -69,9 +69,9 @@ def load_predictors(params: Params, splits: Splits) -> dict:
     torch.set_num_threads(study.threads)
     segmenters = []
     for name in study.train:
-        folds = [fold_keys(study.settings[name], splits, fold, params.seed) for fold in range(len(splits.folds))]
-        folders = [SEGMENTERS / f"{name}_{fold}" for fold in study.folds]
-        segmenters.append(load_segmenter(name, folders, PLANS_OF[study.plan], folds))
+        folders = [fold_folder(SEGMENTERS, name, fold) for fold in study.folds]
+        segmenters.append(load_segmenter(name, folders, PLANS_OF[study.plan],
+                                         setting_folds(study.settings[name], splits, params.seed)))
         check_same_plans(segmenters[-1].plans, segmenters[0].plans, SEGMENTERS / name)
     return {segmenter.name: make_predictor(segmenter, study.mirroring) for segmenter in segmenters}
 

@@ -16,6 +16,7 @@ from imaging.sides import contralateral
 from imaging.slice_store import map_array
 from imaging.slices import to_slices
 from imaging.volume import Volume, describe_geometry, read_volume, same_geometry
+from pipeline.device import best_device
 from pipeline.errors import InputError, about, run_stage
 from pipeline.files import write_json, write_table
 from pipeline.params import Params, load_params
@@ -38,8 +39,8 @@ def main() -> None:
     lookup = fit_lookup_table(*(map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post")))
     cases, splits = read_cases(VOLUMES), read_splits(SPLITS)
     others = Others(map_array(SLICES / "validation_post.npy"), find_cases(splits.validation, cases))
-    extractors = make_extractors(params.quality, params.seed, _device())
-    perceptual = perceptual_metric(params.quality, _device())
+    extractors = make_extractors(params.quality, params.seed, best_device())
+    perceptual = perceptual_metric(params.quality, best_device())
     members = {group: find_cases(getattr(splits, group), cases) for group in GROUPS}
     values, distances = [], {}
     for group in GROUPS:
@@ -147,12 +148,6 @@ def _check_geometry(pre: Volume, volume: Volume, case: Case, path: Path) -> None
 def _even(available: int, wanted: int) -> np.ndarray:
     """Places of as many as are wanted, evenly spaced, or of all where there are fewer."""
     return np.unique(np.linspace(0, available - 1, min(wanted, available)).round().astype(int))
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from segmentation.nnunet import CONFIGURATION, raw_folder, whole_folder
 from segmentation.planning import plan_and_preprocess
 from segmentation.raw_dataset import write_raw_dataset
 from segmentation.setting_file import write_setting
-from segmentation.study import fold_keys, key, phases_needed
+from segmentation.study import key, phases_needed, setting_folds
 
 PLANNED_ON = "pre"  # the phase that every case has
 
@@ -18,8 +18,7 @@ def main() -> None:
     params = load_params()
     study, splits = params.segmentation, read_splits(SPLITS)
     cases = find_cases(splits.in_folds, read_cases(VOLUMES))
-    folds = {name: [fold_keys(study.settings[name], splits, fold, params.seed) for fold in range(len(splits.folds))]
-             for name in study.train}
+    folds = {name: setting_folds(study.settings[name], splits, params.seed) for name in study.train}
     phases = sorted({PLANNED_ON, *phases_needed(study.settings, study.train)})
     with whole_folder(NNUNET) as folder:
         write_raw_dataset(raw_folder(folder), cases, phases, SYNTHETIC, study.train_on == "breast")

@@ -9,6 +9,7 @@ from imaging.finite import check_finite
 from imaging.scale import IntensityScale
 from imaging.synthesis import Translate, synthetic_volume
 from imaging.volume import Volume, describe_geometry, from_lps, read_volume, to_lps, write_volume
+from pipeline.device import best_device
 from pipeline.errors import InputError, run_stage
 from pipeline.params import Params, load_params
 
@@ -61,7 +62,7 @@ def load_translate(weights: str, params: Params) -> Translate:
     from pix2pixhd.translate import translate
 
     torch.set_num_threads(params.gan.threads)
-    generator = load_generator(weights).to("cuda" if torch.cuda.is_available() else "cpu")
+    generator = load_generator(weights).to(best_device())
     generator.plan.check_size(params.slices.size)
     return lambda slices: translate(generator, slices, params.synthesis.batch_size)
 

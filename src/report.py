@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cohort.case import Case, read_cases
-from figures.canvas import save
+from figures.canvas import in_words, save
 from figures.comparison import draw_quality
 from figures.curves import draw_losses, draw_same
 from figures.detection import draw_detection
@@ -18,7 +18,7 @@ from pipeline.errors import run_stage
 from pipeline.files import read_json, read_table, write_table
 from pipeline.params import load_params
 from pipeline.paths import METRICS, PLOTS, PREDICTIONS, SYNTHETIC, VOLUMES
-from segmentation.study import volume_file
+from segmentation.study import group_and_phase, volume_file
 
 EXAMPLES = 3  # patients shown: the best, the median and the worst in the lesion
 
@@ -51,10 +51,10 @@ def best_median_worst(rows: list[dict[str, str]], group: str) -> list[str]:
 
 
 def load_outlined(case: Case, chosen: Chosen) -> Outlined:
-    image = read_volume(volume_file(case, chosen.domain.partition("_")[2], SYNTHETIC))
+    image = read_volume(volume_file(case, group_and_phase(chosen.domain)[1], SYNTHETIC))
     predicted = {setting: read_volume(PREDICTIONS / setting / chosen.domain / f"{case.id}.nii.gz", np.uint8).array
                  for setting in chosen.dice}
-    dice = [f"Dice {value:.2f} {setting.replace('_', ' + ')}" for setting, value in chosen.dice.items()]
+    dice = [f"Dice {value:.2f} {in_words(setting)}" for setting, value in chosen.dice.items()]
     title = "\n".join([f"{short(case.id)} ({chosen.domain.replace('_', ', ')})", *dice])
     return Outlined(title, case.scale.normalise(image.array), read_volume(case.path("mask"), np.uint8).array, predicted,
                     aspect=image.spacing[1] / image.spacing[0])

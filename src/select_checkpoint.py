@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from imaging.slice_store import map_array
+from pipeline.device import best_device
 from pipeline.errors import InputError, about, run_stage
 from pipeline.files import atomic_path, read_table, write_json, write_table
 from pipeline.params import Params, load_params
@@ -29,7 +30,7 @@ SELECTION_STREAM = 8  # number of this stage's random stream, so that no other s
 def main() -> None:
     params = load_params()
     torch.set_num_threads(1)  # checkpoints are scored side by side instead, which wastes no time on waiting threads
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device()
     slices, checkpoints, dice = load_slices(), find_checkpoints(), read_dice(params.same.dice_table)
     found = score(params, checkpoints, slices, device)
     weights = params.same.weights.model_dump()

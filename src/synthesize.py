@@ -8,6 +8,7 @@ from cohort.case import find_cases, read_cases
 from cohort.splits import read_splits
 from imaging.synthesis import synthetic_volume
 from imaging.volume import read_volume, write_volume
+from pipeline.device import best_device
 from pipeline.errors import run_stage
 from pipeline.params import load_params
 from pipeline.paths import SPLITS, SYNTHETIC, VOLUMES
@@ -22,7 +23,7 @@ def main() -> None:
     splits = read_splits(SPLITS)
     wanted = sorted({*splits.validation, *splits.test, *splits.external})
     cases = find_cases(wanted, read_cases(VOLUMES))
-    generator = load_generator(params.synthesis.weights).to("cuda" if torch.cuda.is_available() else "cpu")
+    generator = load_generator(params.synthesis.weights).to(best_device())
     generator.plan.check_size(params.slices.size)
     run = partial(translate, generator, batch_size=params.synthesis.batch_size)
     for case in progress(cases, "synthesize", unit="case"):

@@ -8,6 +8,7 @@ from pipeline.params import load_params
 from pipeline.paths import NNUNET, SEGMENTERS
 from segmentation.nnunet import whole_folder
 from segmentation.setting_file import read_setting
+from segmentation.study import fold_folder
 from segmentation.training import train
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     if not 0 <= wanted.fold < len(folds):
         raise InputError("there is no such fold", found=wanted.fold, expected=f"0 to {len(folds) - 1}",
                          todo="choose another segmentation.folds, or raise split.folds")
-    with whole_folder(SEGMENTERS / f"{wanted.setting}_{wanted.fold}") as folder:
+    with whole_folder(fold_folder(SEGMENTERS, wanted.setting, wanted.fold)) as folder:
         state = train(params.segmentation, wanted.setting, wanted.fold, folds, params.seed, NNUNET, folder)
     shutil.rmtree(state, ignore_errors=True)
 

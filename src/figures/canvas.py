@@ -18,6 +18,11 @@ plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.righ
                      "axes.prop_cycle": matplotlib.cycler(color=COLOURS), "figure.constrained_layout.use": True})
 
 
+def in_words(setting: str) -> str:
+    """A training setting as it is shown: "pre + synthetic" for "pre_synthetic"."""
+    return setting.replace("_", " + ")
+
+
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG and closes it."""
     with atomic_path(path) as temporary:

@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.canvas import COLOURS
+from figures.canvas import COLOURS, in_words
 from figures.note import draw_note
 
 REAL, SYNTHETIC = COLOURS[2], COLOURS[4]
@@ -34,10 +34,9 @@ def draw_detection(rows: Sequence[Row], correlations: Sequence[Row], setting: st
     shares, *panels = grid.flat
     _draw_shares(shares, rows, settings)
     own = [row for row in rows if row["setting"] == setting]
-    found = {row["property"]: row for row in correlations if row["setting"] == setting and row["domain"] == "synthetic"}
-    if len({row["group"] for row in own}) > 1:
-        found = {row["property"]: row for row in correlations
-                 if (row["setting"], row["domain"], row["group"]) == (setting, "synthetic", ALL)}
+    groups = {row["group"] for row in own}
+    shown = (setting, "synthetic", ALL if len(groups) > 1 else min(groups))
+    found = {row["property"]: row for row in correlations if (row["setting"], row["domain"], row["group"]) == shown}
     for axes, (name, label) in zip(panels, LABELS.items(), strict=True):
         _draw_property(axes, own, name if name in rows[0] else f"{name}_synthetic")
         axes.set(xlabel=label, ylim=(-0.03, None))
@@ -48,7 +47,8 @@ def draw_detection(rows: Sequence[Row], correlations: Sequence[Row], setting: st
         panels[0].set_xscale("log")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.suptitle(f"Tumours found; points: synthetic volumes of patients, segmented by training on {_words(setting)}")
+    figure.suptitle("Tumours found; points: synthetic volumes of patients, segmented by training on "
+                    f"{in_words(setting)}")
     return figure
 
 
@@ -64,7 +64,7 @@ def _draw_shares(axes: Axes, rows: Sequence[Row], settings: Sequence[str]) -> No
     axes.scatter([], [], color=REAL, marker="o", label="real")
     axes.scatter([], [], color=SYNTHETIC, marker="D", label="synthetic")
     axes.legend(frameon=False, fontsize=8, loc="lower left")
-    axes.set_yticks(range(len(settings)), [_words(name).replace(" + ", " +\n") for name in settings])
+    axes.set_yticks(range(len(settings)), [in_words(name).replace(" + ", " +\n") for name in settings])
     axes.set(xlim=(-3, 108), ylim=(len(settings) - 0.4, -0.7), xlabel="tumours found, %")
     axes.set_title("all settings", fontsize=9)
 
@@ -83,7 +83,3 @@ def _title(row: Row) -> str:
         return "no rank correlation"
     return f"rank correlation {float(row['spearman']):+.2f}" + (
         f", p {float(row['p_holm']):.2g}" if row["p_holm"] else "")
-
-
-def _words(setting: str) -> str:
-    return setting.replace("_", " + ")

@@ -7,7 +7,9 @@ from matplotlib import colormaps
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from figures.canvas import in_words
 from figures.paired import draw_paired
+from segmentation.study import group_and_phase
 
 GAIN = "RdBu"              # red for worse, blue for better, white at 0: can be told apart without red and green
 NO_BASELINE = "#D9D9D9"    # light grey, which is in no part of that map
@@ -37,12 +39,12 @@ def draw_dice(table: Sequence[Mapping]) -> Figure:
         axes.text(column, line, _cell(row), ha="center", va="center", fontsize=8, linespacing=1.25,
                   color="white" if colours[line, column, :3].mean() < DARK else "black")
     for column in range(1, len(domains)):
-        new_patients = domains[column].partition("_")[0] != domains[column - 1].partition("_")[0]
+        new_patients = group_and_phase(domains[column])[0] != group_and_phase(domains[column - 1])[0]
         axes.axvline(column - 0.5, color="white", linewidth=6 if new_patients else 1)
     for line in range(1, len(settings)):
         axes.axhline(line - 0.5, color="white", linewidth=1)
     baselines = {row["setting"]: row["baseline"] for row in table}
-    axes.set_xticks(range(len(domains)), [_words(domain, ",\n") for domain in domains])
+    axes.set_xticks(range(len(domains)), [domain.replace("_", ",\n") for domain in domains])
     axes.set_yticks(range(len(settings)), [_over(setting, baselines[setting]) for setting in settings])
     axes.tick_params(length=0)
     axes.set(xlabel="tested on", ylabel="trained on",
@@ -74,7 +76,7 @@ def draw_dice_paired(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[
         axes.set_title(_gain(gain), fontsize=8)
         axes.set_ylim(-0.03, 1.03)  # points at 0 and 1 are seen whole
     for column, domain in enumerate(domains):
-        grid[0, column].annotate(_words(domain, ", "), (0.5, 1), (0, 20), xycoords="axes fraction", ha="center",
+        grid[0, column].annotate(domain.replace("_", ", "), (0.5, 1), (0, 20), xycoords="axes fraction", ha="center",
                                  textcoords="offset points", weight="bold")
     figure.suptitle("Dice of every patient; above each panel the mean difference and p (Wilcoxon, after Holm)")
     baselines = {row["setting"]: row["baseline"] for row in gains}
@@ -87,12 +89,8 @@ def _names(table: Sequence[Mapping], column: str) -> list[str]:
     return list(dict.fromkeys(row[column] for row in table))
 
 
-def _words(name: str, between: str) -> str:
-    return name.replace("_", between)
-
-
 def _over(setting: str, baseline: str | None) -> str:
-    return _words(setting, " + ") + (f"\nagainst {_words(baseline, ' + ')}" if baseline else "")
+    return in_words(setting) + (f"\nagainst {in_words(baseline)}" if baseline else "")
 
 
 def _cell(row: Mapping) -> str:

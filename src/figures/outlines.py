@@ -8,6 +8,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from figures.canvas import in_words
+from segmentation.study import group_and_phase
+
 # Of Okabe and Ito's colours those that are bright on grey; told apart by the dashes as well.
 ANNOTATED = {"color": "#56B4E9", "linestyle": "solid"}
 PREDICTED = ({"color": "#E69F00", "linestyle": "solid"}, {"color": "#CC79A7", "linestyle": "dashed"})
@@ -47,14 +50,14 @@ def worst_cases(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[str, 
     dice: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         if not built_on or row["setting"] in built_on:
-            dice.setdefault((row["setting"], _phase(row["domain"])), []).append(float(row["dice"]))
+            dice.setdefault((row["setting"], group_and_phase(row["domain"])[1]), []).append(float(row["dice"]))
     best, phase = max(dice, key=lambda cell: np.mean(dice[cell]))
     shown = [best, built_on[best]] if built_on else [best]
     found = {(row["setting"], row["domain"], row["case"]): float(row["dice"]) for row in rows}
-    own = sorted((row for row in rows if (row["setting"], _phase(row["domain"])) == (best, phase)),
+    own = sorted((row for row in rows if (row["setting"], group_and_phase(row["domain"])[1]) == (best, phase)),
                  key=lambda row: (float(row["dice"]), -float(row["true_ml"])))
     return [Chosen(domain, row["case"], {name: found[name, domain, row["case"]] for name in shown})
-            for domain in dict.fromkeys(row["domain"] for row in rows if _phase(row["domain"]) == phase)
+            for domain in dict.fromkeys(row["domain"] for row in rows if group_and_phase(row["domain"])[1] == phase)
             for row in [row for row in own if row["domain"] == domain][:WORST]]
 
 
@@ -68,7 +71,7 @@ def draw_outlines(examples: Sequence[Outlined]) -> Figure:
     for axes, title in zip(grid[0], COLUMNS, strict=True):
         axes.set_title(title)
     lines = [Line2D([], [], **style) for style in (ANNOTATED, *PREDICTED[:len(names)])]
-    labels = ["annotated", *(f"trained on {name.replace('_', ' + ')}" for name in names)]
+    labels = ["annotated", *(f"trained on {in_words(name)}" for name in names)]
     figure.legend(lines, labels, loc="outside lower center", ncols=len(lines), frameon=False)
     return figure
 
@@ -92,7 +95,3 @@ def _draw_row(row, example: Outlined) -> None:
 def _outline(axes, mask: np.ndarray, style: Mapping[str, str]) -> None:
     if mask.any():
         axes.contour(mask > 0, levels=[0.5], colors=style["color"], linestyles=style["linestyle"], linewidths=1.2)
-
-
-def _phase(domain: str) -> str:
-    return domain.partition("_")[2]

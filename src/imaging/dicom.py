@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imaging.dicom_header import SliceHeader, read_header
-from imaging.volume import Volume, to_lps
+from imaging.volume import Volume, last_line, to_lps
 from pipeline.errors import InputError
 
 STEP_TOLERANCE = 0.01  # of the slice distance: headers round to micrometres, a missing slice doubles the step
@@ -150,7 +150,7 @@ def _undecodable(series: Series) -> InputError:
         try:
             sitk.ReadImage(str(header.file), sitk.sitkFloat32)
         except RuntimeError as error:
-            found = str(error).strip().splitlines()[-1].strip()
+            found = last_line(error)
             return InputError("the pixels cannot be decoded", case=series.case, file=header.file, found=found,
                               expected=f"{header.size[0]} x {header.size[1]} pixels", todo="fetch the file again")
     return InputError("the slices cannot be read together", case=series.case, file=series.folder,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imaging.volume import Volume
+from imaging.volume import Volume, last_line
 from pipeline.errors import InputError
 
 SUFFIX = ".mha"
@@ -65,7 +65,7 @@ def read_slice(path: Path) -> SingleSlice:
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise InputError("the slice cannot be read", file=path, found=str(error).strip().splitlines()[-1].strip(),
+        raise InputError("the slice cannot be read", file=path, found=last_line(error),
                          expected=f"a {SUFFIX} file", todo="write it again") from None
     kind, values, size = image.GetPixelIDTypeAsString(), image.GetNumberOfComponentsPerPixel(), image.GetSize()
     if len(size) not in (2, 3) or size[2:] not in ((), (1,)) or values != 1 or "complex" in kind:

@@ -117,7 +117,7 @@ def read_volume(path: Path, dtype=np.float32) -> Volume:
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise InputError("the volume cannot be read", file=path, found=_last_line(error),
+        raise InputError("the volume cannot be read", file=path, found=last_line(error),
                          expected="a NIfTI or MetaImage file", todo="write it again or leave the case out") from None
     kind, values = image.GetPixelIDTypeAsString(), image.GetNumberOfComponentsPerPixel()
     if image.GetDimension() != 3 or values != 1 or "complex" in kind:
@@ -156,7 +156,7 @@ def _write_plain(volume: Volume, target: Path, path: Path) -> None:
         sitk.WriteImage(image, str(target))
     except RuntimeError as error:
         number = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO
-        raise OSError(number, _last_line(error), str(path)) from None
+        raise OSError(number, last_line(error), str(path)) from None
     if target.stat().st_size < image.GetNumberOfPixels() * image.GetSizeOfPixelComponent():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
@@ -171,5 +171,6 @@ def _compress(plain: Path, target: Path, path: Path) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def _last_line(error: Exception) -> str:
+def last_line(error: Exception) -> str:
+    """What a library's error says in the end: above stands where in its own code."""
     return str(error).strip().splitlines()[-1].strip()

@@ -32,6 +32,13 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+def _check_hashed(section: Section, *names: str) -> None:
+    """Raises ValueError for <name>_weights, a file from elsewhere, without <name>_sha256."""
+    for name in names:
+        if getattr(section, f"{name}_weights") and not getattr(section, f"{name}_sha256"):
+            raise ValueError(f"{name}_weights needs the file's {name}_sha256, or its first 8 digits at least")
+
+
 class Ingest(Section):
     cohort: str
     bad_cases: Literal["stop", "leave_out"]
@@ -110,8 +117,7 @@ class Gan(Section):
             raise ValueError(f"epochs must exceed global_epochs + fix_global_epochs, which is {first}")
         if self.lesion_weight and not self.lambda_l1 and not self.lambda_enhancement:
             raise ValueError("lesion_weight weighs the terms of lambda_l1 and lambda_enhancement, which are both 0")
-        if self.vgg_weights and not self.vgg_sha256:
-            raise ValueError("vgg_weights needs the file's vgg_sha256, or its first 8 digits at least")
+        _check_hashed(self, "vgg")
         return self
 
 
@@ -130,9 +136,7 @@ class Quality(Section):
 
     @model_validator(mode="after")
     def _hashed(self) -> Self:
-        for name in ("inception", "radimagenet", "lpips"):
-            if getattr(self, f"{name}_weights") and not getattr(self, f"{name}_sha256"):
-                raise ValueError(f"{name}_weights needs the file's {name}_sha256, or its first 8 digits at least")
+        _check_hashed(self, "inception", "radimagenet", "lpips")
         return self
 
 

@@ -16,13 +16,19 @@ def spearman(x, y, seed: Seed, min_patients: int) -> dict[str, float | int | Non
     made for hundreds. spearman is None for fewer than 3 patients or where one side is constant, p also with fewer than
     `min_patients`.
     """
-    pairs = np.array([pair for pair in zip(x, y, strict=True) if None not in pair], dtype=np.float64).reshape(-1, 2)
-    n = len(pairs)
-    if n < FEWEST or not np.ptp(pairs, axis=0).all():
-        return {"spearman": None, "p": None, "n": n}
-    first, second = standard_ranks(pairs.T)
-    return {"spearman": round(float(first @ second), DIGITS) + 0.0,
-            "p": _p(first, second, seed) if n >= min_patients else None, "n": n}
+    pairs = _complete(x, y)
+    found = rank_correlation(*pairs)
+    tested = found is not None and pairs.shape[1] >= min_patients
+    return {"spearman": found, "p": _p(*standard_ranks(pairs), seed) if tested else None, "n": pairs.shape[1]}
+
+
+def rank_correlation(x, y) -> float | None:
+    """Spearman's correlation of the pairs that have both values; None for fewer than 3, or where one is constant."""
+    pairs = _complete(x, y)
+    if pairs.shape[1] < FEWEST or not np.ptp(pairs, axis=1).all():
+        return None
+    first, second = standard_ranks(pairs)
+    return round(float(first @ second), DIGITS) + 0.0
 
 
 def standard_ranks(values: np.ndarray) -> np.ndarray:
@@ -32,6 +38,11 @@ def standard_ranks(values: np.ndarray) -> np.ndarray:
     ranks = rankdata(values, axis=-1)
     ranks -= ranks.mean(axis=-1, keepdims=True)
     return ranks / np.linalg.norm(ranks, axis=-1, keepdims=True)
+
+
+def _complete(x, y) -> np.ndarray:
+    """The pairs (2, n) without those that lack a value (None)."""
+    return np.array([pair for pair in zip(x, y, strict=True) if None not in pair], dtype=np.float64).reshape(-1, 2).T
 
 
 def _p(first: np.ndarray, second: np.ndarray, seed: Seed) -> float:

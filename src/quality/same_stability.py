@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from quality import correlation
 from quality.same import SCALINGS, same
 
 Table = Mapping[str, Mapping[str, float]]
@@ -35,10 +36,4 @@ def rank_correlation(scores: Mapping[str, float], other: Mapping[str, float | No
 
     1: what SAMe calls better is lower in `other` too.
     """
-    from scipy.stats import spearmanr
-
-    both = [name for name in scores if other.get(name) is not None]
-    pairs = np.array([[scores[name], other[name]] for name in both])
-    if len(both) < 3 or not np.ptp(pairs, axis=0).all():
-        return None
-    return float(spearmanr(*pairs.T).statistic)
+    return correlation.rank_correlation(list(scores.values()), [other.get(name) for name in scores])

@@ -1,5 +1,7 @@
 """One breast or both: what a segmenter is given to learn from and to segment, and where its prediction counts."""
 
+from functools import cache
+
 import numpy as np
 
 from cohort.case import Case
@@ -8,11 +10,10 @@ from imaging.sides import half_with_centre, halves
 from imaging.volume import Volume, read_volume
 from segmentation.prediction import preprocess_array, segment
 
-Halves = tuple[slice, slice]  # columns of the patient's right and left half
 
-
-def body_halves(case: Case) -> Halves:
-    """The halves of a case, found in its pre-contrast volume without a look at the mask."""
+@cache  # every setting and phase of a case needs them, and finding a body takes its time
+def body_halves(case: Case) -> tuple[slice, slice]:
+    """Columns of the right and left half of a case, found in its pre-contrast volume without a look at the mask."""
     pre = read_volume(case.path("pre"))
     return halves(body_mask(pre.array, pre.spacing))
 

@@ -7,6 +7,7 @@ from pipeline.params import Statistics
 from quality.numbers import rounded
 from quality.statistics import paired, summarise
 from quality.tables import corrected, grouped, interval_options
+from segmentation.study import group_and_phase
 
 STATISTICS_STREAM = 6  # number of this stage's random stream, so that no other stage draws the same numbers
 MEASURES = ("dice", "hd95", "assd", "volume_error", "sensitivity", "false_positives", "touched")
@@ -43,7 +44,7 @@ def gain_rows(rows: Sequence[Row], baselines: Mapping[str, str | None], options:
     for measure in MEASURES:
         found = [_gain(measure, setting, baselines[setting], domain, cells, _options(options, seed))
                  for setting, domain in cells if (baselines.get(setting), domain) in cells]
-        for _, family in grouped(found, ("domain",), lambda row, name: group_of(row[name])):
+        for _, family in grouped(found, ("domain",), lambda row, name: group_and_phase(row[name])[0]):
             table += corrected(family)
     return table
 
@@ -67,11 +68,6 @@ def summary(statistics: Sequence[Row], gains: Sequence[Row]) -> dict:
             table["gain"].setdefault(row["setting"], {})[row["domain"]] = {
                 "dice": row["difference"], "low": row["low"], "high": row["high"], "p": row["p_holm"], "n": row["n"]}
     return table
-
-
-def group_of(domain: str) -> str:
-    """The patients of a domain: "test" of "test_post1"."""
-    return domain.partition("_")[0]
 
 
 def _gain(measure: str, setting: str, baseline: str, domain: str, cells: Mapping, options: Mapping) -> dict:

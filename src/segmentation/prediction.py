@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.device import best_device
 from pipeline.errors import InputError
 from pipeline.files import read_json
 from segmentation.nnunet import CONFIGURATION, DATASET, has_bfloat16, quiet
@@ -90,7 +91,7 @@ def make_predictor(segmenter: Segmenter, mirroring: bool):
         plans.get_label_manager(segmenter.dataset).num_segmentation_heads, deep_supervision=False)
     with quiet():
         predictor = nnUNetPredictor(use_mirroring=mirroring, allow_tqdm=False,
-                                    device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+                                    device=torch.device(best_device()))
         predictor.manual_initialization(network, plans, configuration, segmenter.weights, segmenter.dataset,
                                         segmenter.name, segmenter.mirroring_axes)
     return predictor

@@ -55,6 +55,11 @@ def fold_keys(mix: Mix, splits: Splits, fold: int, seed: int) -> dict[str, list[
             "val": sorted(key(patient, phase) for patient in held_out for phase in validation_phases(mix))}
 
 
+def setting_folds(mix: Mix, splits: Splits, seed: int) -> list[dict[str, list[str]]]:
+    """fold_keys() of every fold: nnU-Net's splits_final.json of a setting."""
+    return [fold_keys(mix, splits, fold, seed) for fold in range(len(splits.folds))]
+
+
 def baseline_of(setting: str, settings: Mapping[str, Mix], train: Sequence[str]) -> str | None:
     """The trained setting that a setting is compared with: the same without the phase that it lists last.
 
@@ -68,6 +73,22 @@ def baseline_of(setting: str, settings: Mapping[str, Mix], train: Sequence[str])
         mix.popitem()
         wanted = mix
     return next((name for name in train if settings[name] == wanted), None)
+
+
+def domain_of(group: str, phase: str) -> str:
+    """Name of a test domain: a phase of a group of patients."""
+    return f"{group}_{phase}"
+
+
+def group_and_phase(domain: str) -> tuple[str, str]:
+    """The inverse of `domain_of`: "test" and "post1" of "test_post1"."""
+    group, _, phase = domain.partition("_")
+    return group, phase
+
+
+def fold_folder(segmenters: Path, setting: str, fold: int) -> Path:
+    """Where one training leaves what it learned."""
+    return segmenters / f"{setting}_{fold}"
 
 
 def volume_file(case: Case, phase: str, synthetic: Path) -> Path:

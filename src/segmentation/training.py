@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.device import best_device
 from pipeline.files import read_json, write_json
 from pipeline.params import Segmentation
 from pipeline.resume import resume_folder
@@ -30,7 +31,7 @@ def train(params: Segmentation, name: str, fold: int, folds: list[dict[str, list
     plans, dataset = read_plans(nnunet, params, folds)
     import torch
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(best_device())
     use_folders(nnunet, results, augmenters=params.threads if device.type == "cuda" else 0)
     torch.set_num_threads(params.threads)
     _seed_everything(seed, name, fold)

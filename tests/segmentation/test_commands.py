@@ -13,10 +13,14 @@ from imaging.volume import read_volume
 
 SOURCE = Path(__file__).parents[2] / "src"
 MODEL = "artifacts/segmenters/pre_1/Dataset200_pre2post/RepeatableTrainer__smallPlans__3d_fullres"
-# All that nnU-Net's networks import of timm, which needs torchvision. None uses it here, but nnU-Net imports all of its
-# modules to find a class.
-TIMM = {"timm/__init__.py": "", "timm/models/__init__.py": "", "timm/models/eva.py": "EvaBlock = None\n",
-        "timm/layers.py": "PatchDropout = trunc_normal_ = apply_keep_indices_nlc = RotaryEmbeddingCat = None\n"}
+
+
+def write_stand_in(package):
+    """The benchmark's empty stand-in for timm, which needs torchvision."""
+    spec = importlib.util.spec_from_file_location("nnunet_commands", SOURCE.parent / "bench/nnunet_commands.py")
+    commands = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(commands)
+    commands.write_stand_in(package)
 
 
 def test_nnunetv2_predict_takes_a_trained_folder_and_gives_our_mask(evaluated, tmp_path, monkeypatch):
@@ -27,9 +31,7 @@ def test_nnunetv2_predict_takes_a_trained_folder_and_gives_our_mask(evaluated, t
     shutil.copyfile(image, tmp_path / "in/g_0000.nii.gz")
     paths = [str(SOURCE)]
     if importlib.util.find_spec("timm") is None:
-        for name, content in TIMM.items():
-            (tmp_path / "stand_in" / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "stand_in" / name).write_text(content)
+        write_stand_in(tmp_path / "stand_in/timm")
         paths.append(str(tmp_path / "stand_in"))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "nnUNet_extTrainer": str(SOURCE / "segmentation")}
     command = [Path(sys.executable).parent / "nnUNetv2_predict_from_modelfolder", "-i", tmp_path / "in", "-o",
