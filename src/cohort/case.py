@@ -17,7 +17,9 @@ class Case:
     """A usable case; `phases` are roles in order of time, such as ("pre", "post1", "post2").
 
     `box` surrounds the tumour, annotated whether there is a mask or not; None where there is no annotation. `lesions`
-    counts the separate ones in the mask.
+    counts the separate ones in the mask. `patient` is who this is, whatever the case is called: "duke:001" in the
+    Duke download and in MAMA-MIA alike. `study` and `pixels` are SHA-256 digests of the StudyInstanceUID ("" where there
+    is none) and of the stored pre-contrast pixels: two cases that share one are one examination.
     """
 
     id: str
@@ -28,6 +30,9 @@ class Case:
     folder: Path
     box: Box | None = None
     lesions: int = 0
+    patient: str = ""
+    study: str = ""
+    pixels: str = ""
 
     def path(self, role: str) -> Path:
         """The file of a phase, or of the "mask". Raises InputError when the case has none."""
@@ -42,7 +47,8 @@ def write_cases(folder: Path, cases: Iterable[Case]) -> None:
     """Writes the list of usable cases, sorted by id, into the folder of the volumes."""
     write_json(folder / CASES, [
         {"id": case.id, "site": case.site, "phases": list(case.phases), "has_mask": case.has_mask,
-         "low": case.scale.low, "high": case.scale.high, "box": case.box, "lesions": case.lesions}
+         "low": case.scale.low, "high": case.scale.high, "box": case.box, "lesions": case.lesions,
+         "patient": case.patient or case.id, "study": case.study, "pixels": case.pixels}
         for case in sorted(cases, key=lambda case: case.id)])
 
 
@@ -50,7 +56,8 @@ def read_cases(folder: Path) -> list[Case]:
     """Reads the list of usable cases, sorted by id. Raises InputError when it is missing or damaged."""
     try:
         return [Case(entry["id"], entry["site"], tuple(entry["phases"]), entry["has_mask"],
-                     IntensityScale(entry["low"], entry["high"]), folder / entry["id"], _box(entry), entry["lesions"])
+                     IntensityScale(entry["low"], entry["high"]), folder / entry["id"], _box(entry), entry["lesions"],
+                     entry["patient"], entry["study"], entry["pixels"])
                 for entry in read_json(folder / CASES)]
     except (KeyError, TypeError) as error:
         raise InputError("this is not a list of cases", file=folder / CASES, found=f"no usable {error}",

@@ -41,8 +41,11 @@ def _check_hashed(section: Section, *names: str) -> None:
 
 class Ingest(Section):
     cohort: str
+    layout: Name
+    workers: Literal["auto"] | Count
     bad_cases: Literal["stop", "leave_out"]
     n4_bias_correction: bool
+    register_above_mm: NotNegative
     low_percentile: Percentile
     high_percentile: Percentile
     smallest_lesion_ml: NotNegative
@@ -56,6 +59,8 @@ class Ingest(Section):
 
 
 class Split(Section):
+    source: Literal["seeded", "published", "file"]
+    file: str
     external_site: str
     test_share: Annotated[float, Field(gt=0, lt=1)]
     folds: Annotated[int, Field(ge=2)]

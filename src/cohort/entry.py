@@ -1,0 +1,36 @@
+"""What a layout tells about one case before any image is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cohort.boxes import Annotation
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One case of a cohort.
+
+    `images` is the folder below which its DICOM files lie, or its volume files by role ("pre", "post1", ...), already
+    in order of time. `patient` is who this is wherever the case appears ("duke:001" in the Duke download and in MAMA-MIA
+    alike): cases of one patient never part. `roles` are what the archive's own table says of some series: role, or "" for
+    none, by SeriesInstanceUID. `facts` hold what the cohort's table knows and the files do not: "manufacturer",
+    "field_strength_t", "times_s" (seconds of the phases from pre, separated by spaces).
+    """
+
+    case: str
+    site: str
+    images: Path | Mapping[str, Path]
+    mask: Path | None = None
+    box: Annotation | None = None
+    patient: str = ""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a layout finds in a folder: the cases, sorted by id, and what it found but cannot be a case, with the reason."""
+
+    entries: list[Entry]
+    unlisted: Mapping[str, str] = field(default_factory=dict)
