@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cohort.case import Case, find_cases, read_cases
-from cohort.splits import read_splits
+from cohort.case import Case, find_cases
+from cohort.leakage import read_study
+from cohort.patients import digest, patient_of
 from cohort.tumour import read_lesion
 from imaging.body import tissue_planes
 from imaging.slice_store import write_arrays
@@ -19,17 +20,18 @@ from pipeline.progress import progress
 
 
 def main() -> None:
-    settings, splits, cases = load_params().slices, read_splits(SPLITS), read_cases(VOLUMES)
+    settings, (splits, cases) = load_params().slices, read_study(SPLITS, VOLUMES)
     parts = {"train": find_cases(splits.gan_train, cases), "validation": find_cases(splits.validation, cases)}
     for part, members in parts.items():
         _cut(part, members, settings)
 
 
 def _cut(part: str, cases: list[Case], settings: Slices) -> None:
-    """Writes the pre, post and lesion slices of one part, and the index of case and z."""
+    """Writes the pre, post and lesion slices of one part, and the index of case, z and the patient's digest."""
     chosen = {case: tissue_planes(read_volume(case.path("pre")).array, settings.min_foreground)
               for case in progress(cases, f"{part}: find tissue", unit="case")}
-    rows = [{"case": case.id, "z": int(z)} for case, planes in chosen.items() for z in planes]
+    rows = [{"case": case.id, "z": int(z), "patient_digest": digest(patient_of(case))}
+            for case, planes in chosen.items() for z in planes]
     if not rows:
         raise InputError(f"no {part} slice holds enough tissue", file=VOLUMES, expected=f"at least one slice with more "
                          f"than {settings.min_foreground:g} above noise", todo="lower slices.min_foreground")

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from cohort.case import Case, find_cases, read_cases
-from cohort.splits import Splits, read_splits
+from cohort.case import Case, find_cases
+from cohort.leakage import read_study
+from cohort.splits import Splits
 from cohort.tumour import read_mask
 from imaging.synthesis import synthetic_volume
 from imaging.volume import read_volume
@@ -41,8 +42,7 @@ def main() -> None:
         report({}, scores, params, f"segmentation.judge is {judge}, which is not trained: to test SAMe, add it to "
                                    f"segmentation.train, or let one of {', '.join(study.train)} judge")
         return
-    splits = read_splits(SPLITS)
-    cases = read_cases(VOLUMES)
+    splits, cases = read_study(SPLITS, VOLUMES)
     held_out = {fold: find_cases(splits.folds[fold], cases) for fold in study.folds}
     predictors = load_folds(params, splits)
     total = len(scores[SAME]) * sum(map(len, held_out.values()))

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from cohort.case import Case, find_cases, read_cases
-from cohort.splits import Splits, read_splits
+from cohort.case import Case, find_cases
+from cohort.leakage import read_study
+from cohort.splits import Splits
 from cohort.tumour import read_mask
 from imaging.volume import read_volume, write_volume
 from pipeline.errors import InputError, run_stage
@@ -26,8 +27,8 @@ GROUPS = ("test", "external")  # of patients: parts of the splits
 
 def main() -> None:
     params = load_params()
-    study, splits = params.segmentation, read_splits(SPLITS)
-    tasks = list_tasks(study, splits, read_cases(VOLUMES))
+    study, (splits, cases) = params.segmentation, read_study(SPLITS, VOLUMES)
+    tasks = list_tasks(study, splits, cases)
     predictors = load_predictors(params, splits)
     with whole_folder(PREDICTIONS) as folder:
         rows = [row for domain, case, phase in progress(tasks, "evaluate_segmentation", unit="volume")

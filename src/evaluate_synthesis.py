@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cohort.case import Case, find_cases, read_cases
-from cohort.splits import read_splits
+from cohort.case import Case, find_cases
+from cohort.leakage import read_study
 from cohort.tumour import read_lesion
 from imaging.body import tissue_planes
 from imaging.finite import check_finite
@@ -37,7 +37,7 @@ EVALUATION_STREAM = 7  # number of this stage's random stream, so that no other 
 def main() -> None:
     params = load_params()
     lookup = fit_lookup_table(*(map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post")))
-    cases, splits = read_cases(VOLUMES), read_splits(SPLITS)
+    splits, cases = read_study(SPLITS, VOLUMES)
     others = Others(map_array(SLICES / "validation_post.npy"), find_cases(splits.validation, cases))
     extractors = make_extractors(params.quality, params.seed, best_device())
     perceptual = perceptual_metric(params.quality, best_device())

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from cohort.patients import RELEASED, UNKNOWN, digest, training_patients
 from pipeline.errors import InputError, run_stage
 
 
@@ -12,17 +13,24 @@ def main() -> None:
         raise InputError("this cannot be written", file=arguments.new, expected="the name of a .safetensors file",
                          found="a folder" if arguments.new.is_dir() else f"a name ending in {arguments.new.suffix!r}",
                          todo="give the original's file first, the file to write second")
+    patients = training_patients(arguments.trained_on)
     from pix2pixhd.original_weights import read_original
 
     original = read_original(arguments.old)
-    original.save(arguments.new)
-    print(f"{arguments.old} (sha256 {original.sha256}): {original}; written to {arguments.new}")
+    original.save(arguments.new, None if patients is None else [*map(digest, patients)])
+    print(f"{arguments.old} (sha256 {original.sha256}): {original}; written to {arguments.new}, as trained on "
+          + (f"{len(patients)} patients ({arguments.trained_on})" if patients else "unknown patients"))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("old", type=Path, metavar="OLD.pth", help="state dict as the original implementation saves it")
     parser.add_argument("new", type=Path, metavar="NEW.safetensors", help="file to write, whole or not at all")
+    parser.add_argument("--trained-on", default=RELEASED, metavar="WHO",
+                        help=f"{RELEASED}: the 668 patients behind the released weights (default); a file: splits.json "
+                             "(its gan_train), or a text with one case or patient a line, Breast_MRI_001 and DUKE_001 "
+                             f"being the Duke patient of that number; or {UNKNOWN}. The pipeline then refuses to score "
+                             "these patients with the weights")
     return parser.parse_args()
 
 

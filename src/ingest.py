@@ -1,74 +1,88 @@
-"""Turns the DICOM cohort into float32 NIfTI volumes by role, one intensity scale a patient, and a table of cases."""
+"""Turns a cohort into NIfTI volumes by role, one intensity scale a patient, and a table of cases."""
 
 import os
-import shutil
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from cohort.case import write_cases
-from cohort.duke import Entry, read_cohort, shared_patients, unlisted
-from cohort.intake import COLUMNS, Taken, left_out, take_in
+from cohort.entry import Entry
+from cohort.examination import shared_patients
+from cohort.intake import COLUMNS, SETTINGS, Taken, left_out, take_in
+from cohort.layouts import read_cohort
+from cohort.progress_book import ProgressBook
 from imaging.volume import use_one_thread
 from pipeline.errors import InputError, run_stage
 from pipeline.files import write_table
 from pipeline.params import Ingest, load_params
-from pipeline.paths import PLOTS, VOLUMES
+from pipeline.paths import COHORT, VOLUMES
 from pipeline.progress import progress
+from pipeline.resume import resume_root
+
+SRC = Path(__file__).parent
+CODE = [Path(__file__), *(file for room in ("cohort", "imaging") for file in (SRC / room).rglob("*.*")
+                          if file.suffix in (".py", ".csv"))]
 
 
 def main() -> None:
     settings = load_params().ingest
     root = Path(settings.cohort)
-    entries = read_cohort(root)
-    fresh = VOLUMES.with_name(f".{VOLUMES.name}.new")  # swapped in at the end: a failed run leaves the old ones whole
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        taken = list(_take_all(entries, fresh, settings))
-        if not any(one.case for one in taken):
+    layout, listing = read_cohort(root, settings.layout)
+    print(f"{root}: {len(listing.entries)} cases in the layout {layout}")
+    book = ProgressBook(resume_root() / "ingest", VOLUMES, settings.model_dump(include=SETTINGS), CODE)
+    with book.alone():
+        taken = sorted(_take_all(listing.entries, book, settings), key=lambda one: str(one.row["case"]))
+        used = [one.case for one in taken if one.case]
+        if not used:
             raise InputError("no case is usable", file=root, found=str(taken[0].error), expected="at least one")
-        write_cases(fresh, [one.case for one in taken if one.case])
-        write_table(PLOTS / "cohort.csv", [one.row for one in taken] + _unlisted_rows(root, entries))
-        _swap(fresh, VOLUMES)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        book.move(case.id for case in used)
+        write_cases(VOLUMES, used)
+        write_table(COHORT, [one.row for one in taken] + _unlisted_rows(listing.unlisted))
 
 
-def _swap(fresh: Path, place: Path) -> None:
-    """Puts a finished folder in place; what was there stays beside it until then."""
-    old = place.with_name(f".{place.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    fresh.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _take_all(entries: list[Entry], folder: Path, settings: Ingest) -> Iterator[Taken]:
-    """Takes in every case, in parallel, and yields the results in order; a bad one stops it or is told about."""
+def _take_all(entries: list[Entry], book: ProgressBook, settings: Ingest) -> Iterator[Taken]:
+    """Takes in every case that is not done yet, in parallel, and yields all results; a bad one stops it or is told."""
     shared = shared_patients(entries)
-    pool = ProcessPoolExecutor(os.cpu_count(), initializer=use_one_thread)
+    results = {entry.case: left_out(entry, shared[entry.case]) if entry.case in shared else book.done(entry)
+               for entry in entries}
+    waiting = [entry for entry in entries if not results[entry.case]]
+    pool = ProcessPoolExecutor(_workers(settings, len(waiting)), initializer=use_one_thread)
     try:
-        jobs = [(entry, None if entry.case in shared else pool.submit(take_in, entry, folder, settings))
-                for entry in entries]
-        with progress(jobs, "ingest", unit="case") as bar:
-            for entry, job in bar:
-                result = job.result() if job else left_out(entry, shared[entry.case])
-                if result.error and settings.bad_cases == "stop":
-                    raise result.error
-                if result.error:
-                    shutil.rmtree(folder / entry.case, ignore_errors=True)
-                    bar.write(f"left out: {result.error}", file=sys.stderr)
-                yield result
+        jobs = {}
+        for entry in waiting:
+            book.forget(entry)
+            jobs[pool.submit(take_in, entry, book.work, settings)] = entry
+        bar = progress(None, "ingest", total=len(entries), unit="case", start=len(entries) - len(waiting))
+        with bar:
+            for entry in entries:
+                if results[entry.case]:
+                    yield _checked(results[entry.case], settings, bar)
+            for job in as_completed(jobs):
+                result, entry = job.result(), jobs[job]
+                bar.update()
+                book.write(entry) if result.case else book.forget(entry)
+                yield _checked(result, settings, bar)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _unlisted_rows(root: Path, entries: list[Entry]) -> list[dict[str, object]]:
-    reason = "a folder that the table of cases does not list"
+def _checked(result: Taken, settings: Ingest, bar) -> Taken:
+    if result.error and settings.bad_cases == "stop":
+        raise result.error
+    if result.error:
+        bar.write(f"left out: {result.error}", file=sys.stderr)
+    return result
+
+
+def _workers(settings: Ingest, waiting: int) -> int:
+    wanted = os.cpu_count() or 1 if settings.workers == "auto" else settings.workers
+    return max(1, min(wanted, waiting))
+
+
+def _unlisted_rows(unlisted: Mapping[str, str]) -> list[dict[str, object]]:
     return [dict.fromkeys(COLUMNS, "") | {"case": name, "status": "not listed", "reason": reason}
-            for name in unlisted(root, entries)]
+            for name, reason in unlisted.items()]
 
 
 if __name__ == "__main__":

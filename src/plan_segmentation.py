@@ -1,7 +1,7 @@
 """Collects the segmentation's training volumes as an nnU-Net dataset; nnU-Net plans and preprocesses each one once."""
 
-from cohort.case import find_cases, read_cases
-from cohort.splits import read_splits
+from cohort.case import find_cases
+from cohort.leakage import read_study
 from pipeline.errors import run_stage
 from pipeline.params import load_params
 from pipeline.paths import NNUNET, SPLITS, SYNTHETIC, VOLUMES
@@ -16,8 +16,8 @@ PLANNED_ON = "pre"  # the phase that every case has
 
 def main() -> None:
     params = load_params()
-    study, splits = params.segmentation, read_splits(SPLITS)
-    cases = find_cases(splits.in_folds, read_cases(VOLUMES))
+    study, (splits, known) = params.segmentation, read_study(SPLITS, VOLUMES)
+    cases = find_cases(splits.in_folds, known)
     folds = {name: setting_folds(study.settings[name], splits, params.seed) for name in study.train}
     phases = sorted({PLANNED_ON, *phases_needed(study.settings, study.train)})
     with whole_folder(NNUNET) as folder:

@@ -1,10 +1,11 @@
-"""Turns one pre-contrast volume (NIfTI, MetaImage, a DICOM series) into a synthetic first post-contrast volume."""
+"""Turns one pre-contrast volume (NIfTI, MetaImage, a DICOM series) into a synthetic first post-contrast one."""
 
 import argparse
 from pathlib import Path
 
 from imaging.bias import log_bias_field, remove_bias
-from imaging.dicom import read_folder
+from imaging.dicom import Series, order_slices, read_folder, scan_series
+from imaging.dicom_write import write_synthetic_series
 from imaging.finite import check_finite
 from imaging.scale import IntensityScale
 from imaging.synthesis import Translate, synthetic_volume
@@ -23,7 +24,10 @@ def main() -> None:
     params = load_params()
     translate = load_translate(arguments.weights or params.synthesis.weights, params)
     synthetic = predict(read_input(arguments.input), translate, params)
-    write_volume(synthetic, arguments.output)
+    if is_folder(arguments.output):
+        write_synthetic_series(synthetic, find_series(arguments.input), arguments.output)
+    else:
+        write_volume(synthetic, arguments.output)
     print(f"{arguments.output}: {describe_geometry(synthetic)}")
 
 
@@ -33,7 +37,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--input", type=Path, required=True, metavar="VOLUME",
                         help=f"pre-contrast volume ({', '.join(INPUTS)}), or a folder with the .dcm files of a series")
     parser.add_argument("--output", type=Path, required=True, metavar="VOLUME",
-                        help=f"synthetic post-contrast volume to write ({', '.join(OUTPUTS)})")
+                        help=f"synthetic post-contrast volume to write ({', '.join(OUTPUTS)}); or, where the input is "
+                             "a DICOM series, a new folder (a name without an ending) for a de-identified one, which "
+                             "viewers lay over others made from that study, not over the study itself")
     parser.add_argument("--weights", metavar="FILE",
                         help="of the generator, from this pipeline or import_weights.py; default: synthesis.weights")
     return parser.parse_args()
@@ -46,12 +52,30 @@ def check_paths(source: Path, target: Path) -> None:
     if not source.is_dir() and not source.name.endswith(INPUTS):
         raise InputError("the input is of no known kind", file=source, expected=f"{', '.join(INPUTS)} or a folder",
                          todo="give the whole folder of a DICOM series")
-    if target.is_dir():
-        raise InputError("the output is a folder", file=target, expected="the name of a file")
-    if not target.name.endswith(OUTPUTS):
-        raise InputError("the output is of no known kind", file=target, expected=", ".join(OUTPUTS))
-    if target.exists() and target.samefile(source):
+    if is_folder(target):
+        check_folder(source, target)
+    elif not target.name.endswith(OUTPUTS):
+        raise InputError("the output is of no known kind", file=target, expected=f"{', '.join(OUTPUTS)}, or a folder's "
+                         "name without an ending")
+    elif target.exists() and target.samefile(source):
         raise InputError("input and output are the same file", file=target, todo="choose another output")
+
+
+def is_folder(target: Path) -> bool:
+    """Whether an output is to become a folder of DICOM files."""
+    return target.is_dir() or not target.suffix
+
+
+def check_folder(source: Path, target: Path) -> None:
+    """Raises InputError when a DICOM series cannot be written into this folder."""
+    if not source.is_dir():
+        raise InputError("the output is a folder, which is for DICOM, and the input is no DICOM series", file=target,
+                         found=f"the input {source}", todo=f"name a file to write ({', '.join(OUTPUTS)})")
+    if target.exists() and not target.is_dir():
+        raise InputError("the output is there already, and is no folder", file=target, todo="choose another name")
+    if target.exists() and any(target.iterdir()):
+        raise InputError("the output folder is not empty", file=target, expected="a new or an empty folder",
+                         todo="choose another name, or empty it")
 
 
 def load_translate(weights: str, params: Params) -> Translate:
@@ -74,6 +98,12 @@ def read_input(path: Path) -> Volume:
     volume = read_volume(path)
     check_finite(volume, path)
     return volume
+
+
+def find_series(folder: Path) -> Series:
+    """The slices of the one series in a folder that read_folder could read."""
+    name = folder.resolve().name
+    return order_slices(scan_series(folder, name)[0], name)
 
 
 def predict(volume: Volume, translate: Translate, params: Params) -> Volume:

@@ -6,6 +6,7 @@ import numpy as np
 
 from cohort.case import Case, read_cases
 from figures.canvas import in_words, save
+from figures.cohort import draw_cohort
 from figures.comparison import draw_quality
 from figures.curves import draw_losses, draw_same
 from figures.detection import draw_detection
@@ -80,6 +81,7 @@ def main() -> None:
     examples = [load_example(cases[case], title, params.slices.phase)
                 for case, title in zip(chosen, titles, strict=True)]
 
+    save(draw_cohort(read_table(PLOTS / "cohort.csv")), PLOTS / "cohort.png")
     save(draw_losses(read_table(PLOTS / "gan_losses.csv")), PLOTS / "gan_losses.png")
     save(draw_same(read_table(PLOTS / "same.csv")), PLOTS / "same.png")
     save(draw_quality(quality), PLOTS / "synthesis.png")

@@ -1,17 +1,47 @@
 """Divides the patients into generator training, validation with its folds, test and external cohort."""
 
-from cohort.case import read_cases
-from cohort.splits import make_splits, write_splits
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cohort.case import Case, read_cases
+from cohort.leakage import check_leakage
+from cohort.published_split import published_splits
+from cohort.seeded_split import make_splits
+from cohort.split_file import splits_from_file
+from cohort.splits import Splits, write_splits
 from pipeline.errors import run_stage
-from pipeline.params import load_params
-from pipeline.paths import SPLITS, VOLUMES
+from pipeline.files import read_table, write_table
+from pipeline.params import Params, load_params
+from pipeline.paths import COHORT, PLOTS, SPLITS, VOLUMES
+
+ROLES = {"gan_train": "generator training", "validation": "validation", "test": "test", "external": "external"}
 
 
 def main() -> None:
-    params = load_params()
-    splits = make_splits(read_cases(VOLUMES), params.seed, params.split.external_site, params.split.test_share,
-                         params.split.folds, params.split.multifocal)
+    params, cases = load_params(), read_cases(VOLUMES)
+    splits = choose_split(params, cases)
+    check_leakage(splits, cases)
     write_splits(SPLITS, splits)
+    write_table(PLOTS / "cohort.csv", with_roles(read_table(COHORT), splits))
+    print(f"{params.split.source} split of {len(cases)} cases: {splits}")
+
+
+def choose_split(params: Params, cases: Sequence[Case]) -> Splits:
+    """The split that split.source names."""
+    settings = params.split
+    if settings.source == "published":
+        return published_splits(cases, settings.external_site, settings.folds, settings.multifocal)
+    if settings.source == "file":
+        return splits_from_file(Path(settings.file), cases, params.seed, settings.folds, settings.multifocal)
+    return make_splits(cases, params.seed, settings.external_site, settings.test_share, settings.folds,
+                       settings.multifocal)
+
+
+def with_roles(rows: Sequence[Mapping[str, str]], splits: Splits) -> list[dict[str, str]]:
+    """The lines of the cohort table with the part that each case has in the study; whoever has none is "unused"."""
+    roles = {case: role for part, role in ROLES.items() for case in getattr(splits, part)}
+    return [{**row, "role": roles.get(row["case"], "unused" if row["status"] == "used" else row["status"])}
+            for row in rows]
 
 
 if __name__ == "__main__":

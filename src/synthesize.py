@@ -1,11 +1,13 @@
 """Turns the pre-contrast volume of every masked patient into a synthetic first post-contrast volume."""
 
 from functools import partial
+from pathlib import Path
 
 import torch
 
-from cohort.case import find_cases, read_cases
-from cohort.splits import read_splits
+from cohort.case import find_cases
+from cohort.leakage import check_unseen, read_study
+from cohort.splits import SCORED
 from imaging.synthesis import synthetic_volume
 from imaging.volume import read_volume, write_volume
 from pipeline.device import best_device
@@ -13,17 +15,18 @@ from pipeline.errors import run_stage
 from pipeline.params import load_params
 from pipeline.paths import SPLITS, SYNTHETIC, VOLUMES
 from pipeline.progress import progress
-from pix2pixhd.checkpoint import load_generator
+from pix2pixhd.checkpoint import load_generator, read_trained_on
 from pix2pixhd.translate import translate
 
 
 def main() -> None:
     params = load_params()
     torch.set_num_threads(params.gan.threads)
-    splits = read_splits(SPLITS)
-    wanted = sorted({*splits.validation, *splits.test, *splits.external})
-    cases = find_cases(wanted, read_cases(VOLUMES))
-    generator = load_generator(params.synthesis.weights).to(best_device())
+    splits, known = read_study(SPLITS, VOLUMES)
+    weights = Path(params.synthesis.weights)
+    check_unseen(splits, known, read_trained_on(weights), weights)
+    cases = find_cases(sorted(case for part in SCORED for case in getattr(splits, part)), known)
+    generator = load_generator(weights).to(best_device())
     generator.plan.check_size(params.slices.size)
     run = partial(translate, generator, batch_size=params.synthesis.batch_size)
     for case in progress(cases, "synthesize", unit="case"):

@@ -36,7 +36,7 @@ def train_and_keep(params: Params, group: Group) -> None:
     """Trains, and copies the checkpoints to the outputs."""
     files = {phase: SLICES / f"train_{phase}.npy" for phase in PHASES}
     slices = {phase: np.load(file, mmap_mode="r") for phase, file in files.items()}
-    cases = [row["case"] for row in read_table(SLICES / "index_train.csv")]
+    cases, trained_on = read_index(SLICES / "index_train.csv")
     Architecture.of(params.gan).check_size(slices["pre"].shape[-1])
     if not params.gan.lesion_weight:
         slices["lesion"] = None
@@ -47,12 +47,22 @@ def train_and_keep(params: Params, group: Group) -> None:
 
     folder = training_folder(params, [*files.values(), SLICES / "index_train.csv"])
     checkpoints = train(params.gan, params.seed, cases, Pairs(**slices), folder, choose(params.gan, group.processes),
-                        lambda history: write_table(PLOTS / "gan_losses.csv", history), group)
+                        lambda history: write_table(PLOTS / "gan_losses.csv", history), group, trained_on)
     if group.leads:
         CHECKPOINTS.mkdir(parents=True, exist_ok=True)
         for checkpoint in checkpoints:
             shutil.copyfile(checkpoint, CHECKPOINTS / checkpoint.name)
         finish(folder)
+
+
+def read_index(file: Path) -> tuple[list[str], set[str]]:
+    """The case of each slice, and the digests of all patients. Raises InputError when the table lacks either."""
+    rows = read_table(file)
+    try:
+        return [row["case"] for row in rows], {row["patient_digest"] for row in rows}
+    except KeyError as error:
+        raise InputError("the index of the slices lacks a column", file=file, expected=error,
+                         todo="run `dvc repro cut_slices`") from None
 
 
 def training_folder(params: Params, data: list[Path]) -> Path:

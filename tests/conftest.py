@@ -14,6 +14,7 @@ AXIAL = (1, 0, 0, 0, 1, 0)
 SHAPE = (6, 16, 20)  # z, y, x
 SPACING = (0.75, 0.75, 2.5)  # x, y, z
 ORIGIN = (-10.0, -20.0, 30.0)
+LESION = (2, 8, slice(9, 11))
 
 
 def uid(*parts) -> str:
@@ -74,6 +75,7 @@ def save_case(root: Path, case: str, seed: int = 0, phases: int = 3, patient: st
     names = ["ax dyn pre", "ax dyn 1st pass", "ax dyn 2nd pass", "ax dyn 3rd pass"]
     for phase in range(phases):
         array = body_array(seed) + 100 * phase
+        array[LESION] += 300 * phase  # where save_mask draws it
         save_series(study / f"{phase + 1}.000000-{names[phase]}", array, names[phase], phase + 1, f"09{phase:02d}00",
                     patient or case, origin=ORIGIN)
     return study
@@ -85,7 +87,7 @@ def save_mask(root: Path, case: str, array: np.ndarray | None = None, origin: Se
 
     if array is None:
         array = np.zeros(SHAPE, np.uint8)
-        array[2, 8, 9:11] = 1
+        array[LESION] = 1
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(SPACING)
     image.SetOrigin(origin)
@@ -127,6 +129,23 @@ class Dicom:
 @pytest.fixture(scope="session")
 def dicom() -> type[Dicom]:
     return Dicom
+
+
+@pytest.fixture(scope="session")
+def ingest_settings() -> Callable:
+    """The ingest parameters of params.yaml, with changes: ingest_settings(n4_bias_correction=True)."""
+    from pipeline.params import Ingest, load_params
+
+    section = load_params(Path(__file__).parents[1] / "params.yaml").ingest
+    return lambda **changes: Ingest(**(section.model_dump() | changes))
+
+
+@pytest.fixture(scope="session")
+def entries_of() -> Callable:
+    """The cases of the cohort in a folder."""
+    from cohort.layouts import read_cohort
+
+    return lambda root: read_cohort(root)[1].entries
 
 
 @pytest.fixture

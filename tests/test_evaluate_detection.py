@@ -28,8 +28,8 @@ def write_case(case: str, place: int) -> None:
     pre = np.where(body, rng.normal(150, 10, SHAPE), rng.uniform(0, 4, SHAPE))
     volume = Volume(pre.astype(np.float32), SPACING)
     folder = Path("artifacts/volumes") / case
-    write_volume(volume, folder / "pre.nii.gz")
-    write_volume(volume.like((pre + REAL * lesion).astype(np.float32)), folder / "post1.nii.gz")
+    write_volume(volume, folder / "pre.nii")
+    write_volume(volume.like((pre + REAL * lesion).astype(np.float32)), folder / "post1.nii")
     write_volume(volume.like(lesion.astype(np.uint8)), folder / "mask.nii.gz")
     write_volume(volume.like((pre + BRIGHT[case] * lesion).astype(np.float32)),
                  Path(f"artifacts/synthetic/{case}.nii.gz"))
@@ -59,7 +59,7 @@ def place(tmp_path, monkeypatch) -> Path:
         write_case(case, number)
     Path("artifacts/volumes/cases.json").write_text(json.dumps(
         [{"id": case, "site": "A", "phases": ["pre", "post1"], "has_mask": True, "low": 0.0, "high": 400.0,
-          "box": None, "lesions": 1} for case in CASES]))
+          "box": None, "lesions": 1, "patient": case, "study": "", "pixels": ""} for case in CASES]))
     write_segmentation()
     return tmp_path
 

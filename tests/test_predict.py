@@ -1,5 +1,6 @@
 """One volume in, its synthetic post-contrast volume out: geometry, scale, every kind of file, every bad input."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch
 import yaml
 
 import predict
-from cohort.duke import Entry
+from cohort.entry import Entry
 from cohort.intake import take_in
 from imaging.bias import log_bias_field
 from imaging.dicom import read_folder
@@ -127,13 +128,31 @@ def test_a_dicom_folder_gives_what_its_volume_gives(place, call, dicom, orientat
     array = dicom.body_array(3)
     dicom.save_series(place / "series", array, orientation=orientation, descending=True)
     axes = np.stack([orientation[:3], orientation[3:], np.cross(orientation[:3], orientation[3:])], axis=1)
-    volume = Volume(array.astype(np.float32), dicom.spacing, dicom.origin, tuple(axes.ravel().tolist()))
+    volume = Volume(array.astype(np.float32), dicom.spacing, dicom.origin, tuple(map(float, axes.ravel())))
     write_volume(volume, place / "pre.nii.gz")
     from_dicom = call("series", "a.nii.gz", "--weights", weights)
     from_nifti = to_lps(call("pre.nii.gz", "b.nii.gz", "--weights", weights))
     assert same_geometry(from_dicom, from_nifti, tolerance=1e-4) and same_geometry(from_dicom, to_lps(volume), 1e-4)
     np.testing.assert_array_equal(from_dicom.array, from_nifti.array)
     assert np.abs(from_dicom.array - to_lps(volume).array).max() > 1, "the generator must change something"
+
+
+@pytest.mark.parametrize("existing", [False, True])
+@pytest.mark.parametrize("orientation", [(1, 0, 0, 0, 1, 0), (-1, 0, 0, 0, -1, 0), (0, 1, 0, 0, 0, -1)])
+def test_a_dicom_folder_becomes_one(place, call, dicom, monkeypatch, capsys, orientation, existing):
+    weights = save_weights(place / "changing.safetensors", change=1.0)
+    dicom.save_series(place / "series", dicom.body_array(3), orientation=orientation, descending=True)
+    expected = call("series", "a.nii.gz", "--weights", weights)
+    if existing:
+        Path("out").mkdir()
+    capsys.readouterr()
+    run("--input", "series", "--output", "out/", "--weights", weights, monkeypatch=monkeypatch)
+    assert capsys.readouterr().out.startswith("out: ")
+    result, step = read_folder(Path("out")), 1.0
+    assert same_geometry(result, expected, tolerance=1e-4)
+    np.testing.assert_allclose(result.array, expected.array, atol=step / 2 + 1e-3)
+    assert np.ptp(expected.array) > 100 * step, "a step must be small, or the comparison says little"
+    assert not list(place.rglob(".*.tmp.*"))
 
 
 @pytest.mark.parametrize("n4", [False, True])
@@ -223,13 +242,13 @@ def a_single_dicom_file(dicom):
 
 def empty_folder(dicom):
     Path("empty").mkdir()
-    return {"--input": "empty"}, ("file empty", "no DICOM slices", "0 other files or folders")
+    return {"--input": "empty"}, ("file empty", "no DICOM MR slices", "0 other files or folders")
 
 
 def folder_of_other_files(dicom):
     Path("other").mkdir()
     Path("other/notes.txt").write_text("a letter")
-    return {"--input": "other"}, ("file other", "no DICOM slices", "1 other files or folders")
+    return {"--input": "other"}, ("file other", "no DICOM MR slices", "1 other files or folders")
 
 
 def two_series(dicom):
@@ -271,7 +290,39 @@ def output_of_two_files(dicom):
 
 def output_is_a_folder(dicom):
     Path("out.nii").mkdir()
-    return {"--output": "out.nii"}, ("out.nii", "is a folder")
+    return {"--output": "out.nii"}, ("out.nii", "is a folder", "no DICOM series", "pre.nii", ".nii.gz")
+
+
+def folder_for_a_file(dicom):
+    return {"--output": "out/"}, ("file out:", "is a folder", "no DICOM series", "pre.nii", ".nii.gz")
+
+
+def folder_that_is_not_empty(dicom):
+    dicom.save_series(Path("series"), dicom.body_array(0))
+    Path("out").mkdir()
+    Path("out/notes.txt").write_text("mine")
+    return {"--input": "series", "--output": "out"}, ("file out:", "not empty", "another name")
+
+
+def folder_that_is_the_input(dicom):
+    dicom.save_series(Path("series"), dicom.body_array(0))
+    return {"--input": "series", "--output": "series"}, ("file series:", "not empty")
+
+
+def folder_that_is_a_file(dicom):
+    dicom.save_series(Path("series"), dicom.body_array(0))
+    Path("out").write_text("mine")
+    return {"--input": "series", "--output": "out"}, ("file out:", "no folder")
+
+
+def folder_inside_a_file(dicom):
+    dicom.save_series(Path("series"), dicom.body_array(0))
+    return {"--input": "series", "--output": "pre.nii/out"}, ("pre.nii", "cannot be used")
+
+
+def folder_for_two_series(dicom):
+    changed, texts = two_series(dicom)
+    return changed | {"--output": "out"}, texts
 
 
 def output_is_the_input(dicom):
@@ -323,7 +374,9 @@ def no_params(dicom):
 
 BAD = [missing, four_dimensions, colours, one_plane, not_a_volume, truncated, a_single_dicom_file, empty_folder,
        folder_of_other_files, two_series, missing_slice, nan, infinity, constant, unknown_output, output_of_two_files,
-       output_is_a_folder, output_is_the_input, output_is_a_link_to_the_input, output_inside_a_file, missing_weights,
+       output_is_a_folder, folder_for_a_file, folder_that_is_not_empty, folder_that_is_the_input, folder_that_is_a_file,
+       folder_inside_a_file, folder_for_two_series, output_is_the_input, output_is_a_link_to_the_input,
+       output_inside_a_file, missing_weights,
        foreign_weights, folder_of_weights, unsuitable_slices, slices_too_small, weights_that_give_nan, no_params]
 
 
@@ -346,6 +399,18 @@ def test_bad_input_ends_in_one_line(place, monkeypatch, capfd, dicom, spoil):
 
 def contents(place: Path) -> dict[str, bytes]:
     return {str(file.relative_to(place)): file.read_bytes() for file in sorted(place.rglob("*")) if file.is_file()}
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(place, monkeypatch, dicom):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    dicom.save_series(Path("series"), dicom.body_array(0))
+    before = contents(place)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(SystemExit, match=r"^error: the disk is full while writing .*/out; what to do: .*$"):
+        run("--input", "series", "--output", "out", monkeypatch=monkeypatch)
+    assert contents(place) == before and not (place / "out").exists()
 
 
 def test_as_a_command(place, dicom):

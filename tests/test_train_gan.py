@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 import train_gan
 from pipeline.files import write_table
 from pipeline.params import load_params
+from pix2pixhd.checkpoint import read_trained_on
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,7 +24,7 @@ def stage(tmp_path, monkeypatch):
     slices.mkdir(parents=True)
     for phase, dtype in (("pre", np.float32), ("post", np.float32), ("lesion", np.uint8)):
         np.save(slices / f"train_{phase}.npy", np.zeros((2, 32, 32), dtype))
-    write_table(slices / "index_train.csv", [{"case": "a", "z": 0}, {"case": "b", "z": 0}])
+    write_table(slices / "index_train.csv", [{"case": case, "z": 0, "patient_digest": 16 * case} for case in "ab"])
 
     def write(**gan):
         content = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -62,3 +64,20 @@ def test_only_length_and_machine_leave_the_family_of_a_training(stage):
     assert folder(precision="bfloat16").parent != usual.parent
     np.save("artifacts/slices/train_pre.npy", np.ones((2, 32, 32), np.float32))
     assert folder().parent != usual.parent
+
+
+def test_slices_that_do_not_say_whose_they_are_are_refused(stage, refused):
+    stage()
+    assert train_gan.read_index(Path("artifacts/slices/index_train.csv")) == (["a", "b"], {16 * "a", 16 * "b"})
+    write_table(Path("artifacts/slices/index_train.csv"), [{"case": "a", "z": 0}, {"case": "b", "z": 0}])
+    refused(train_gan.main, "index_train.csv", "patient_digest", "cut_slices")
+
+
+def test_the_checkpoints_say_who_trained_them(stage, monkeypatch):
+    stage(epochs=1, batch_size=1, discriminator_width=4, lesion_weight=0.0, threads=1)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
+    before = torch.get_num_threads()
+    train_gan.main()
+    torch.set_num_threads(before)
+    made = list(Path("artifacts/gan").glob("epoch_*.safetensors"))
+    assert [read_trained_on(path) for path in made] == [{16 * "a", 16 * "b"}]

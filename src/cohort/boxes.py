@@ -4,18 +4,19 @@ Rows and columns are those of the stored pre-contrast images, slices follow Inst
 end belongs to the box.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from imaging.dicom import Series
-from imaging.masks import Box
+from imaging.masks import Box, window
 from imaging.stored import slice_numbers, volume_box
 from imaging.volume import Volume
 from pipeline.errors import InputError
-from pipeline.files import read_table
+from pipeline.spreadsheet import read_sheet
 
-TABLE = "Annotation_Boxes.csv"
+TABLES = ("Annotation_Boxes.xlsx", "Annotation_Boxes.csv")  # as the archive has it, and as people save it
 PATIENT = "Patient ID"
 AXES = ("Slice", "Row", "Column")
 COLUMNS = (PATIENT, *(f"{end} {axis}" for axis in ("Row", "Column", "Slice") for end in ("Start", "End")))
@@ -29,27 +30,24 @@ class Annotation:
     values: dict[str, str]
 
 
-def read_annotations(root: Path, cases: Collection[str]) -> dict[str, Annotation]:
-    """The line of each patient, by id; none at all where the cohort has no such table.
+def read_annotations(folder: Path) -> dict[str, Annotation]:
+    """The line of each patient, by id; none at all where the folder has no such table.
 
-    Raises InputError when a column is missing, a patient is listed twice or is not among `cases`.
+    Raises InputError when a column is missing or a patient is listed twice.
     """
-    file = root / TABLE
-    if not file.is_file():
+    file = next((folder / name for name in TABLES if (folder / name).is_file()), None)
+    if file is None:
         return {}
-    rows = read_table(file)
+    rows = read_sheet(file)
     _check_columns(rows, file)
     found: dict[str, Annotation] = {}
     for number, row in enumerate(rows, start=2):
-        values = {column: (row[column] or "").strip() for column in COLUMNS}
+        values = {column: row[column] for column in COLUMNS}
         patient = values[PATIENT]
-        if patient in found:
-            raise InputError("a patient has two boxes", case=patient, file=file, found=f"again in line {number}",
-                             expected="one line a patient", todo="remove one of the two")
-        if patient not in cases:
-            raise InputError("a box belongs to no patient of the cohort", case=patient or None, file=file,
-                             found=f"{patient or 'no id'} in line {number}", expected="an id that cases.csv lists",
-                             todo="correct the id, or remove the line")
+        if patient in found or not patient:
+            raise InputError("a patient has two boxes" if patient else "a box belongs to no patient", file=file,
+                             case=patient or None, found=f"line {number}", expected="one line a patient",
+                             todo="correct the table")
         found[patient] = Annotation(file, values)
     return found
 
@@ -69,6 +67,22 @@ def to_voxels(annotation: Annotation, series: Series, pre: Volume) -> Box:
                          found="InstanceNumbers that follow no direction", expected="numbers that rise or fall with "
                          "the position", todo="fetch the series again, or take the patient out of the table of boxes")
     return volume_box(series, pre, (places[0], rows[0] - 1, columns[0] - 1), (places[-1], rows[1] - 1, columns[1] - 1))
+
+
+def enhancement_inside(box: Box, pre: np.ndarray, post: np.ndarray) -> float | None:
+    """How much more a box enhances than the body around it: means of post - pre, in units of the body's mean of pre.
+
+    The body is whatever is brighter before contrast than the mean of the volume; None where none of it is outside. At 0
+    and below there is nothing in the box that a reader could have meant: most often its slices were counted in another
+    order.
+    """
+    enhancement = post.astype(np.float32) - pre
+    body = pre > pre.mean()
+    outside = body.copy()
+    outside[window(box)] = False
+    if not outside.any():
+        return None
+    return float((enhancement[window(box)].mean() - enhancement[outside].mean()) / np.abs(pre[body].mean()))
 
 
 def _check_columns(rows: list[dict[str, str]], file: Path) -> None:

@@ -12,10 +12,11 @@ class Entry:
     """One case of a cohort.
 
     `images` is the folder below which its DICOM files lie, or its volume files by role ("pre", "post1", ...), already
-    in order of time. `patient` is who this is wherever the case appears ("duke:001" in the Duke download and in MAMA-MIA
-    alike): cases of one patient never part. `roles` are what the archive's own table says of some series: role, or "" for
-    none, by SeriesInstanceUID. `facts` hold what the cohort's table knows and the files do not: "manufacturer",
-    "field_strength_t", "times_s" (seconds of the phases from pre, separated by spaces).
+    in order of time. `patient` is who this is wherever the case appears ("duke:001" in the Duke download and in
+    MAMA-MIA alike): cases of one patient never part. `roles` are what a table says of some series: role, or "" for
+    none, by SeriesInstanceUID, or by "#" and SeriesNumber. `facts` are what the cohort's tables know and the files may
+    not: "manufacturer", "model", "field_strength_t", "times_s" (seconds of the phases, separated by spaces), "mask"
+    ("automatic" where no expert drew it), "published_part" ("train" or "test").
     """
 
     case: str
@@ -30,7 +31,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a layout finds in a folder: the cases, sorted by id, and what it found but cannot be a case, with the reason."""
+    """What a layout finds in a folder: the cases, sorted by id, and what is there but can be none, with the reason."""
 
     entries: list[Entry]
     unlisted: Mapping[str, str] = field(default_factory=dict)

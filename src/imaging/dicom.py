@@ -1,17 +1,22 @@
 """DICOM series: slices in order of their position, checked, and read into a volume."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from imaging.dicom_header import SliceHeader, read_header
-from imaging.volume import Volume, last_line, to_lps
+from imaging.dicom_header import OtherFile, OtherObject, SliceHeader, read_headers
+from imaging.dicom_pixels import read_pixels
+from imaging.volume import Volume, place, to_lps, whole_numbers
 from pipeline.errors import InputError
 
 STEP_TOLERANCE = 0.01  # of the slice distance: headers round to micrometres, a missing slice doubles the step
+STEPS = (0.05, 20.0)  # mm: thick localizers stay below 20
 AGREEMENT = 1e-4  # of spacing (mm) and direction cosines between the slices of a series: headers round to 5 or 6 digits
+SUFFIX = ".dcm"  # as archives name them; exports often have none
+INDEX = "DICOMDIR"  # of a disc
 
 
 @dataclass(frozen=True)
@@ -31,81 +36,121 @@ class Series:
         return self.head.file.parent
 
     @property
-    def moment(self) -> tuple[float, float, float, int]:
-        """What orders the series of an examination: acquisition, content and trigger time, then the series number.
+    def moment(self) -> tuple[float, float, int, float, int]:
+        """What orders the series of an examination: acquisition (date and time), trigger time, temporal position, then
+        content time and the series number.
 
-        Missing times sort first; multi-phase series share the first two and differ in the trigger time.
+        Missing ones sort first; without acquisition times content times stand for them. Multi-phase series share the
+        first and differ in the second or third.
         """
-        times = [[getattr(one, name) for one in self.slices] for name in ("acquired", "stored", "trigger")]
-        acquired, stored, trigger = (-1.0 if None in values else min(values) for values in times)
-        return (acquired if acquired >= 0 else stored, trigger, stored, self.head.number)
+        acquired, trigger, temporal, stored = (
+            -1 if None in values else min(values)
+            for values in ([getattr(one, name) for one in self.slices]
+                           for name in ("acquired", "trigger", "temporal", "stored")))
+        return (acquired if acquired >= 0 else stored, trigger, temporal, stored, self.head.number)
 
 
 def scan_series(folder: Path, case: str) -> list[list[SliceHeader]]:
-    """Headers of every `.dcm` file in a folder, one list a SeriesInstanceUID. Raises InputError on an unusable file."""
+    """Headers of every MR slice in a folder, one list a series, or a phase where a series holds several of them.
+
+    Files without the suffix `.dcm` are looked into, and left out where they are no DICOM; so are hidden files and
+    DICOM files that are no MR images. Folders inside are not entered. Raises InputError on an unusable file.
+    """
     groups: dict[str, list[SliceHeader]] = {}
-    for file in sorted(path for path in folder.iterdir() if path.suffix.lower() == ".dcm"):
-        header = read_header(file, case)
-        groups.setdefault(header.series, []).append(header)
-    return list(groups.values())
+    for file in _candidates(folder):
+        try:
+            headers = read_headers(file, case)
+        except OtherObject:
+            continue
+        except OtherFile:
+            if file.suffix.lower() == SUFFIX:
+                raise
+            continue
+        groups.setdefault(headers[0].series, []).extend(headers)
+    return [phase for group in groups.values() for phase in _phases(group)]
 
 
 def order_slices(headers: Sequence[SliceHeader], case: str) -> Series:
     """Puts the slices of one series in order along their normal.
 
     Raises InputError when they disagree in orientation, size, spacing or frame of reference, when one is missing or is
-    there twice, or when their distances differ for another reason.
+    there twice, or when their distances differ for another reason or cannot be those of slices.
     """
     _check_agreement(headers, case)
     row, column = np.reshape(headers[0].orientation, (2, 3))
-    normal = np.cross(row, column)
-    if abs(np.linalg.norm(normal) - 1) > AGREEMENT or abs(row @ column) > AGREEMENT:
+    lengths = (np.linalg.norm(row), np.linalg.norm(column))
+    if not np.allclose(lengths, 1, rtol=0, atol=AGREEMENT) or abs(row @ column) > AGREEMENT:
         raise InputError("rows and columns of the slices are not perpendicular", case=case, file=headers[0].file,
                          found=headers[0].orientation, expected="two perpendicular unit vectors")
-    ordered = sorted(headers, key=lambda header: float(np.dot(header.position, normal)))
-    if len(ordered) < 2:
-        raise InputError("a single slice is not a volume", case=case, file=ordered[0].file, found="1 slice",
+    if len(headers) < 2:
+        raise InputError("a single slice is not a volume", case=case, file=headers[0].file, found="1 slice",
                          expected="at least 2", todo="fetch the series again")
+    normal = np.cross(row, column)
+    heights = np.array([header.position for header in headers]) @ normal
+    ordered = [headers[place] for place in np.argsort(heights, kind="stable")]
     return Series(case, tuple(ordered), _step(ordered, normal, case))
 
 
+def series_place(series: Series) -> Volume:
+    """Where the volume of a series will lie, turned to LPS, without its values."""
+    return to_lps(place((len(series.slices), *series.head.size[::-1]), *_geometry(series)))
+
+
 def read_series(series: Series) -> Volume:
-    """Pixels of a series as float32 in scanner units (rescale slope and intercept applied), turned to LPS.
+    """Pixels of a series in scanner units (rescale slope and intercept applied), turned to LPS.
 
-    Raises InputError naming the file whose pixels cannot be decoded.
+    int16 or uint16 where 16 bits hold all values exactly and slopes and intercepts are whole numbers; else float32.
+    Padding has become air, see read_pixels. Raises InputError naming the file whose pixels cannot be decoded.
     """
-    import SimpleITK as sitk
-
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([str(header.file) for header in series.slices])
-    reader.SetOutputPixelType(sitk.sitkFloat32)
-    try:
-        array = sitk.GetArrayFromImage(reader.Execute())
-    except RuntimeError:
-        raise _undecodable(series) from None
-    head = series.head
-    row, column = np.reshape(head.orientation, (2, 3))
-    axes = np.stack([row, column, np.cross(row, column)], axis=1)
-    return to_lps(Volume(array, (*head.spacing, series.step), head.position, tuple(axes.ravel().tolist())))
+    volume = to_lps(Volume(read_pixels(series.slices, series.case), *_geometry(series)))
+    layouts = {(header.pixels.slope, header.pixels.intercept) for header in series.slices}
+    whole = all(float(number).is_integer() for layout in layouts for number in layout)
+    return whole_numbers(volume) if whole and volume.array.dtype.kind == "f" else volume
 
 
 def read_folder(folder: Path) -> Volume:
-    """The volume of the one series whose `.dcm` files lie in a folder, as read_series gives it.
+    """The volume of the one series whose files lie in a folder, as read_series gives it.
 
     Raises InputError when there is no series or more than one, or when it cannot be used.
     """
     name = folder.resolve().name  # stands for the case in messages
     groups = scan_series(folder, name)
     if not groups:
-        raise InputError("the folder holds no DICOM slices", file=folder,
+        raise InputError("the folder holds no DICOM MR slices", file=folder,
                          found=f"{len(list(folder.iterdir()))} other files or folders",
-                         expected="the .dcm files of one series", todo="give the folder in which these lie")
+                         expected="the files of one series", todo="give the folder in which these lie")
     if len(groups) > 1:
         names = [f"{group[0].description!r} (number {group[0].number}, {len(group)} files)" for group in groups]
         raise InputError("the folder holds more than one DICOM series", file=folder, found=", ".join(names),
                          expected="one", todo="put the pre-contrast series into a folder of its own")
     return read_series(order_slices(groups[0], name))
+
+
+def _candidates(folder: Path) -> list[Path]:
+    """Files that may be DICOM, by their names, sorted. Broken links and the like count where they are called `.dcm`."""
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries
+                       if not entry.name.startswith(".") and entry.name.upper() != INDEX and not entry.is_dir()
+                       and (entry.name.lower().endswith(SUFFIX) or entry.is_file()))
+    return [folder / name for name in names]
+
+
+def _phases(group: list[SliceHeader]) -> list[list[SliceHeader]]:
+    """The slices of one SeriesInstanceUID by temporal position, where several lie at one place; else all together."""
+    if len({header.position for header in group}) == len(group):
+        return [group]
+    phases: dict[int | None, list[SliceHeader]] = {}
+    for header in group:
+        phases.setdefault(header.temporal, []).append(header)
+    return list(phases.values())
+
+
+def _geometry(series: Series) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """Spacing, origin and direction of the stack of slices as it is stored."""
+    head = series.head
+    row, column = np.reshape(head.orientation, (2, 3))
+    axes = np.stack([row, column, np.cross(row, column)], axis=1)
+    return (*head.spacing, series.step), head.position, tuple(axes.ravel().tolist())
 
 
 def _check_agreement(headers: Sequence[SliceHeader], case: str) -> None:
@@ -114,7 +159,7 @@ def _check_agreement(headers: Sequence[SliceHeader], case: str) -> None:
         for name in ("patient", "study", "frame", "size", "spacing", "orientation"):
             here, there = getattr(header, name), getattr(first, name)
             numbers = name in ("spacing", "orientation")
-            if not (np.allclose(here, there, rtol=0, atol=AGREEMENT) if numbers else here == there):
+            if here != there and not (numbers and np.allclose(here, there, rtol=0, atol=AGREEMENT)):
                 raise InputError(f"the slices of one series differ in their {name}", case=case, file=header.file,
                                  found=here, expected=f"{there}, as in {first.file.name}",
                                  todo="remove the odd slice, or fetch the series again")
@@ -124,7 +169,11 @@ def _step(ordered: Sequence[SliceHeader], normal: np.ndarray, case: str) -> floa
     """The distance between neighbouring slices in mm, the same for all."""
     moves = np.diff([header.position for header in ordered], axis=0)
     steps = moves @ normal
-    usual = float(np.median(steps))
+    usual = float(np.sort(steps)[(len(steps) - 1) // 2])  # of two in the middle the smaller: a gap makes no step usual
+    if usual > STEPS[1] or 0 < usual < STEPS[0]:
+        raise InputError("the distance of the slices cannot be that of an MR image", case=case, file=ordered[0].file,
+                         found=f"a step of {usual:g} mm", expected="{:g} to {:g} mm".format(*STEPS),
+                         todo="correct ImagePositionPatient, or leave the series out")
     for number, (move, step) in enumerate(zip(moves, steps, strict=True)):
         before, after = ordered[number], ordered[number + 1]
         if abs(step) <= STEP_TOLERANCE * max(usual, STEP_TOLERANCE):
@@ -140,18 +189,3 @@ def _step(ordered: Sequence[SliceHeader], normal: np.ndarray, case: str) -> floa
                              found=f"a move of {np.round(move, 3).tolist()} mm from {before.file.name}",
                              expected=f"{usual:.3f} mm along the normal", todo="leave the case out")
     return float(steps.mean())
-
-
-def _undecodable(series: Series) -> InputError:
-    """The error that names the first file of a series which cannot be decoded by itself."""
-    import SimpleITK as sitk
-
-    for header in series.slices:
-        try:
-            sitk.ReadImage(str(header.file), sitk.sitkFloat32)
-        except RuntimeError as error:
-            found = last_line(error)
-            return InputError("the pixels cannot be decoded", case=series.case, file=header.file, found=found,
-                              expected=f"{header.size[0]} x {header.size[1]} pixels", todo="fetch the file again")
-    return InputError("the slices cannot be read together", case=series.case, file=series.folder,
-                      todo="fetch the series again")

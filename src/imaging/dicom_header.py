@@ -1,33 +1,56 @@
-"""The header of one DICOM MR slice, read and checked before anything trusts its pixels."""
+"""The headers of DICOM MR slices, read and checked before anything trusts their pixels.
 
-import struct
-from dataclasses import dataclass
+A file holds one slice, or as many as it has frames (Enhanced MR, PS3.3 A.36). Names, dates of birth and addresses of
+persons are never read.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
+from imaging.dicom_attributes import PER_FRAME, SEQUENCES, WANTED, Attributes
+from imaging.dicom_elements import NotDicom, NotWhole, open_dicom, read_elements
+from imaging.dicom_pieces import PIXEL_DATA, Piece, Pixels, find_frames
 from pipeline.errors import InputError
 
-PIXEL_DATA = (0x7FE0, 0x0010)
-UNDEFINED_LENGTH = 0xFFFFFFFF  # encapsulated (compressed) pixel data carries no length, it ends with a delimiter
-SEQUENCE_DELIMITER = struct.pack("<HH", 0xFFFE, 0xE0DD)  # PS3.5 section 7.5.1
-LONG_FORMS = (b"OB", b"OW", b"UN")  # explicit value representations whose length takes 4 bytes after 2 reserved ones
+MR = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")  # classic, Enhanced,
+# Legacy Converted Enhanced MR Image Storage
+KINDS = {"1.2.840.10008.5.1.4.1.1.2": "CT images", "1.2.840.10008.5.1.4.1.1.4.2": "MR spectroscopy",
+         "1.2.840.10008.5.1.4.1.1.7": "a screen capture", "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation",
+         "1.2.840.10008.5.1.4.1.1.66": "raw data", "1.2.840.10008.5.1.4.1.1.11.1": "a presentation state"}
+NEEDED = ("StudyInstanceUID", "SeriesInstanceUID")
+NEEDED_OF_FRAME = ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient")
+SIZES = (2, 4096)  # pixels a side: scanners stay below 2048, and a wrong number must not ask for all the memory
+SPACINGS = (0.05, 10.0)  # mm: microscopy coils reach 0.05, localizers stay below 10
+ALLOCATED = (8, 16, 32)  # bits a pixel
+DATES = ("AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")  # the first that is there is the day of a time
+PULSES = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("SE", "GR")}  # Enhanced MR's words for ScanningSequence
 
-NEEDED = ("SeriesInstanceUID", "StudyInstanceUID", "Rows", "Columns", "PixelSpacing", "ImageOrientationPatient",
-          "ImagePositionPatient", "BitsAllocated")
-WANTED = ("SOPInstanceUID", "PatientID", "FrameOfReferenceUID", "SeriesDescription", "SeriesNumber", "Modality",
-          "AcquisitionTime", "ContentTime", "TriggerTime", "Manufacturer", "MagneticFieldStrength", "SamplesPerPixel",
-          "NumberOfFrames")
+
+class OtherFile(InputError):
+    """A file that is no DICOM at all."""
+
+
+class OtherObject(InputError):
+    """A sound DICOM file that is no MR image, such as a report or a screen capture."""
 
 
 @dataclass(frozen=True)
 class SliceHeader:
-    """What the pipeline needs to know of one file. Lengths in mm, times in seconds of the day, trigger time in ms."""
+    """What the pipeline needs to know of one slice. Lengths in mm, trigger time in ms.
+
+    `acquired` and `stored` are seconds since the year 1, of the day alone where there is no date, so that an
+    examination over midnight stays in order. Words such as `scan_options` are those of the DICOM attributes; fat
+    suppression of an Enhanced MR file is told as "FS", the word of classic ones.
+    """
 
     file: Path
     patient: str
     study: str
     series: str
-    frame: str
+    frame: str  # FrameOfReferenceUID
     size: tuple[int, int]  # columns, rows
     spacing: tuple[float, float]  # between columns, between rows
     orientation: tuple[float, ...]
@@ -39,103 +62,176 @@ class SliceHeader:
     trigger: float | None
     manufacturer: str
     field_strength: float | None  # tesla
+    model: str = ""
+    date: str = ""  # of the acquisition, YYYYMMDD
+    instance: int | None = None  # InstanceNumber, or the number of the frame from 1
+    temporal: int | None = None  # the place of the slice's phase in the series, where the scanner says it
+    image_type: tuple[str, ...] = ()
+    scanning_sequence: tuple[str, ...] = ()
+    sequence_variant: tuple[str, ...] = ()
+    scan_options: tuple[str, ...] = ()
+    sequence_name: str = ""
+    protocol: str = ""
+    acquisition_type: str = ""  # 2D or 3D
+    pixels: Pixels = field(default_factory=Pixels)
 
 
 def read_header(file: Path, case: str) -> SliceHeader:
-    """Reads one file up to its pixels and makes sure that these are all there.
+    """The header of the first slice of a file; see read_headers."""
+    return read_headers(file, case)[0]
 
-    Raises InputError when the file is no DICOM MR slice, lacks a needed attribute or is truncated.
+
+def read_headers(file: Path, case: str) -> list[SliceHeader]:
+    """Reads a file up to its pixels, makes sure that these are all there, and gives a header for each slice.
+
+    Raises OtherFile when it is no DICOM file, OtherObject when it is no MR image, InputError when it lacks a needed
+    attribute, has absurd ones or is truncated.
     """
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
+    with _told(file, case), open_dicom(file) as source:
+        data = Attributes(read_elements(source, WANTED, SEQUENCES, PIXEL_DATA - 1), source.encoding.order)
+        _check_kind(data, file, case)
+        frames = list(data.frames()) if PER_FRAME in data.values else [data]
+        rows, columns, allocated = _check_matrix(data, len(frames), file, case)
+        pieces = find_frames(source, len(frames), rows * columns * (allocated // 8))
+        several = PER_FRAME in data.values
+        return [_header(frame, file, case, index + 1 if several else None, place, source.encoding.syntax)
+                for index, (frame, place) in enumerate(zip(frames, pieces, strict=True))]
 
+
+@contextmanager
+def _told(file: Path, case: str) -> Iterator[None]:
+    """Says in an InputError what is wrong with the file."""
     try:
-        with open(file, "rb") as stream:
-            data = dcmread(stream, stop_before_pixels=True, specific_tags=[*NEEDED, *WANTED])
-            _check_attributes(data, file, case)
-            _check_pixels(stream, data, file, case)
-        return _header(data, file)
-    except InvalidDicomError:
-        raise InputError("this is not a DICOM file", case=case, file=file, found=f"{file.stat().st_size} other bytes",
-                         expected="a DICOM MR slice", todo="remove the file, or fetch it again") from None
+        yield
+    except NotDicom as error:
+        raise OtherFile("this is not a DICOM file", case=case, file=file, found=error, expected="a DICOM MR slice",
+                        todo="remove the file, or fetch it again") from None
     except OSError as error:
         raise InputError("the file cannot be opened", case=case, file=file, found=error.strerror,
                          expected="a DICOM MR slice", todo="fetch the file again, or see to its permissions") from None
-    except (ValueError, TypeError, AttributeError, KeyError, EOFError, OverflowError, NotImplementedError) as error:
-        raise InputError("the DICOM header cannot be read", case=case, file=file,
-                         found=str(error) or type(error).__name__, todo="fetch the file again") from None
+    except NotWhole as error:
+        raise InputError("the file is truncated, or has other pixels than its header says", case=case, file=file,
+                         found=error, expected=error.expected, todo="fetch the file again") from None
+    except InputError:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise InputError("the DICOM header cannot be read", case=case, file=file, found=error,
+                         todo="fetch the file again") from None
 
 
-def _check_attributes(data, file: Path, case: str) -> None:
-    missing = [name for name in NEEDED if data.get(name) in (None, "")]
+def _check_kind(data: Attributes, file: Path, case: str) -> None:
+    kind, modality = data.text("SOPClassUID") or MR[0], data.text("Modality") or "MR"
+    if kind not in MR:
+        raise OtherObject("this is not an MR image", case=case, file=file, expected="MR",
+                          found=KINDS.get(kind, f"{modality}, SOPClassUID {kind}"))
+    if modality != "MR":
+        raise InputError("this is not an MR image", case=case, file=file, found=modality, expected="MR")
+    missing = [name for name in NEEDED if not data.text(name)]
     if missing:
-        raise InputError("the file is truncated or is no image", case=case, file=file, found=f"no {missing[0]}",
-                         expected="a whole DICOM MR slice", todo="fetch the file again")
-    if data.get("Modality", "MR") != "MR":
-        raise InputError("this is not an MR image", case=case, file=file, found=data.Modality, expected="MR")
-    for name in ("NumberOfFrames", "SamplesPerPixel"):
-        if int(data.get(name) or 1) != 1:
-            raise InputError("the file is not one grey slice", case=case, file=file, found=f"{name} {data.get(name)}",
-                             expected=f"{name} 1", todo="export the series as classic MR slices")
+        raise _missing(missing[0], file, case)
 
 
-def _check_pixels(stream: BinaryIO, data, file: Path, case: str) -> None:
-    """Looks at the length of the pixel data, because readers may fill what a truncated file lacks with zeros."""
-    expected = data.Rows * data.Columns * (data.BitsAllocated // 8)
-    present = _pixel_bytes(stream, data)
-    if present is None or present < expected:
-        found = "no end of the compressed pixels" if present is None else f"{present} bytes of pixels"
-        raise InputError("the file is truncated", case=case, file=file, found=found, todo="fetch the file again",
-                         expected=f"{expected} bytes for {data.Columns} x {data.Rows} pixels")
+def _check_matrix(data: Attributes, frames: int, file: Path, case: str) -> tuple[int, int, int]:
+    """Rows, columns and bits a pixel of grey frames, as many as the file describes."""
+    matrix = [data.number(name) for name in ("Rows", "Columns", "BitsAllocated")]
+    if None in matrix:
+        raise _missing(("Rows", "Columns", "BitsAllocated")[matrix.index(None)], file, case)
+    rows, columns, allocated = matrix
+    declared = int(data.number("NumberOfFrames") or 1)
+    colours = data.number("SamplesPerPixel") or 1
+    if declared != frames or colours != 1:
+        name, value = ("SamplesPerPixel", colours) if colours != 1 else ("NumberOfFrames", declared)
+        raise InputError("the file is not one grey slice, nor frames whose places it tells", case=case, file=file,
+                         found=f"{name} {value}", expected=f"{name} {1 if colours != 1 else frames}",
+                         todo="export the series as classic or Enhanced MR images")
+    if data.text("PhotometricInterpretation") not in ("", "MONOCHROME2"):
+        raise InputError("the pixels are not grey values that rise with the signal", case=case, file=file,
+                         found=data.text("PhotometricInterpretation"), expected="MONOCHROME2",
+                         todo="export the series as it was acquired")
+    if not (SIZES[0] <= rows <= SIZES[1] and SIZES[0] <= columns <= SIZES[1]) or allocated not in ALLOCATED:
+        raise InputError("the matrix cannot be that of an MR image", case=case, file=file,
+                         found=f"{columns} x {rows} pixels of {allocated} bits",
+                         expected=f"{SIZES[0]} to {SIZES[1]} pixels a side, of {', '.join(map(str, ALLOCATED))} bits",
+                         todo="fetch the file again, or leave the series out")
+    return rows, columns, allocated
 
 
-def _pixel_bytes(stream: BinaryIO, data) -> int | None:
-    """Bytes of pixel data that the file really holds; None for compressed ones whose end is missing.
-
-    The stream stands at the pixel data element. Compressed data with its end in place counts as whole: only a decoder
-    can tell more.
-    """
-    implicit, little = data.original_encoding
-    order = "<" if little else ">"
-    start = stream.read(8)
-    if len(start) < 8 or struct.unpack(order + "HH", start[:4]) != PIXEL_DATA:
-        return 0
-    word = start[4:8] if implicit or start[4:6] not in LONG_FORMS else stream.read(4)
-    if len(word) < 4:
-        return 0
-    length = struct.unpack(order + "I", word)[0]
-    begin, end = stream.tell(), stream.seek(0, 2)
-    if length != UNDEFINED_LENGTH:
-        return min(length, end - begin)
-    stream.seek(max(begin, end - 64))
-    return data.Rows * data.Columns * (data.BitsAllocated // 8) if SEQUENCE_DELIMITER in stream.read() else None
-
-
-def _header(data, file: Path) -> SliceHeader:
+def _header(data: Attributes, file: Path, case: str, frame: int | None, pieces: tuple[Piece, ...],
+            syntax: str) -> SliceHeader:
+    spacing, orientation, position = (_geometry(data, name, count, file, case)
+                                      for name, count in zip(NEEDED_OF_FRAME, (2, 6, 3), strict=True))
+    if not all(SPACINGS[0] <= step <= SPACINGS[1] for step in spacing):
+        raise InputError("the pixel spacing cannot be that of an MR image", case=case, file=file,
+                         found=f"{spacing[1]:g} x {spacing[0]:g} mm", expected="{:g} to {:g} mm".format(*SPACINGS),
+                         todo="correct PixelSpacing, or leave the series out")
+    suppressed = data.text("SpectrallySelectedSuppression") == "FAT"
     return SliceHeader(
-        file=file, patient=str(data.get("PatientID") or ""), study=str(data.StudyInstanceUID),
-        series=str(data.SeriesInstanceUID), frame=str(data.get("FrameOfReferenceUID") or ""),
-        size=(int(data.Columns), int(data.Rows)), spacing=(float(data.PixelSpacing[1]), float(data.PixelSpacing[0])),
-        orientation=_floats(data.ImageOrientationPatient, 6), position=_floats(data.ImagePositionPatient, 3),
-        description=str(data.get("SeriesDescription") or ""), number=int(data.get("SeriesNumber") or 0),
-        acquired=_seconds(data.get("AcquisitionTime")), stored=_seconds(data.get("ContentTime")),
-        trigger=_number(data.get("TriggerTime")), manufacturer=str(data.get("Manufacturer") or ""),
-        field_strength=_number(data.get("MagneticFieldStrength")))
+        file=file, patient=data.text("PatientID"), study=data.text("StudyInstanceUID"),
+        series=data.text("SeriesInstanceUID"), frame=data.text("FrameOfReferenceUID"),
+        size=(data.number("Columns"), data.number("Rows")), spacing=(spacing[1], spacing[0]), orientation=orientation,
+        position=position, description=data.text("SeriesDescription"), number=int(data.number("SeriesNumber") or 0),
+        acquired=_first(data.moment("FrameAcquisitionDateTime"), data.time("AcquisitionTime", DATES),
+                        data.moment("AcquisitionDateTime")),
+        stored=data.time("ContentTime", ("ContentDate", *DATES)), trigger=_trigger(data),
+        manufacturer=data.text("Manufacturer"), field_strength=data.number("MagneticFieldStrength"),
+        model=data.text("ManufacturerModelName"), date=data.first(("FrameAcquisitionDateTime", *DATES))[:8],
+        instance=frame or _whole(data, "InstanceNumber"),
+        temporal=_first(data.number("TemporalPositionIndex"), _whole(data, "TemporalPositionIdentifier")),
+        image_type=data.words("ImageType"), sequence_variant=data.words("SequenceVariant"),
+        scanning_sequence=data.words("ScanningSequence") or PULSES.get(data.text("EchoPulseSequence"), ()),
+        scan_options=data.words("ScanOptions") + (("FS",) if suppressed else ()),
+        sequence_name=data.text("SequenceName") or data.text("PulseSequenceName"), protocol=data.text("ProtocolName"),
+        acquisition_type=data.text("MRAcquisitionType"), pixels=_pixels(data, file, case, pieces, syntax))
 
 
-def _floats(values, count: int) -> tuple[float, ...]:
-    if len(values) != count:
-        raise ValueError(f"{len(values)} numbers where {count} belong")
-    return tuple(float(value) for value in values)
+def _geometry(data: Attributes, name: str, count: int, file: Path, case: str) -> tuple[float, ...]:
+    values = data.numbers(name)
+    if not values:
+        raise _missing(name, file, case)
+    if len(values) != count or not all(map(math.isfinite, values)):
+        raise ValueError(f"{name} {values} instead of {count} numbers")
+    return values
 
 
-def _number(value) -> float | None:
-    return None if value in (None, "") else float(value)
+def _pixels(data: Attributes, file: Path, case: str, pieces: tuple[Piece, ...], syntax: str) -> Pixels:
+    allocated = data.number("BitsAllocated")
+    bits = data.number("BitsStored") or allocated
+    signed = bool(data.number("PixelRepresentation"))
+    slope, intercept = _first(data.number("RescaleSlope"), 1.0), _first(data.number("RescaleIntercept"), 0.0)
+    high = data.number("HighBit")
+    if bits > allocated or high not in (None, bits - 1):
+        raise InputError("the bits of a pixel are no possible arrangement", case=case, file=file,
+                         found=f"BitsStored {bits}, HighBit {high}, BitsAllocated {allocated}",
+                         expected="HighBit one below BitsStored", todo="fetch the file again, or leave the series out")
+    if slope == 0 or not math.isfinite(slope) or not math.isfinite(intercept):
+        raise InputError("the rescaling is no possible one", case=case, file=file, expected="a slope other than 0",
+                         found=f"RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
+                         todo="fetch the file again, or leave the series out")
+    ends = [data.padding(name, signed) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    known = sorted(end for end in ends if end is not None)
+    padding = (known[0], known[-1]) if ends[0] is not None else None
+    return Pixels(pieces, syntax, allocated, bits, signed, slope, intercept, padding)
 
 
-def _seconds(value) -> float | None:
-    """A DICOM time (HHMMSS.ffffff, shorter forms allowed) in seconds of the day."""
-    text = str(value or "").replace(":", "").strip()
-    if not text:
+def _trigger(data: Attributes) -> float | None:
+    """Milliseconds; of an Enhanced MR frame from its delay or from its offset in time, which is in seconds."""
+    offset = data.number("TemporalPositionTimeOffset")
+    return _first(data.number("TriggerTime"), data.number("NominalCardiacTriggerDelayTime"),
+                  None if offset is None else 1000 * offset)
+
+
+def _whole(data: Attributes, name: str) -> int | None:
+    """None where there is no whole number: only some uses need it, and these say so."""
+    try:
+        return int(data.text(name))
+    except ValueError:
         return None
-    return int(text[:2]) * 3600 + int(text[2:4] or 0) * 60 + float(text[4:] or 0)
+
+
+def _first(*values):
+    return next((value for value in values if value is not None), None)
+
+
+def _missing(name: str, file: Path, case: str) -> InputError:
+    return InputError("the file is truncated or is no image", case=case, file=file, found=f"no {name}",
+                      expected="a whole DICOM MR slice", todo="fetch the file again")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from imaging.dicom import Series
+from imaging.dicom_header import SliceHeader
 from imaging.masks import Box
 from imaging.volume import Volume
 from pipeline.errors import InputError
@@ -15,7 +16,7 @@ def slice_numbers(series: Series) -> list[int]:
     ties it to the position: in about a third of the Duke patients it rises towards the feet. Raises InputError when a
     slice has no number or shares it.
     """
-    instances = [_instance(header.file, series.case) for header in series.slices]
+    instances = [_instance(header, series.case) for header in series.slices]
     places = {instance: place for place, instance in enumerate(sorted(set(instances)), start=1)}
     if len(places) < len(instances):
         shared = next(instance for instance in instances if instances.count(instance) > 1)
@@ -47,12 +48,9 @@ def _to_index(position: np.ndarray, volume: Volume) -> np.ndarray:
     return np.linalg.solve(np.reshape(volume.direction, (3, 3)), position - volume.origin) / volume.spacing
 
 
-def _instance(file, case: str) -> int:
-    from pydicom import dcmread
-
-    try:
-        return int(dcmread(file, stop_before_pixels=True, specific_tags=["InstanceNumber"]).InstanceNumber)
-    except (AttributeError, TypeError, ValueError):
-        raise InputError("the slice has no usable InstanceNumber, by which boxes count slices", case=case, file=file,
-                         found="none, or no whole number", expected="a whole number",
-                         todo="fetch the series again, or take the patient out of the table of boxes") from None
+def _instance(header: SliceHeader, case: str) -> int:
+    if header.instance is None:
+        raise InputError("the slice has no usable InstanceNumber, by which boxes count slices", case=case,
+                         file=header.file, found="none, or no whole number", expected="a whole number",
+                         todo="fetch the series again, or take the patient out of the table of boxes")
+    return header.instance

@@ -3,10 +3,12 @@
 import errno
 import gzip
 import os
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -45,6 +47,39 @@ class Volume:
         return np.asarray(self.origin) + (ends * self.spacing) @ np.reshape(self.direction, (3, 3)).T
 
 
+def place(shape: tuple[int, int, int], spacing: tuple[float, ...], origin: tuple[float, ...],
+          direction: tuple[float, ...]) -> Volume:
+    """A volume without values, of no memory: its shape (z, y, x) and where it lies, to compare with others."""
+    return Volume(np.broadcast_to(np.uint8(0), shape), spacing, origin, direction)
+
+
+def read_place(path: Path) -> Volume:
+    """Where the volume of a NIfTI or MetaImage file lies, by its header. Raises InputError as read_volume does."""
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(_present(path)))
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from None
+    _check_kind(path, reader.GetDimension(), reader.GetNumberOfComponents(),
+                sitk.GetPixelIDValueAsString(reader.GetPixelID()))
+    return place(reader.GetSize()[::-1], reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+
+
+def whole_numbers(volume: Volume) -> Volume:
+    """The same values as int16 or uint16 where these hold them exactly, which halves the file; else unchanged."""
+    low, high = float(volume.array.min()), float(volume.array.max())
+    for dtype in (np.int16, np.uint16):
+        limits = np.iinfo(dtype)
+        if limits.min <= low and high <= limits.max:
+            whole = volume.array.astype(dtype)
+            return volume.like(whole) if np.array_equal(whole, volume.array) else volume
+    return volume
+
+
 def same_geometry(one: Volume, other: Volume, tolerance: float = GEOMETRY_TOLERANCE) -> bool:
     """Whether both have one shape and every corner lies within `tolerance` voxels of the other's."""
     if one.array.shape != other.array.shape:
@@ -69,15 +104,20 @@ def from_image(image, dtype=np.float32) -> Volume:
 
 
 def to_image(volume: Volume):
-    """A Volume as a SimpleITK image; masks (bool, uint8) stay uint8, everything else becomes float32."""
+    """A Volume as a SimpleITK image; masks (bool, uint8) become uint8, 16-bit integers stay, else float32."""
     import SimpleITK as sitk
 
-    kept = np.uint8 if volume.array.dtype in (np.bool_, np.uint8) else np.float32
-    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array, dtype=kept))
+    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array, dtype=_stored_type(volume.array.dtype)))
     image.SetSpacing(volume.spacing)
     image.SetOrigin(volume.origin)
     image.SetDirection(volume.direction)
     return image
+
+
+def _stored_type(dtype: np.dtype) -> type:
+    if dtype in (np.bool_, np.uint8):
+        return np.uint8
+    return dtype.type if dtype in (np.int16, np.uint16) else np.float32
 
 
 def use_one_thread() -> None:
@@ -89,18 +129,40 @@ def use_one_thread() -> None:
 
 def to_lps(volume: Volume) -> Volume:
     """The same volume with its axes swapped and flipped so that x, y, z run to left, posterior, superior."""
-    import SimpleITK as sitk
-
-    return from_image(sitk.DICOMOrient(to_image(volume), "LPS"), volume.array.dtype)
+    order, signs = _lps_axes(volume)
+    if order == (0, 1, 2) and signs == (1, 1, 1):
+        return volume
+    directions, sizes = np.reshape(volume.direction, (3, 3)), volume.array.shape[::-1]
+    flipped = [axis for axis, sign in zip(order, signs, strict=True) if sign < 0]
+    origin = np.asarray(volume.origin) + sum(
+        (directions[:, axis] * volume.spacing[axis] * (sizes[axis] - 1) for axis in flipped), np.zeros(3))
+    array = np.flip(volume.array, [2 - axis for axis in flipped]).transpose([2 - axis for axis in order[::-1]])
+    if 0 not in array.strides:  # a place without values, which stands for its shape alone, is not filled
+        array = np.ascontiguousarray(array)
+    return Volume(array, tuple(volume.spacing[axis] for axis in order),
+                  tuple(map(float, origin)), tuple(map(float, (directions[:, order] * signs).ravel())))
 
 
 def from_lps(turned: Volume, original: Volume) -> Volume:
     """Undoes to_lps: the values of `turned`, which lies as to_lps(original) does, in the exact place of `original`."""
-    probe = replace(original, array=np.arange(24, dtype=np.float32).reshape(2, 3, 4))  # axes are known by their length
-    seen = to_lps(probe).array
-    order = [seen.shape.index(length) for length in probe.array.shape]
-    flipped = tuple(axis for axis in range(3) if np.take(seen, 1, axis).min() < np.take(seen, 0, axis).min())
-    return original.like(np.flip(turned.array, flipped).transpose(order))
+    order, signs = _lps_axes(original)
+    array = turned.array.transpose(np.argsort([2 - axis for axis in order[::-1]]))
+    flipped = [2 - axis for axis, sign in zip(order, signs, strict=True) if sign < 0]
+    return original.like(np.ascontiguousarray(np.flip(array, flipped)))
+
+
+def _lps_axes(volume: Volume) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """For each of left, posterior, superior the axis (0 x, 1 y, 2 z) that runs closest to it, and 1 or -1 the way.
+
+    The largest direction cosine chooses first, as in ITK's orientation filter.
+    """
+    cosines = np.array(volume.direction, float).reshape(3, 3)
+    order, signs = [0, 0, 0], [1, 1, 1]
+    for _ in range(3):
+        toward, axis = np.unravel_index(np.nanargmax(np.abs(cosines)), (3, 3))
+        order[toward], signs[toward] = int(axis), 1 if cosines[toward, axis] > 0 else -1
+        cosines[toward, :] = cosines[:, axis] = np.nan
+    return tuple(order), tuple(signs)
 
 
 def read_volume(path: Path, dtype=np.float32) -> Volume:
@@ -110,44 +172,83 @@ def read_volume(path: Path, dtype=np.float32) -> Volume:
     """
     import SimpleITK as sitk
 
-    path = Path(path)
-    if not path.is_file():
-        raise InputError("the volume is missing", file=path)
+    path = _present(path)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise InputError("the volume cannot be read", file=path, found=last_line(error),
-                         expected="a NIfTI or MetaImage file", todo="write it again or leave the case out") from None
-    kind, values = image.GetPixelIDTypeAsString(), image.GetNumberOfComponentsPerPixel()
-    if image.GetDimension() != 3 or values != 1 or "complex" in kind:
-        found = f"{image.GetDimension()} dimensions, {values} values a voxel ({kind})"
-        raise InputError("this is not one volume", file=path, found=found, expected="3 dimensions, 1 value a voxel")
+        raise _unreadable(path, error) from None
+    _check_kind(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel(), image.GetPixelIDTypeAsString())
     check_length(path, sitk.GetArrayViewFromImage(image))
     return from_image(image, dtype)
 
 
+def _present(path: Path) -> Path:
+    if not Path(path).is_file():
+        raise InputError("the volume is missing", file=path)
+    return Path(path)
+
+
+def _unreadable(path: Path, error: RuntimeError) -> InputError:
+    return InputError("the volume cannot be read", file=path, found=last_line(error),
+                      expected="a NIfTI or MetaImage file", todo="write it again or leave the case out")
+
+
+def _check_kind(path: Path, dimensions: int, values: int, kind: str) -> None:
+    if dimensions != 3 or values != 1 or "complex" in kind:
+        raise InputError("this is not one volume", file=path, expected="3 dimensions, 1 value a voxel",
+                         found=f"{dimensions} dimensions, {values} values a voxel ({kind})")
+
+
 def write_volume(volume: Volume, path: Path) -> None:
-    """Writes float32, or uint8 for masks, whole or not at all; equal volumes give equal bytes. `.gz` is compressed.
+    """Writes float32, int16, uint16, or uint8 for masks, whole or not at all; equal volumes give equal bytes.
+
+    `.gz` is compressed, which costs ten times the time of writing, and saves little where there is noise.
 
     Raises InputError for NaN or infinity, which NIfTI would give back as 0.
     """
-    if not np.isfinite(volume.array).all():
+    if volume.array.dtype.kind == "f" and not np.isfinite(volume.array).all():
         raise InputError("the volume holds values that are not finite", file=path, expected="numbers")
     with atomic_path(path) as temporary:
-        if path.suffix != ".gz":
-            _write_plain(volume, temporary, path)
-            return
-        plain = temporary.with_suffix("")
         try:
-            _write_plain(volume, plain, path)
-            _compress(plain, temporary, path)
-        finally:
-            plain.unlink(missing_ok=True)
+            if path.name.endswith((".nii", ".nii.gz")):
+                with _opened(temporary) as stream:
+                    _to_nifti(volume).to_stream(stream)
+            else:
+                _write_with_itk(volume, temporary)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def _write_plain(volume: Volume, target: Path, path: Path) -> None:
-    """Writes an uncompressed file. The NIfTI library does not tell when the disk is full, so its size is checked."""
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A file to write; gzip goes without name and time, which would change the bytes from run to run."""
+    with open(path, "wb") as file:
+        if path.suffix != ".gz":
+            yield file
+            return
+        with gzip.GzipFile("", "wb", COMPRESSION_LEVEL, file, mtime=0) as packed:
+            yield packed
+
+
+def _to_nifti(volume: Volume):
+    """A Volume as a NIfTI image, whose axes run to the right and the front; DICOM's run to the left and the back."""
+    import nibabel
+
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(volume.direction, (3, 3)) * volume.spacing
+    affine[:3, 3] = volume.origin
+    affine[:2] *= -1
+    array = np.asarray(volume.array, _stored_type(volume.array.dtype)).transpose(2, 1, 0)
+    image = nibabel.Nifti1Image(array, affine)
+    image.set_qform(affine, 1)  # 1: the scanner's coordinates
+    image.set_sform(None, 0)  # its numbers would not come back to the last digit, as the quaternion's do
+    image.header.set_xyzt_units("mm")
+    return image
+
+
+def _write_with_itk(volume: Volume, target: Path) -> None:
+    """Writes a MetaImage. The library does not always tell when the disk is full, so the size is checked."""
     import SimpleITK as sitk
 
     image = to_image(volume)
@@ -155,20 +256,10 @@ def _write_plain(volume: Volume, target: Path, path: Path) -> None:
     try:
         sitk.WriteImage(image, str(target))
     except RuntimeError as error:
-        number = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO
-        raise OSError(number, last_line(error), str(path)) from None
+        raise OSError(errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO,
+                      last_line(error)) from None
     if target.stat().st_size < image.GetNumberOfPixels() * image.GetSizeOfPixelComponent():
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-
-def _compress(plain: Path, target: Path, path: Path) -> None:
-    """Gzip without name and time, which would change the bytes from run to run."""
-    try:
-        with open(plain, "rb") as source, open(target, "wb") as file, \
-                gzip.GzipFile("", "wb", COMPRESSION_LEVEL, file, mtime=0) as packed:
-            shutil.copyfileobj(source, packed, 1 << 20)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def last_line(error: Exception) -> str:

@@ -14,7 +14,9 @@ class InputError(Exception):
 
     def __init__(self, problem: str, *, case=None, file=None, found=None, expected=None, todo=None):
         self.problem, self.case, self.file = problem, case, file
-        self.found, self.expected, self.todo = found, expected, todo
+        # As text: what was found may be another error, and not every error survives the way out of a worker process.
+        self.found, self.expected, self.todo = (
+            None if fact is None else str(fact) for fact in (found, expected, todo))
         super().__init__(self._message())
 
     def _message(self) -> str:

@@ -6,6 +6,7 @@ PARAMS = Path("params.yaml")
 SPLITS = Path("splits.json")
 
 VOLUMES = Path("artifacts/volumes")        # ingest: one folder a case
+COHORT = VOLUMES / "cohort.csv"            # ingest: a line on every case, used or not
 SLICES = Path("artifacts/slices")          # cut_slices: memory-mapped arrays
 CHECKPOINTS = Path("artifacts/gan")        # train_gan: one safetensors file a kept epoch
 GENERATOR = Path("artifacts/generator.safetensors")  # select_checkpoint: the chosen one

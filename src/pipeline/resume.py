@@ -10,11 +10,14 @@ from pathlib import Path
 def resume_folder(stage: str, settings: dict, files: Iterable[Path]) -> Path:
     """The folder of this very run: its name is a hash of the settings and of the content of data and code files.
 
-    It lies in the main workspace (DVC_ROOT) also when an experiment runs in a temporary copy.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for file in sorted(map(Path, files)):
         with open(file, "rb") as content:
             digest.update(file.name.encode() + hashlib.file_digest(content, "sha256").digest())
-    root = Path(os.environ.get("DVC_ROOT", "."))
-    return root / ".resume" / stage / digest.hexdigest()[:16]
+    return resume_root() / stage / digest.hexdigest()[:16]
+
+
+def resume_root() -> Path:
+    """The folder of all stages; in the main workspace (DVC_ROOT) also when an experiment runs in a temporary copy."""
+    return Path(os.environ.get("DVC_ROOT", ".")) / ".resume"

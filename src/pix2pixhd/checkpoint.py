@@ -1,7 +1,12 @@
-"""Networks on disk: safetensors, which cannot run code, with the architecture in the file's own header."""
+"""Networks on disk: safetensors, which cannot run code, with the architecture and who trained it in the file's header.
+
+Both are in one text: safetensors writes several in another order every time, and the bytes are to be the same.
+"""
 
 import errno
 import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,20 +18,26 @@ from pix2pixhd.architecture import Architecture
 from pix2pixhd.discriminator import MultiscaleDiscriminator
 from pix2pixhd.generator import make_generator
 
-HEADER = "pix2pixhd"  # key of the architecture in the safetensors metadata
+HEADER = "pix2pixhd"  # key of the header, as JSON, in the safetensors metadata
+TRAINED_ON = "trained_on"  # key in the header: sorted digests of the training patients; absent: unknown
 FULL_DISK = f"os error {errno.ENOSPC}"
 READABLE = 0o644  # by all who may enter the folder: the library makes files that only their owner can read
 DISCRIMINATOR = {"kind": "discriminator"}  # sets its header apart from a generator's
 
 
-def save_generator(generator: nn.Module, path: Path) -> None:
-    """Writes weights and architecture, whole or not at all."""
-    _write(path, generator, asdict(generator.plan))
+def save_generator(generator: nn.Module, path: Path, trained_on: Collection[str] | None = None) -> None:
+    """Writes weights, architecture and who trained it, whole or not at all.
+
+    trained_on: a digest of each training patient, so that a file can be told from one that has seen a patient without
+    listing anybody; None: unknown.
+    """
+    _write(path, generator, asdict(generator.plan), trained_on)
 
 
-def save_discriminator(discriminator: MultiscaleDiscriminator, path: Path) -> None:
-    """Writes weights and architecture, whole or not at all."""
-    _write(path, discriminator, DISCRIMINATOR | discriminator.plan)
+def save_discriminator(discriminator: MultiscaleDiscriminator, path: Path,
+                       trained_on: Collection[str] | None = None) -> None:
+    """Writes a discriminator as save_generator does a generator."""
+    _write(path, discriminator, DISCRIMINATOR | discriminator.plan, trained_on)
 
 
 def load_generator(path: Path) -> nn.Module:
@@ -45,10 +56,30 @@ def load_discriminator(path: Path) -> MultiscaleDiscriminator:
         **{name: value for name, value in header.items() if name not in DISCRIMINATOR}))
 
 
-def _write(path: Path, network: nn.Module, header: dict) -> None:
+def read_trained_on(path: Path) -> frozenset[str] | None:
+    """The digests of the patients who trained the network in `path`; None where the file does not say.
+
+    Raises InputError when the file is missing or damaged.
+    """
+    from safetensors import safe_open
+
+    with _readable(path), safe_open(path, framework="pt") as file:
+        header = (file.metadata() or {}).get(HEADER, "{}")
+    try:
+        patients = json.loads(header).get(TRAINED_ON)
+        if not isinstance(patients, (list, type(None))):
+            raise TypeError(f"{TRAINED_ON} is no list")
+        return None if patients is None else frozenset(patients)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError("the weights do not say in a readable way who trained them", file=path, found=error,
+                         todo="use a file that this pipeline or src/import_weights.py wrote") from None
+
+
+def _write(path: Path, network: nn.Module, plan: dict, trained_on: Collection[str] | None) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    header = plan if trained_on is None else plan | {TRAINED_ON: sorted(trained_on)}
     weights = {name: weight.contiguous() for name, weight in network.state_dict().items()}
     with atomic_path(path) as temporary:
         try:
@@ -64,12 +95,13 @@ def _load(path: Path, word: str, build) -> nn.Module:
     weights, metadata = _read(Path(path))
     try:
         header = json.loads(metadata[HEADER])
+        header.pop(TRAINED_ON, None)
         if (header["kind"] == "discriminator") != (word == "discriminator"):
             raise ValueError(f"the weights of a {header['kind']} network")
         with torch.device("meta"):  # no memory and no time for initial weights that are replaced at once
             network = build(header)
         network.load_state_dict(weights, assign=True)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"these are not the weights of a {word} of this project", file=path,
                          found=" ".join(str(error).split())[:200], expected=f"a header {HEADER!r} and matching weights",
                          todo="use a file that this pipeline or src/import_weights.py wrote") from None
@@ -77,11 +109,19 @@ def _load(path: Path, word: str, build) -> nn.Module:
 
 
 def _read(path: Path) -> tuple[dict, dict]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
+
+    with _readable(path), safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what safetensors raises of a missing or damaged file into an InputError."""
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        yield
     except FileNotFoundError:
         raise InputError("the weights file is missing", file=path, todo="run `dvc repro`, or `dvc pull` it") from None
     except (SafetensorError, OSError) as error:

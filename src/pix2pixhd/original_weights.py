@@ -13,7 +13,7 @@ What network it is, keys and shapes tell; whatever then differs from that networ
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, takewhile
@@ -41,10 +41,10 @@ class Original:
     network: nn.Module
     sha256: str
 
-    def save(self, path: Path) -> None:
-        """Writes the safetensors file that load_generator or load_discriminator reads."""
+    def save(self, path: Path, trained_on: Collection[str] | None = None) -> None:
+        """Writes the safetensors file that load_generator or load_discriminator reads, and who trained it."""
         save = save_discriminator if isinstance(self.network, MultiscaleDiscriminator) else save_generator
-        save(self.network, path)
+        save(self.network, path, trained_on)
 
     def __str__(self) -> str:
         plan = self.network.plan

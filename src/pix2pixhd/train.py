@@ -1,7 +1,7 @@
 """The training loop."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -22,13 +22,14 @@ from pix2pixhd.vgg import PerceptualLoss
 GIGABYTE = 1e9
 
 def train(settings, seed: int, cases: Sequence[str], pairs: Pairs, folder: Path, run: Execution,
-          after_epoch: Callable[[list[dict]], None], group: Group | None = None) -> list[Path]:
+          after_epoch: Callable[[list[dict]], None], group: Group | None = None,
+          trained_on: Collection[str] | None = None) -> list[Path]:
     """Trains a generator from pre- to post-contrast slices and returns the kept checkpoints, oldest first.
 
     settings: the gan section of params.yaml. cases: the patient of each slice. folder: for checkpoints and the training
     state; a killed training started again with the same folder carries on and ends with the same bytes. Folders beside
     it may only differ in the number of epochs and their decay. after_epoch is called with the mean losses of every
-    epoch so far.
+    epoch so far. trained_on: what the checkpoints say of who trained them, as save_generator does.
     """
     # Initialise.
     group = group or Group()
@@ -45,7 +46,7 @@ def train(settings, seed: int, cases: Sequence[str], pairs: Pairs, folder: Path,
     state = begin(folder, model, rates, settings.save_every)
     group.check_equal((state.epoch, state.step), "where to carry on")
     if group.leads:
-        make_up(state, model, rates, folder)
+        make_up(state, model, rates, folder, trained_on)
     if state.history and group.leads:
         after_epoch(state.history)  # what a killed run had made of its losses may be gone
 
@@ -72,7 +73,7 @@ def train(settings, seed: int, cases: Sequence[str], pairs: Pairs, folder: Path,
             after_epoch(state.history)
             last = epoch + 1 == settings.epochs
             if ((epoch + 1) % settings.save_every == 0 or last) and model.phase != GLOBAL:
-                save_generator(model.average, checkpoint_path(folder, epoch + 1))
+                save_generator(model.average, checkpoint_path(folder, epoch + 1), trained_on)
             state.save(model, rate)
             if ends_constant_rate(rates, state.epoch):
                 state.keep_as_constant_rate()
@@ -80,14 +81,15 @@ def train(settings, seed: int, cases: Sequence[str], pairs: Pairs, folder: Path,
     return sorted(folder.glob("epoch_*.safetensors"))
 
 
-def make_up(state: TrainingState, model: Pix2PixHD, rates: list[float], folder: Path) -> None:
+def make_up(state: TrainingState, model: Pix2PixHD, rates: list[float], folder: Path,
+            trained_on: Collection[str] | None) -> None:
     """Leaves behind what the epoch before this state should have left: its run was killed meanwhile, or had no use for
     it, being that of a training of other length."""
     if state.step or not state.epoch:
         return
     last = checkpoint_path(folder, state.epoch)
     if state.epoch == len(rates) and not last.exists():
-        save_generator(model.average, last)
+        save_generator(model.average, last, trained_on)
     if ends_constant_rate(rates, state.epoch) and not (folder / CONSTANT_RATE).exists():
         state.save(model, rates[state.epoch - 1])
         state.keep_as_constant_rate()

@@ -65,8 +65,8 @@ def check_image(image: Volume, mask: Volume, case_id: str, file: Path) -> None:
 
 
 def _place(volume: Volume, file: Path, part: slice | None, target: Path) -> None:
-    """Copies the file of a volume, or writes these columns of it."""
-    if part is None:
+    """Copies the file of a volume, or writes it anew, or these columns of it."""
+    if part is None and file.name.endswith(ENDING):
         shutil.copyfile(file, target)
     else:
-        write_volume(volume.columns(part), target)
+        write_volume(volume if part is None else volume.columns(part), target)

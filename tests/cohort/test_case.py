@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cohort.case import CASES, Case, find_cases, read_cases, write_cases
+from cohort.case import CASE, CASES, Case, find_cases, read_case, read_cases, write_case, write_cases
 from imaging.scale import IntensityScale
-from pipeline.files import read_json, write_json
 
 
 def make(name, folder=Path("v"), mask=False, box=None):
@@ -20,12 +19,12 @@ def test_cases_come_back_sorted(tmp_path):
     assert len({*read_cases(tmp_path), *cases}) == 2
 
 
-def test_a_list_of_before_there_were_boxes_is_read(tmp_path):
-    write_cases(tmp_path, [make("P1", tmp_path)])
-    entries = read_json(tmp_path / CASES)
-    del entries[0]["box"]
-    write_json(tmp_path / CASES, entries)
-    assert read_cases(tmp_path) == [make("P1", tmp_path)]
+def test_a_case_comes_back_with_its_line(tmp_path, refused):
+    case = make("P2", tmp_path, True, box=(0, 2, 8, 9, 10, 12))
+    write_case(case, {"case": "P2", "lesions": 1, "has_mask": True}, {"ceiling": 3.0})
+    assert read_case(case.folder) == (case, {"case": "P2", "lesions": "1", "has_mask": "True"})
+    (case.folder / CASE).write_text("{}")
+    refused(lambda: read_case(case.folder), CASE, "no usable 'case'")
 
 
 @pytest.mark.parametrize("gather", [list, iter])
@@ -37,7 +36,7 @@ def test_patients_are_found_in_the_order_asked_for_or_refused(refused, gather):
 
 
 def test_paths_by_role(refused):
-    assert make("P1", mask=True).path("post1") == Path("v/P1/post1.nii.gz")
+    assert make("P1", mask=True).path("post1") == Path("v/P1/post1.nii")
     assert make("P1", mask=True).path("mask") == Path("v/P1/mask.nii.gz")
     refused(lambda: make("P1").path("mask"), "case P1", "no mask", "pre, post1")
     refused(lambda: make("P1").path("post2"), "case P1", "no post2")
@@ -46,6 +45,6 @@ def test_paths_by_role(refused):
 def test_a_damaged_list_is_refused(tmp_path, refused):
     refused(lambda: read_cases(tmp_path), CASES, "missing")
     (tmp_path / CASES).write_text('[{"id": "P1"}]')
-    refused(lambda: read_cases(tmp_path), CASES, "site")
+    refused(lambda: read_cases(tmp_path), CASES, "no usable")
     (tmp_path / CASES).write_text("[")
     refused(lambda: read_cases(tmp_path), CASES, "not JSON")

@@ -1,6 +1,5 @@
 """A case from DICOM to volumes, on the phantom whose truth is known: every naming style, every trap."""
 
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -9,7 +8,6 @@ import SimpleITK as sitk
 from scipy.ndimage import label
 
 from cohort.case import read_cases, write_cases
-from cohort.duke import read_cohort
 from cohort.intake import take_in
 from imaging.masks import bounding_box
 from imaging.volume import read_volume, same_geometry
@@ -18,15 +16,6 @@ from pipeline.files import write_table
 STYLES = ("passes", "misspelled", "multiphase", "dynamic", "vibrant", "all_pre", "views", "spair")
 TRAPS = (frozenset(), frozenset({"descending"}), frozenset({"rotated"}), frozenset({"duplicated", "plain_t1"}),
          frozenset({"descending", "rotated", "duplicated", "plain_t1"}))
-
-
-@dataclass(frozen=True)
-class Settings:
-    n4_bias_correction: bool = False
-    smallest_lesion_ml: float = 0.05
-    low_percentile: float = 0.1
-    high_percentile: float = 99.9
-    ceiling: float = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +62,9 @@ def write(root, truth, style, traps, masked=True):
 
 @pytest.mark.parametrize("style, traps", [*product(STYLES, (TRAPS[0], TRAPS[-1])), *product(("passes",), TRAPS[1:-1])],
                          ids=lambda value: value if isinstance(value, str) else "+".join(sorted(value)) or "plain")
-def test_every_style_and_trap_gives_the_same_volumes(tmp_path, truth, style, traps):
+def test_every_style_and_trap_gives_the_same_volumes(tmp_path, truth, style, traps, entries_of, ingest_settings):
     volumes, tumour, grid, frame = write(tmp_path, truth, style, traps)
-    taken = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings())
+    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
     assert taken.error is None, taken.error
     assert taken.case.phases == ("pre", "post1", "post2") and taken.case.has_mask
     pre = read_volume(taken.case.path("pre"))
@@ -93,23 +82,23 @@ def test_every_style_and_trap_gives_the_same_volumes(tmp_path, truth, style, tra
     assert ("copy" in taken.row["series_left_out"]) == ("duplicated" in traps)
 
 
-def test_a_box_needs_no_mask_and_a_case_no_box(tmp_path, truth):
+def test_a_box_needs_no_mask_and_a_case_no_box(tmp_path, truth, entries_of, ingest_settings):
     tumour = write(tmp_path, truth, "passes", TRAPS[-1], masked=False)[1]
-    case = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings()).case
+    case = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings()).case
     assert case.box == bounding_box(tumour) and not case.has_mask
     (tmp_path / "Annotation_Boxes.csv").unlink()
-    taken = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings())
+    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
     assert taken.case.box is None and taken.row["has_box"] is False
 
 
-def test_crumbs_of_a_mask_are_no_lesions(tmp_path, truth):
+def test_crumbs_of_a_mask_are_no_lesions(tmp_path, truth, entries_of, ingest_settings):
     grid = write(tmp_path, truth, "passes", frozenset())[2]
-    entry = read_cohort(tmp_path)[0]
+    entry = entries_of(tmp_path)[0]
     image = sitk.ReadImage(str(entry.mask))
     image[0:3, 0:3, 0:2] = 1
     image[8, 0, 0] = 1  # a voxel by itself
     sitk.WriteImage(image, str(entry.mask))
-    one, every = (take_in(entry, tmp_path / "out", Settings(smallest_lesion_ml=size))
+    one, every = (take_in(entry, tmp_path / "out", ingest_settings(smallest_lesion_ml=size))
                   for size in (1.5 * grid.voxel_volume / 1000, 0.0))
     assert (one.case.lesions, one.row["lesions"], one.row["multifocal"]) == (1, 1, False)
     count = label(sitk.GetArrayViewFromImage(image), np.ones((3, 3, 3)))[1]
@@ -118,16 +107,16 @@ def test_crumbs_of_a_mask_are_no_lesions(tmp_path, truth):
     assert read_cases(tmp_path / "out") == [every.case]
 
 
-def test_the_scale_comes_from_pre(tmp_path, truth):
+def test_the_scale_comes_from_pre(tmp_path, truth, entries_of, ingest_settings):
     volumes = write(tmp_path, truth, "passes", frozenset())[0]
-    case = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings()).case
+    case = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings()).case
     low, top = np.percentile(volumes[0].astype(np.float32), [0.1, 99.9])
     assert (case.scale.low, case.scale.high) == pytest.approx((low, low + 3 * (top - low)))
 
 
-def test_bias_correction_keeps_the_relation_of_the_phases(tmp_path, truth):
+def test_bias_correction_keeps_the_relation_of_the_phases(tmp_path, truth, entries_of, ingest_settings):
     volumes = write(tmp_path, truth, "passes", frozenset(), masked=False)[0]
-    case = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings(n4_bias_correction=True)).case
+    case = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings(n4_bias_correction=True)).case
     pre, post = (read_volume(case.path(role)).array for role in ("pre", "post1"))
     seen = volumes[0] > 20
     assert not np.array_equal(pre, volumes[0])
@@ -136,34 +125,33 @@ def test_bias_correction_keeps_the_relation_of_the_phases(tmp_path, truth):
     assert case.scale.high != pytest.approx(3 * np.percentile(volumes[0], 99.9), rel=1e-3)
 
 
-def test_masks_that_do_not_fit_are_refused(tmp_path, dicom):
+def test_masks_that_do_not_fit_are_refused(tmp_path, dicom, entries_of, ingest_settings):
     dicom.save_cohort(tmp_path, 1)
-    entry = read_cohort(tmp_path)[0]
-    bad = [(lambda: dicom.save_mask(tmp_path, "P1", origin=(-10, -20, 32.5)), "geometry differs"),
-           (lambda: dicom.save_mask(tmp_path, "P1", np.ones((5, 16, 20), np.uint8)), "geometry differs"),
-           (lambda: dicom.save_mask(tmp_path, "P1", np.zeros(dicom.shape, np.uint8)), "mask is empty"),
+    entry = entries_of(tmp_path)[0]
+    bad = [(lambda: dicom.save_mask(tmp_path, "P1", origin=(-10, -20, 300)), "does not lie inside"),
+                      (lambda: dicom.save_mask(tmp_path, "P1", np.zeros(dicom.shape, np.uint8)), "mask is empty"),
            (lambda: entry.mask.write_bytes(entry.mask.read_bytes()[:900]), "truncated"),
            (entry.mask.unlink, "missing")]
     for spoil, words in bad:
         spoil()
-        taken = take_in(entry, tmp_path / "out", Settings())
+        taken = take_in(entry, tmp_path / "out", ingest_settings())
         assert taken.case is None and words in str(taken.error) and "case P1" in str(taken.error)
         assert "P1.nii" in str(taken.error) and taken.row["status"] == "left out"
 
 
-def test_phases_that_do_not_lie_together_are_refused(tmp_path, dicom):
+def test_phases_that_do_not_lie_together_are_refused(tmp_path, dicom, entries_of, ingest_settings):
     study = dicom.save_case(tmp_path, "P1")
     dicom.save_table(tmp_path, [("P1", "A", "")])
     (study / "2.000000-ax dyn 1st pass" / "1-006.dcm").unlink()
-    taken = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings())
+    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
     assert "post1 does not lie where pre lies" in str(taken.error) and "20 x 16 x 5" in str(taken.error)
 
 
-def test_an_error_survives_the_way_out_of_a_worker(tmp_path, dicom):
+def test_an_error_survives_the_way_out_of_a_worker(tmp_path, dicom, entries_of, ingest_settings):
     import pickle
 
     dicom.save_table(tmp_path, [("P1", "A", "")])
     (tmp_path / "Duke-Breast-Cancer-MRI").mkdir()
-    taken = take_in(read_cohort(tmp_path)[0], tmp_path / "out", Settings())
+    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
     back = pickle.loads(pickle.dumps(taken))
     assert str(back.error) == str(taken.error) and back.error.case == "P1" and back.row == taken.row

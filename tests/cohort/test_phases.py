@@ -28,7 +28,7 @@ def named(*given, same=lambda one, other: False):
     ("t1_fl3d_tra_dynVIEWS_spair_pre", "t1_fl3d_tra_dynVIEWS_spair_1st pass", "t1_fl3d_tra_dynVIEWS_spair_2nd_pass"),
     ("ax dyn pre",) * 3, ("ax dyn", "ax dyn 1st pass", "ax dyn 2nd pass")])
 def test_known_spellings(descriptions):
-    assert all(why_not_dynamic(description) is None for description in descriptions)
+    assert all(why_not_dynamic(series(description, 1, 0.0).head) is None for description in descriptions)
     given = [series(description, 5 + i, 100.0 * i) for i, description in enumerate(descriptions)]
     assert named(*given) == ({"pre": 5, "post1": 6, "post2": 7}, [])
 
@@ -38,7 +38,7 @@ def test_known_spellings(descriptions):
     ("ax dyn nonfs", "not fat-suppressed"), ("SUB ax dyn 1st pass", "derived"), ("ax dyn MIP", "derived"),
     ("", "not a dynamic")])
 def test_other_series_are_left_out(description, reason):
-    assert reason in why_not_dynamic(description)
+    assert reason in why_not_dynamic(series(description, 1, 0.0).head)
 
 
 def test_time_orders_and_the_number_does_not():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from figures.canvas import save
+from figures.cohort import draw_cohort
 from figures.comparison import draw_quality
 from figures.curves import LOSSES, PARTS, draw_losses, draw_same
 from figures.dice import draw_dice, draw_dice_paired
@@ -169,3 +170,27 @@ def test_the_same_figure_gives_the_same_bytes(example, tmp_path):
     for name in ("a.png", "b.png"):
         save(draw_examples([example]), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def cohort_row(case, site="A", role="test", times="0 90 ?", mask_ml="2.5"):
+    return {"case": case, "site": site, "role": role, "status": "left out" if role == "left out" else "used",
+            "phases": "pre post1 post2", "times_s": times, "spacing_mm": "0.7 x 0.7 x 2.5", "mask_ml": mask_ml}
+
+
+def test_the_cohort_shows_every_case_where_it_belongs():
+    rows = [cohort_row("1"), cohort_row("2", role="validation"), cohort_row("3", "B", "external", "0 110 200"),
+            cohort_row("4", "B", "left out")]
+    figure = draw_cohort(rows)
+    roles, times, voxels, tumours = figure.axes
+    assert figure.get_suptitle() == "3 cases used, 1 left out"
+    assert sum(patch.get_height() for patch in roles.patches) == 4
+    assert [label.get_text() for label in times.get_xticklabels()] == ["post1\nn = 3", "post2\nn = 1"]
+    assert {tuple(point) for part in voxels.collections for point in part.get_offsets()} == {(0.7, 2.5)}
+    assert sum(len(part.get_offsets()) for part in tumours.collections) == 3
+
+
+def test_a_cohort_without_masks_times_or_cases_is_a_figure_too():
+    figure = draw_cohort([cohort_row("1", times="", mask_ml="")])
+    assert [axes.texts[0].get_text() for axes in (figure.axes[1], figure.axes[3])] == [
+        "no times in the headers", "no masks"]
+    draw_cohort([cohort_row("1", role="left out")])

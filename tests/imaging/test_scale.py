@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from imaging.scale import IntensityScale
 
@@ -28,3 +29,11 @@ def test_restore_undoes_normalise(low, width, value):
 @pytest.mark.parametrize("array", [np.zeros(9), np.full(9, 7), np.array([0, np.nan, 1])])
 def test_a_volume_without_contrast_is_refused(array, refused):
     refused(lambda: IntensityScale.from_pre(array, 0.1, 99.9, 3), "no contrast", "percentile 0.1")
+
+
+@given(arrays(st.sampled_from([np.int16, np.uint16]), (3, 4, 5)), st.floats(0, 49), st.floats(51, 100))
+def test_counting_gives_the_percentiles_of_sorting(array, low, high):
+    expected = np.percentile(array.astype(np.float64), [low, high])
+    if expected[1] > expected[0]:
+        scale = IntensityScale.from_pre(array, low, high, 1)
+        assert (scale.low, scale.high) == pytest.approx(tuple(expected), rel=1e-9, abs=1e-9)

@@ -6,12 +6,23 @@ import os
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
-from imaging.volume import Volume, from_lps, read_volume, same_geometry, to_image, to_lps, write_volume
+from imaging.volume import (
+    Volume,
+    from_lps,
+    read_place,
+    read_volume,
+    same_geometry,
+    to_image,
+    to_lps,
+    whole_numbers,
+    write_volume,
+)
 from pipeline.errors import InputError
 
 SHAPES = st.tuples(*[st.integers(1, 5)] * 3)
@@ -37,9 +48,9 @@ def test_float_volume_comes_back(tmp_path_factory, shape, spacing, origin, name,
     assert (again.spacing, again.origin) == (back.spacing, back.origin), "a header changes when it is written again"
 
 
-@pytest.mark.parametrize("given_as, stored", [(bool, np.uint8), (np.uint8, np.uint8), (np.int16, np.float32),
-                                              (np.float64, np.float32)])
-def test_masks_stay_bytes_and_all_else_becomes_float(tmp_path, given_as, stored):
+@pytest.mark.parametrize("given_as, stored", [(bool, np.uint8), (np.uint8, np.uint8), (np.int16, np.int16),
+                                              (np.uint16, np.uint16), (np.int32, np.float32), (np.float64, np.float32)])
+def test_masks_stay_bytes_and_numbers_of_two_bytes_whole(tmp_path, given_as, stored):
     write_volume(Volume(np.arange(8).reshape(2, 2, 2).astype(given_as)), tmp_path / "v.nii.gz")
     assert nibabel.load(tmp_path / "v.nii.gz").get_data_dtype() == stored
 
@@ -130,9 +141,9 @@ def test_a_truncated_file_is_refused_and_not_filled_with_zeros(tmp_path, refused
     refused(lambda: read_volume(path), str(path))
 
 
-@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
+@pytest.mark.parametrize("name", ["v.mha"])
 def test_a_volume_that_the_library_cut_short_is_a_full_disk(tmp_path, monkeypatch, name):
-    """The NIfTI library prints a warning and reports success when the disk is full."""
+    """The library prints a warning and reports success when the disk is full."""
     import SimpleITK as sitk
 
     write_volume(Volume(np.zeros((2, 2, 2), np.float32)), tmp_path / name)
@@ -157,3 +168,35 @@ def test_values_that_would_come_back_as_zero_are_refused(tmp_path, value):
     with pytest.raises(InputError, match="not finite"):
         write_volume(Volume(array), tmp_path / "v.nii.gz")
     assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(shape=SHAPES, spacing=SPACINGS, origin=ORIGINS, turn=st.integers(0, 23), seed=st.integers(0, 99))
+def test_turning_agrees_with_itk(shape, spacing, origin, turn, seed):
+    rng = np.random.default_rng(seed)
+    direction = tuple(Rotation.create_group("O")[turn].as_matrix().round().ravel()) if seed % 2 else tuple(
+        Rotation.random(random_state=seed).as_matrix().ravel())
+    volume = Volume(rng.integers(-99, 99, shape).astype(np.int16), spacing, origin, direction)
+    turned, expected = to_lps(volume), SimpleITK.DICOMOrient(to_image(volume), "LPS")
+    assert turned.array.dtype == np.int16
+    np.testing.assert_array_equal(turned.array, SimpleITK.GetArrayFromImage(expected))
+    np.testing.assert_allclose(turned.spacing, expected.GetSpacing())
+    np.testing.assert_allclose(turned.origin, expected.GetOrigin(), atol=1e-6)
+    np.testing.assert_allclose(turned.direction, expected.GetDirection(), atol=1e-12)
+
+
+def test_a_place_is_that_of_the_volume_and_holds_nothing(tmp_path):
+    volume = Volume(np.ones((3, 4, 5), np.int16), (0.5, 0.75, 2.5), (-9, 8, 7), TURNED)
+    write_volume(volume, tmp_path / "v.nii")
+    found = read_place(tmp_path / "v.nii")
+    assert same_geometry(found, volume) and same_geometry(to_lps(found), to_lps(volume))
+    assert not any(to_lps(found).array.strides)
+
+
+@pytest.mark.parametrize("values, dtype", [([0, 5, 300], np.int16), ([-1, 5], np.int16), ([0, 65535], np.uint16),
+                                           ([0.5, 1], np.float32), ([-1, 65535], np.float32), ([0, 70000], np.float32)])
+def test_whole_numbers_are_kept_exactly(values, dtype):
+    volume = Volume(np.array(values, np.float32).reshape(1, 1, -1))
+    kept = whole_numbers(volume)
+    assert kept.array.dtype == dtype
+    np.testing.assert_array_equal(kept.array, volume.array)

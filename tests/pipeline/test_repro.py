@@ -49,7 +49,7 @@ def test_synthetic_volumes_have_the_geometry_and_scale_of_their_input(reproduced
     assert {path.name.removesuffix(".nii.gz") for path in folder.iterdir()} == masked
     for case in masked:
         synthetic = read_volume(folder / f"{case}.nii.gz")
-        pre = read_volume(reproduced.path / "artifacts" / "volumes" / case / "pre.nii.gz")
+        pre = read_volume(reproduced.path / "artifacts" / "volumes" / case / "pre.nii")
         assert same_geometry(synthetic, pre)
         assert np.isfinite(synthetic.array).all()
         assert 0.2 < synthetic.array.std() / pre.array.std() < 5

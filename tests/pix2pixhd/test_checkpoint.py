@@ -4,11 +4,12 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 import pix2pixhd
 from pix2pixhd.architecture import Architecture
-from pix2pixhd.checkpoint import save_discriminator, save_generator
+from pix2pixhd.checkpoint import read_trained_on, save_discriminator, save_generator
 from pix2pixhd.discriminator import MultiscaleDiscriminator
 from pix2pixhd.generator import make_generator
 
@@ -57,3 +58,42 @@ def test_damaged_and_foreign_weights_are_refused(tmp_path, refused):
                    {"pix2pixhd": json.dumps({"kind": "global", **SMALL})}):
         save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors", metadata=header)
         refused(lambda: pix2pixhd.load_generator(tmp_path / "foreign.safetensors"), "not the weights")
+
+
+def test_who_trained_comes_back_and_does_not_change_the_network(tmp_path):
+    generator = make_generator(Architecture(**SMALL))
+    save_generator(generator, tmp_path / "silent.safetensors")
+    save_generator(generator, tmp_path / "told.safetensors", {"b" * 16, "a" * 16})
+    assert read_trained_on(tmp_path / "silent.safetensors") is None
+    assert read_trained_on(tmp_path / "told.safetensors") == {"a" * 16, "b" * 16}
+    image = torch.rand(1, 1, 32, 32) * 2 - 1
+    assert torch.equal(pix2pixhd.load_generator(tmp_path / "told.safetensors")(image), generator(image))
+    discriminator = MultiscaleDiscriminator(2, width=4, layers=2, scales=1)
+    save_discriminator(discriminator, tmp_path / "d.safetensors", ["c" * 16])
+    assert read_trained_on(tmp_path / "d.safetensors") == {"c" * 16}
+    assert pix2pixhd.load_discriminator(tmp_path / "d.safetensors").plan == discriminator.plan
+
+
+def test_the_bytes_are_the_same_every_time(tmp_path):
+    """The library writes several texts of metadata in a random order: one file in two would differ."""
+    generator = make_generator(Architecture(**SMALL))
+    files = [tmp_path / f"{number}.safetensors" for number in range(8)]
+    for number, file in enumerate(files):
+        save_generator(generator, file, ["b", "a"] if number % 2 else ["a", "b"])
+    assert len({file.read_bytes() for file in files}) == 1
+    with safe_open(files[0], framework="pt") as file:
+        assert list(file.metadata()) == ["pix2pixhd"]
+
+
+def test_a_file_that_says_nothing_of_who_trained_it(tmp_path, refused):
+    file = tmp_path / "foreign.safetensors"
+    for metadata, record in ((None, None), ({"other": "x"}, None), ({"pix2pixhd": '{"kind": "global"}'}, None)):
+        save_file({"x": torch.zeros(1)}, file, metadata=metadata)
+        assert read_trained_on(file) is record
+    for header in ("[]", "{", '{"trained_on": 3}', '{"trained_on": "abc"}', '{"trained_on": [[]]}'):
+        save_file({"x": torch.zeros(1)}, file, metadata={"pix2pixhd": header})
+        refused(lambda: read_trained_on(file), "foreign.safetensors", "who trained")
+        refused(lambda: pix2pixhd.load_generator(file), "not the weights")
+    refused(lambda: read_trained_on(tmp_path / "absent.safetensors"), "missing", "absent.safetensors")
+    file.write_bytes(b"short")
+    refused(lambda: read_trained_on(file), "cannot be read")

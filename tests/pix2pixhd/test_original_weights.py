@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from pix2pixhd import load_discriminator, load_generator
 from pix2pixhd.architecture import Architecture
+from pix2pixhd.checkpoint import read_trained_on
 from pix2pixhd.original_weights import read_original
 from pix2pixhd.state_dict import read_state_dict
 
@@ -358,9 +359,43 @@ def test_the_script_says_what_it_found_and_where_it_wrote(save, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (f"{old} (sha256 {hashlib.sha256(old.read_bytes()).hexdigest()}): local generator: channels "
                            f"1, width 4, downs 1, blocks 2, enhancers 1, enhancer_blocks 2; {parameters:,} parameters; "
-                           f"written to {new}\n")
+                           f"written to {new}, as trained on 668 patients (duke_spie2024)\n")
     assert load_generator(new)(images(1)).shape == images(1).shape
+    assert len(read_trained_on(new)) == 668
     assert [file.name for file in new.parent.iterdir()] == [new.name]
+
+
+@pytest.mark.parametrize(("origin", "patients"), [("unknown", None), ("splits.json", {"duke:003", "P1"}),
+                                                  ("names.txt", {"duke:003", "phantom:Breast_MRI_003", "P 2"})])
+def test_the_script_writes_down_who_trained_the_weights(save, tmp_path, monkeypatch, capsys, origin, patients):
+    import import_weights
+
+    monkeypatch.chdir(tmp_path)
+    old = save(discriminator_weights() if origin == "names.txt" else global_weights(GLOBAL))
+    Path("splits.json").write_text('{"gan_train": ["DUKE_003", "P1", "Breast_MRI_003"], "test": ["P3"]}')
+    Path("names.txt").write_text("DUKE_003\n\n  P 2\nphantom:Breast_MRI_003\nduke:003\n", encoding="utf-8-sig")
+    monkeypatch.setattr(sys, "argv", ["import_weights.py", str(old), "new.safetensors", "--trained-on", origin])
+    import_weights.main()
+    expected = patients and {hashlib.sha256(name.encode()).hexdigest()[:16] for name in patients}
+    assert read_trained_on("new.safetensors") == expected
+    assert f"trained on {f'{len(patients)} patients ({origin})' if patients else 'unknown'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("absent.txt", None, ("absent.txt", "duke_spie2024", "unknown")), ("empty.txt", b"\n \n", ("nobody", "empty.txt")),
+    ("odd.json", b'{"test": []}', ("not splits", "gan_train")), ("odd.json", b"[]", ("not splits",)),
+    ("odd.json", b"{", ("not JSON",)), ("binary.txt", b"\xff\x00\xfe", ("not text",))])
+def test_a_list_of_training_patients_that_cannot_be_read_is_refused(save, tmp_path, monkeypatch, refused, name, content,
+                                                                    words):
+    import import_weights
+
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    new = tmp_path / "new.safetensors"
+    monkeypatch.setattr(sys, "argv", ["import_weights.py", str(save(global_weights(GLOBAL))), str(new), "--trained-on",
+                                      str(tmp_path / name)])
+    refused(import_weights.main, *words)
+    assert not new.exists()
 
 
 def test_the_script_refuses_in_one_line_and_keeps_what_is_there(save, tmp_path):

@@ -34,8 +34,8 @@ def write_cohort(root: Path) -> list[Case]:
         tumour = (away**2).sum(0) < 16
         pre = (random.normal(100, 10, SHAPE) + 60 * tumour).astype(np.float32)
         volume, folder = Volume(pre, spacing, (-40.0, -30.0, 7.0)), root / "artifacts/volumes" / name
-        write_volume(volume, folder / "pre.nii.gz")
-        write_volume(volume.like(pre + 100 * tumour), folder / "post1.nii.gz")
+        write_volume(volume, folder / "pre.nii")
+        write_volume(volume.like(pre + 100 * tumour), folder / "post1.nii")
         write_volume(volume.like(tumour.astype(np.uint8)), folder / "mask.nii.gz")
         write_volume(volume.like(1.5 * pre), root / "artifacts/synthetic" / f"{name}.nii.gz")
         cases.append(Case(name, "B" if name > "f" else "A", ("pre", "post1"), True, IntensityScale(0.0, 300.0), folder))

@@ -27,7 +27,7 @@ def test_nnunetv2_predict_takes_a_trained_folder_and_gives_our_mask(evaluated, t
     from segmentation import prediction
 
     (tmp_path / "in").mkdir()
-    image = evaluated / "artifacts/volumes/g/post1.nii.gz"
+    image = evaluated / "artifacts/volumes/g/post1.nii"
     shutil.copyfile(image, tmp_path / "in/g_0000.nii.gz")
     paths = [str(SOURCE)]
     if importlib.util.find_spec("timm") is None:

@@ -163,7 +163,7 @@ def test_prediction_equals_nnunets_own(evaluated, tmp_path, monkeypatch):
     theirs.initialize_from_trained_model_folder(str(tmp_path / "model"), (0, 1))
 
     ours = prediction.make_predictor(prediction.load_segmenter("pre", folders, "smallPlans"), mirroring=True)
-    file = evaluated / "artifacts/volumes/g/post1.nii.gz"
+    file = evaluated / "artifacts/volumes/g/post1.nii"
     image, properties = theirs.plans_manager.image_reader_writer_class().read_images([str(file)])
     expected = theirs.predict_single_npy_array(image, properties)
     volume = read_volume(file)
@@ -212,7 +212,7 @@ def test_patients_without_a_phase_are_left_out_of_its_domain(evaluated, tmp_path
     cases = json.loads((root / "artifacts/volumes/cases.json").read_text())
     next(case for case in cases if case["id"] == "e")["phases"].append("post2")
     (root / "artifacts/volumes/cases.json").write_text(json.dumps(cases))
-    shutil.copyfile(root / "artifacts/volumes/e/post1.nii.gz", root / "artifacts/volumes/e/post2.nii.gz")
+    shutil.copyfile(root / "artifacts/volumes/e/post1.nii", root / "artifacts/volumes/e/post2.nii")
     set_params(root, train=["pre"], test_phases=["post1", "post2", "post3", "synthetic"])
     stage(root, "evaluate_segmentation")
     assert "patient has post3: this domain is left out" in capsys.readouterr().out

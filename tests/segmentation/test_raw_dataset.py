@@ -68,10 +68,10 @@ def test_one_breast_is_cut_out_in_its_place(cohort, stage, set_params):
     set_params(cohort, train_on="breast", train=["pre"])
     stage(cohort, "plan_segmentation")
     folder = cohort / "artifacts/nnunet/nnUNet_raw/Dataset200_pre2post"
-    whole = read_volume(cohort / "artifacts/volumes/b/pre.nii.gz")
-    for name, original in (("imagesTr/b__pre_0000", "pre"), ("labelsTr/b__pre", "mask")):
+    whole = read_volume(cohort / "artifacts/volumes/b/pre.nii")
+    for name, original in (("imagesTr/b__pre_0000", "pre.nii"), ("labelsTr/b__pre", "mask.nii.gz")):
         cut = read_volume(folder / f"{name}.nii.gz")
-        kept = read_volume(cohort / f"artifacts/volumes/b/{original}.nii.gz").array[..., 16:]
+        kept = read_volume(cohort / f"artifacts/volumes/b/{original}").array[..., 16:]
         np.testing.assert_array_equal(cut.array, kept)
         np.testing.assert_allclose(cut.origin, (whole.origin[0] + 16 * whole.spacing[0], *whole.origin[1:]))
         assert cut.spacing == whole.spacing

@@ -1,0 +1,215 @@
+"""How long a case takes from DICOM to volumes, beside merely reading it and beside dicom2nifti; and how a cohort grows.
+
+    python bench/ingest.py                          # full size: 160 slices of 512 x 512, 4 phases; 10 to 1,000 small cases
+    python bench/ingest.py --slices 16 --matrix 64 --rounds 1 --growth 5 10    # whether it runs
+
+Every contender works on the same files in a process of its own, and they take turns, so that whatever else the machine
+does hits all alike: trust the ratios. The files are in memory (page cache) for all; from a disk, reading takes longer
+for all by the same. "plain reading" is SimpleITK as one uses it: ask for the files of a series, read them. dicom2nifti,
+which is not in requirements.lock, is left out where it is missing (pip install dicom2nifti).
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+import numpy as np
+import yaml
+from pydicom import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from cohort.entry import Entry
+from cohort.intake import take_in
+from imaging.volume import use_one_thread
+from pipeline.errors import run_stage
+from pipeline.params import load_params
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMES_READING, TIMES_DICOM2NIFTI, GIB_A_WORKER = 1.5, 3.0, 1.5  # what ingestion should keep to
+NAMES = ("ax dyn pre", "ax dyn 1st pass", "ax dyn 2nd pass", "ax dyn 3rd pass")
+SMALL = (8, 32)  # slices and matrix of the cases that show growth
+GIB = 2.0**30
+
+
+def main() -> None:
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="bench-ingest-") as name:
+        folder = Path(name)
+        write_cases(folder / "full", 2, options.slices, options.matrix)
+        _print_case(_rounds(folder / "full", options.rounds), options)
+        print()
+        _print_growth([grow(folder / str(count), count) for count in options.growth])
+
+
+def write_cases(root: Path, count: int, slices: int, matrix: int) -> None:
+    """Cases in the Duke layout: noise on a ramp, signed 16 bit, 4 phases."""
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(0, 600, matrix)
+    rows = ["case,site,mask"]
+    for number in range(count):
+        case = f"Breast_MRI_{number:04d}"
+        rows.append(f"{case},A,")
+        for phase, description in enumerate(NAMES):
+            pixels = (rng.rayleigh(40, (slices, matrix, matrix)) + ramp * (1 + 0.2 * phase)).astype("<i2")
+            write_series(root / "Duke-Breast-Cancer-MRI" / case / "study" / str(phase), case, phase, description, pixels)
+    (root / "cases.csv").write_text("\n".join(rows) + "\n")
+
+
+def write_series(folder: Path, case: str, phase: int, description: str, pixels: np.ndarray) -> None:
+    folder.mkdir(parents=True)
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID, data.file_meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, MRImageStorage
+    data.SOPClassUID, data.Modality, data.PatientID = MRImageStorage, "MR", case
+    data.StudyInstanceUID, data.FrameOfReferenceUID = (generate_uid(entropy_srcs=[case, word]) for word in "sf")
+    data.SeriesInstanceUID = generate_uid(entropy_srcs=[case, str(phase)])
+    data.SeriesDescription, data.SeriesNumber, data.AcquisitionTime = description, phase + 1, f"09{2 * phase:02d}00"
+    data.Rows, data.Columns = pixels.shape[1:]
+    data.PixelSpacing, data.ImageOrientationPatient, data.SliceThickness = [0.7, 0.7], [1, 0, 0, 0, 1, 0], 1
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    for number, plane in enumerate(pixels, start=1):
+        data.ImagePositionPatient, data.InstanceNumber = [0, 0, number], number
+        data.SOPInstanceUID = generate_uid(entropy_srcs=[data.SeriesInstanceUID, str(number)])
+        data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+        data.PixelData = plane.tobytes()
+        data.save_as(folder / f"1-{number:03d}.dcm", enforce_file_format=True)
+
+
+def ours(root: Path, n4: bool = False, workers: int = 1) -> None:
+    """Takes in as many cases as there are workers."""
+    settings = load_params(ROOT / "params.yaml").ingest.model_copy(update={"n4_bias_correction": n4})
+    entries = [Entry(case.name, "A", case) for case in _cases(root)[:workers]]
+    with tempfile.TemporaryDirectory(dir=root.parent) as target:
+        if workers == 1:
+            results = [take_in(entries[0], Path(target), settings)]
+        else:
+            with ProcessPoolExecutor(workers, initializer=use_one_thread) as pool:
+                results = list(pool.map(take_in, entries, [Path(target)] * workers, [settings] * workers))
+    assert all(result.case for result in results), results
+
+
+def plain(root: Path) -> None:
+    import SimpleITK as sitk
+
+    for folder in sorted(_cases(root)[0].glob("study/*")):
+        reader = sitk.ImageSeriesReader()
+        reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+        reader.Execute()
+
+
+def other(root: Path) -> None:
+    import dicom2nifti
+
+    with tempfile.TemporaryDirectory(dir=root.parent) as target:
+        for folder in sorted(_cases(root)[0].glob("study/*")):
+            dicom2nifti.dicom_series_to_nifti(folder, Path(target) / f"{folder.name}.nii.gz", reorient_nifti=False)
+
+
+CONTENDERS: dict[str, Callable[[Path], None]] = {
+    "plain reading, SimpleITK": plain, "ours": ours, "ours, 2 workers and cases": lambda root: ours(root, workers=2),
+    "ours, with N4": lambda root: ours(root, n4=True), "dicom2nifti": other}
+
+
+def grow(root: Path, count: int) -> dict[str, float]:
+    """The stage itself, from its start, over a cohort of small cases; then once more, with one case changed."""
+    write_cases(root / "data", count, *SMALL)
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    (root / "params.yaml").write_text(yaml.safe_dump(content))
+    found = {"cases": count, "seconds": _stage(root)}
+    next((root / "data").rglob("1-001.dcm")).touch()
+    return found | {"again": _stage(root), "gib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / GIB}
+
+
+def _stage(root: Path) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, ROOT / "src/ingest.py"], cwd=root, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def _cases(root: Path) -> list[Path]:
+    return sorted((root / "Duke-Breast-Cancer-MRI").iterdir())
+
+
+def _rounds(root: Path, rounds: int) -> dict[str, list[dict[str, float]]]:
+    names = [name for name in CONTENDERS if name != "dicom2nifti" or importlib.util.find_spec("dicom2nifti")]
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name in names:
+            done = subprocess.run([sys.executable, __file__, "--contender", name, "--root", root], check=True,
+                                  capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+            found[name].append(json.loads(done.stdout.splitlines()[-1]))
+    return found
+
+
+def _measure(name: str, root: Path) -> None:
+    """Runs a contender twice in this process, so that imports do not count, and prints what the second run took."""
+    CONTENDERS[name](root)
+    before, start = _cpu(), time.perf_counter()
+    CONTENDERS[name](root)
+    seconds = time.perf_counter() - start
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(json.dumps({"seconds": seconds, "cpu": _cpu() - before, "gib": peak * 1024 / GIB}))
+
+
+def _cpu() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _print_case(found: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> None:
+    print(f"4 phases of {options.slices} slices of {options.matrix} x {options.matrix}, {options.rounds} rounds, medians\n")
+    print("| | seconds | CPU seconds | peak of a process, GiB | times plain reading |\n|---|---|---|---|---|")
+    seconds = {name: statistics.median(run["seconds"] for run in runs) for name, runs in found.items()}
+    reading = seconds["plain reading, SimpleITK"]
+    for name, runs in found.items():
+        cpu, gib = (statistics.median(run[key] for run in runs) for key in ("cpu", "gib"))
+        print(f"| {name} | {seconds[name]:.2f} | {cpu:.2f} | {gib:.2f} | {seconds[name] / reading:.2f} |")
+    peak = max(run["gib"] for name, runs in found.items() if name.startswith("ours") for run in runs)
+    print(f"\nours: {seconds['ours'] / reading:.2f} times plain reading (target at most {TIMES_READING}), "
+          f"{peak:.2f} GiB a worker at most (target {GIB_A_WORKER})")
+    if "dicom2nifti" in seconds:
+        print(f"dicom2nifti takes {seconds['dicom2nifti'] / seconds['ours']:.2f} times as long as ours (target at least "
+              f"{TIMES_DICOM2NIFTI})")
+
+
+def _print_growth(found: Sequence[dict[str, float]]) -> None:
+    print("| small cases | seconds | ms a case | again with one changed, seconds | peak of a process, GiB |")
+    print("|---|---|---|---|---|")
+    for run in found:
+        print(f"| {run['cases']} | {run['seconds']:.2f} | {1000 * run['seconds'] / run['cases']:.1f} | "
+              f"{run['again']:.2f} | {run['gib']:.2f} |")
+    if len(found) > 1:
+        slope = np.polyfit(np.log([run["cases"] for run in found]), np.log([run["seconds"] for run in found]), 1)[0]
+        print(f"\nseconds grow with the number of cases to the power of {slope:.2f}; start-up included")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--slices", type=int, default=160)
+    parser.add_argument("--matrix", type=int, default=512, help="pixels a side")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--growth", type=int, nargs="*", default=[10, 100, 1000], help="numbers of small cases")
+    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.contender:
+        _measure(options.contender, options.root)
+        sys.exit()
+    return options
+
+
+if __name__ == "__main__":
+    run_stage(main)

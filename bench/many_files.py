@@ -1,0 +1,210 @@
+"""What DVC costs for a cohort of very many small files, and which way of keeping them costs least.
+
+    python bench/many_files.py                  # 50,000 files in 500 folders: half an hour, 2 GB of disk
+    python bench/many_files.py --files 5000     # a first look
+
+Each block is a Git and DVC project of its own with its own cache, made in a temporary folder and removed afterwards.
+Files hold random bytes, so nothing is stored once for two. Small files show what counting costs; for large ones add
+what it takes to read and write their bytes. `--estimate` scales a row with the number of files, its start left out.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FOLDER = 100  # files a case
+DVC = [sys.executable, "-m", "dvc"]
+
+
+def main() -> None:
+    options = _options()
+    parts = {"files": files, "links": links, "archives": archives, "external": external}
+    with tempfile.TemporaryDirectory(dir=options.folder) as work:
+        with project(Path(work)) as (root, _):
+            options.start = min(run(["status"], root)[0] for _ in range(3))
+        print(f"\n{options.files} files of {options.bytes} bytes, {FOLDER} a folder; DVC {_version()}; "
+              f"{options.start:.1f} s of each row are the start of the program\n\n"
+              f"| variant | step | seconds | peak memory, MB | files in the cache | at {options.estimate} files, s |\n"
+              "|---|---|---|---|---|---|")
+        for name in options.parts or parts:
+            parts[name](Path(work), options)
+
+
+def files(work: Path, options: argparse.Namespace) -> None:
+    """The folder as it is, with the links that DVC takes by itself."""
+    with project(work) as (root, rows):
+        write_files(root / "data", options)
+        row = rows(options, "files, reflink or copy")
+        row("add, first time", ["add", "data"])
+        row("status, nothing changed", ["status"])
+        row("status again, nothing changed", ["status"])
+        change_one(root / "data")
+        row("status, one file changed", ["status"])
+        row("add, one file changed", ["add", "data"])
+        shutil.rmtree(root / "data")
+        row("checkout into an empty workspace", ["checkout"])
+        row("push to a local folder", ["push"])
+        row("push, nothing new", ["push"])
+
+
+def links(work: Path, options: argparse.Namespace) -> None:
+    """The same with links between cache and workspace."""
+    for kind in ("hardlink", "symlink"):
+        with project(work, f"cache.type {kind}") as (root, rows):
+            write_files(root / "data", options)
+            row = rows(options, f"files, {kind}")
+            row("add, first time", ["add", "data"])
+            row("status, nothing changed", ["status"])
+            change_one(root / "data")
+            row("add, one file changed", ["add", "data"])
+            shutil.rmtree(root / "data")
+            row("checkout into an empty workspace", ["checkout"])
+
+
+def archives(work: Path, options: argparse.Namespace) -> None:
+    """One archive a case, not compressed."""
+    with project(work) as (root, rows):
+        write_files(work / "plain", options)
+        row = rows(options, f"one tar a case ({options.files // FOLDER})")
+        row("make the archives", lambda: pack(work / "plain", root / "data"))
+        row("add, first time", ["add", "data"])
+        row("status, nothing changed", ["status"])
+        change_one(work / "plain")
+        row("make one archive again", lambda: pack(work / "plain", root / "data", count=1))
+        row("status, one archive changed", ["status"])
+        row("add, one archive changed", ["add", "data"])
+        shutil.rmtree(root / "data")
+        row("checkout into an empty workspace", ["checkout"])
+        row("push to a local folder", ["push"])
+        row("push, nothing new", ["push"])
+        row("unpack the archives", lambda: unpack(root / "data", work / "unpacked"))
+        shutil.rmtree(work / "plain")
+        shutil.rmtree(work / "unpacked")
+
+
+def external(work: Path, options: argparse.Namespace) -> None:
+    """Files that stay outside the project: all that DVC 3.67 offers for them."""
+    source = work / "outside"
+    write_files(source, options)
+    for variant, command in {"import-url": ["import-url", str(source), "data"],
+                             "import-url --no-download": ["import-url", "--no-download", str(source), "data"],
+                             "add --out": ["add", "--out", "data", str(source)],
+                             "add --to-remote": ["add", "--to-remote", "--out", "data", str(source)]}.items():
+        with project(work) as (_, rows):
+            row = rows(options, variant)
+            row("first time", command)
+            row("status, nothing changed", ["status"])
+            if command[0] == "import-url":
+                change_one(source)
+                row("status, one file changed outside", ["status"])
+                row("update, one file changed outside",
+                    ["update", *(["--no-download"] if "--no-download" in command else []), "data.dvc"])
+    shutil.rmtree(source)
+
+
+@contextmanager
+def project(work: Path, *settings: str) -> Iterator:
+    """Yields the folder of a new project with a remote beside it, and what makes its rows; removes all afterwards."""
+    root, remote, state = (work / name for name in ("project", "remote", "state"))
+    root.mkdir()
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    run(["init", "-q"], root)
+    for setting in ("core.analytics false", f"core.site_cache_dir {state}", *settings):
+        run(["config", *setting.split()], root)
+    run(["remote", "add", "-q", "-d", "local", str(remote)], root)
+
+    def rows_of(options: argparse.Namespace, variant: str):
+        return lambda step, action: print_row(options, root, variant, step, action)
+
+    try:
+        yield root, rows_of
+    finally:
+        for folder in (root, remote, state):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def print_row(options: argparse.Namespace, root: Path, variant: str, step: str, action) -> None:
+    """Runs a DVC command, or calls a function, and prints its line of the table."""
+    if callable(action):
+        began = time.perf_counter()
+        action()
+        seconds, peak, start = time.perf_counter() - began, None, 0.0
+    else:
+        (seconds, peak), start = run(action, root), options.start
+    scaled = start + max(seconds - start, 0) * options.estimate / options.files
+    cached = sum(len(names) for _, _, names in os.walk(root / ".dvc" / "cache"))
+    print(f"| {variant} | {step} | {seconds:.1f} | {'' if peak is None else f'{peak:.0f}'} | {cached} | {scaled:.0f} |",
+          flush=True)
+
+
+def run(command: list[str], root: Path) -> tuple[float, float]:
+    """Seconds and peak memory in MB of one DVC command; ends the benchmark where DVC refuses it."""
+    began = time.perf_counter()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen([*DVC, *command], cwd=root, stdout=said, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            sys.exit(f"dvc {' '.join(command)} failed: {said.read().decode()[-500:]}")
+    return time.perf_counter() - began, used.ru_maxrss / 1024
+
+
+def write_files(folder: Path, options: argparse.Namespace) -> None:
+    """The same random files each time."""
+    rng = random.Random(0)
+    for number in range(options.files):
+        file = folder / f"case_{number // FOLDER:05d}" / f"{number % FOLDER:03d}.dcm"
+        if number % FOLDER == 0:
+            file.parent.mkdir(parents=True)
+        file.write_bytes(rng.randbytes(options.bytes))
+
+
+def change_one(folder: Path) -> None:
+    """Replaces the first file, for links must not be written through."""
+    file = folder / "case_00000" / "000.dcm"
+    size = file.stat().st_size
+    file.unlink()
+    file.write_bytes(os.urandom(size))
+
+
+def pack(source: Path, target: Path, count: int | None = None) -> None:
+    target.mkdir(exist_ok=True)
+    for case in sorted(source.iterdir())[:count]:
+        archive = target / f"{case.name}.tar"
+        archive.unlink(missing_ok=True)
+        with tarfile.open(archive, "w") as tar:
+            tar.add(case, case.name)
+
+
+def unpack(source: Path, target: Path) -> None:
+    for archive in sorted(source.iterdir()):
+        with tarfile.open(archive) as tar:
+            tar.extractall(target, filter="data")
+
+
+def _version() -> str:
+    return subprocess.run([*DVC, "--version"], check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help="files, links, archives, external; all without")
+    parser.add_argument("--files", type=int, default=50_000, help=f"a multiple of {FOLDER}")
+    parser.add_argument("--bytes", type=int, default=4096, help="of each file")
+    parser.add_argument("--estimate", type=int, default=770_000, help="files for which the last column is")
+    parser.add_argument("--folder", type=Path, help="where to work: the disk that is measured")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""What would become of a case, told from its headers alone: seconds where taking it in takes minutes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cohort.boxes import to_voxels
+from cohort.entry import Entry
+from cohort.examination import Examination, image_files, open_examination
+from cohort.intake import check_covers
+from imaging.dicom_seg import is_segmentation
+from imaging.volume import Volume, describe_geometry, read_place, same_geometry, to_lps
+from pipeline.errors import InputError, about
+
+BYTES_A_VOXEL = 2  # of a volume as ingest writes it, where scanner values are whole numbers
+
+
+@dataclass(frozen=True)
+class Survey:
+    """One case: its phases, or the error that leaves it out; `warnings` are what will be resampled or is not used.
+
+    files, size: of its images as they lie there, in bytes. ingested: bytes of the volumes to come.
+    """
+
+    entry: Entry
+    files: int
+    size: int
+    phases: tuple[str, ...] = ()
+    ingested: int = 0
+    geometry: str = ""
+    warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    error: InputError | None = None
+
+
+def survey_case(entry: Entry) -> Survey:
+    """Reads the headers of one case. Bad input is returned, not raised, as `error`."""
+    files = image_files(entry)
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    try:
+        with about(case=entry.case):
+            return _survey(entry, files, size)
+    except InputError as error:
+        return Survey(entry, len(files), size, error=error)
+
+
+def _survey(entry: Entry, files: list[Path], size: int) -> Survey:
+    examination = open_examination(entry)
+    pre = examination.phases["pre"].place()
+    warnings = [*_compared(examination, pre), *_mask_warnings(entry, pre), *_box_warnings(entry, examination, pre)]
+    voxels = pre.array.size * len(examination.phases)
+    return Survey(entry, len(files), size, tuple(examination.phases), voxels * BYTES_A_VOXEL, describe_geometry(pre),
+                  tuple(warnings), tuple(examination.left_out))
+
+
+def _compared(examination: Examination, pre: Volume) -> list[str]:
+    warnings = []
+    for role, phase in examination.phases.items():
+        volume = phase.place()
+        if not same_geometry(pre, volume):
+            check_covers(role, volume, pre, phase.file)
+            warnings.append(f"{role} will be resampled from {describe_geometry(volume)}")
+    return warnings
+
+
+def _mask_warnings(entry: Entry, pre: Volume) -> list[str]:
+    """A DICOM segmentation holds no volume to compare before it is read."""
+    if entry.mask is None or entry.mask.is_dir() or is_segmentation(entry.mask):
+        return []
+    mask = to_lps(read_place(entry.mask))
+    return [] if same_geometry(pre, mask) else [f"the mask will be resampled from {describe_geometry(mask)}"]
+
+
+def _box_warnings(entry: Entry, examination: Examination, pre: Volume) -> list[str]:
+    if entry.box is not None and examination.series is not None:
+        to_voxels(entry.box, examination.series, pre)
+    return []
