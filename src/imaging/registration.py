@@ -17,10 +17,10 @@ HISTOGRAM_BINS = 64  # of Mattes mutual information (IEEE Trans. Med. Imaging 22
 BRIGHTEST = 95  # per cent of the voxels; what is brighter, such as blood with contrast, would take most of the bins
 FIRST_STEP, LAST_STEP = 1.0, 0.005  # mm at the surface of the body
 SHORTENING = 0.7  # of the step at each turn of the gradient; with 0.5 it may end before the goal
-ITERATIONS = 200  # a level; 30 to 60 are usual
+ITERATIONS = 200  # a level; 20 to 30 are usual
 EDGE = 1e-3  # of a voxel: rounding in headers does not put a voxel outside
 LEAST_OVERLAP = 0.25  # of the fixed grid: with less in common the metric means little
-LEAST_INFORMATION = 0.1  # nats; two phases of one patient share several tenths, unrelated noise shares hundredths
+LEAST_INFORMATION = 0.1  # nats; two phases of one patient share about 1, unrelated noise shares hundredths
 LARGEST_MM = 80.0  # of motion: a breast coil leaves no room for more, so that would be a wrong match
 
 
