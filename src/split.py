@@ -34,7 +34,7 @@ def choose_split(params: Params, cases: Sequence[Case]) -> Splits:
     if settings.source == "file":
         return splits_from_file(Path(settings.file), cases, params.seed, settings.folds, settings.multifocal)
     return make_splits(cases, params.seed, settings.external_site, settings.test_share, settings.folds,
-                       settings.multifocal)
+                       settings.multifocal, settings.generator_share, settings.source == "listed")
 
 
 def with_roles(rows: Sequence[Mapping[str, str]], splits: Splits) -> list[dict[str, str]]:

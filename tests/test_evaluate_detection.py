@@ -59,7 +59,8 @@ def place(tmp_path, monkeypatch) -> Path:
         write_case(case, number)
     Path("artifacts/volumes/cases.json").write_text(json.dumps(
         [{"id": case, "site": "A", "phases": ["pre", "post1"], "has_mask": True, "low": 0.0, "high": 400.0,
-          "box": None, "lesions": 1, "patient": case, "study": "", "pixels": ""} for case in CASES]))
+          "box": None, "lesions": 1, "patient": case, "study": "", "pixels": "", "published_part": ""}
+         for case in CASES]))
     write_segmentation()
     return tmp_path
 

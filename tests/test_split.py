@@ -1,6 +1,7 @@
 """The stage that splits: which source it takes, what it says, and that it writes no split that leaks."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from cohort.case import Case, write_cases
 from cohort.patients import DUKE_SPIE2024
 from cohort.splits import read_splits
 from imaging.scale import IntensityScale
+from pipeline.files import read_table, write_table
 from pipeline.params import load_params
+from pipeline.paths import COHORT, PLOTS
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 CASES = [Case(f"Breast_MRI_{n:03d}", "A" if n % 4 else "B", ("pre", "post1"), n > 300, IntensityScale(0, 1), Path("v"),
@@ -29,6 +32,7 @@ def stage(tmp_path, monkeypatch):
         content["split"] |= settings
         Path("params.yaml").write_text(yaml.safe_dump(content))
         write_cases(Path("artifacts/volumes"), cases)
+        write_table(COHORT, [{"case": case.id, "status": "used"} for case in cases] + [{"case": "X", "status": "left out"}])
         split.main()
         return read_splits(Path("splits.json"))
     return run
@@ -39,6 +43,10 @@ def test_every_source_says_how_large_its_parts_are(stage, capsys):
     said = capsys.readouterr().out
     assert f"seeded split of 922 cases: 225 train the generator, {len(made.validation)} validate" in said
     assert len(made.external) == 155 and len(made.test) == round(0.34 * 467)
+    roles = {row["case"]: row["role"] for row in read_table(PLOTS / "cohort.csv")}
+    assert Counter(roles.values()) == {"generator training": 225, "validation": len(made.validation), "external": 155,
+                                       "test": len(made.test), "unused": 75, "left out": 1}
+    assert all(roles[case] == "test" for case in made.test)
     masked = [replace(case, has_mask=True) for case in CASES]
     published = stage(masked, source="published", external_site="")
     assert published == read_splits(DUKE_SPIE2024)

@@ -61,7 +61,7 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
 def save_cases(names: list[str]) -> None:
     Path("artifacts/volumes/cases.json").write_text(json.dumps(
         [{"id": name, "site": "A", "phases": ["pre", "post1"], "has_mask": name != "T1", "lesions": 1, "low": 0.0,
-          "high": 200.0, "box": None, "patient": f"patient {name}", "study": "", "pixels": ""}
+          "high": 200.0, "box": None, "patient": f"patient {name}", "study": "", "pixels": "", "published_part": ""}
          for name in sorted(names)]))
 
 

@@ -19,7 +19,8 @@ class Case:
     `box` surrounds the tumour, annotated whether there is a mask or not; None where there is no annotation. `lesions`
     counts the separate ones in the mask. `patient` is who this is, whatever the case is called: "duke:001" in the
     Duke download and in MAMA-MIA alike. `study` and `pixels` are SHA-256 digests of the StudyInstanceUID ("" where
-    there is none) and of the pre-contrast pixels: two cases that share one are one examination.
+    there is none) and of the pre-contrast pixels: two cases that share one are one examination. `published_part` is
+    "train" or "test" where the cohort's own table says so.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Case:
     patient: str = ""
     study: str = ""
     pixels: str = ""
+    published_part: str = ""
 
     def path(self, role: str) -> Path:
         """The file of a phase, or of the "mask". Raises InputError when the case has none."""
@@ -84,14 +86,15 @@ def find_cases(ids: Iterable[str], cases: Iterable[Case]) -> list[Case]:
 def _to_dict(case: Case) -> dict[str, object]:
     return {"id": case.id, "site": case.site, "phases": list(case.phases), "has_mask": case.has_mask,
             "low": case.scale.low, "high": case.scale.high, "box": case.box, "lesions": case.lesions,
-            "patient": case.patient, "study": case.study, "pixels": case.pixels}
+            "patient": case.patient, "study": case.study, "pixels": case.pixels,
+            "published_part": case.published_part}
 
 
 def _to_case(entry: dict, folder: Path) -> Case:
     box = tuple(entry["box"]) if entry["box"] else None
     return Case(entry["id"], entry["site"], tuple(entry["phases"]), entry["has_mask"],
                 IntensityScale(entry["low"], entry["high"]), folder, box, entry["lesions"], entry["patient"],
-                entry["study"], entry["pixels"])
+                entry["study"], entry["pixels"], entry["published_part"])
 
 
 def _unusable(file: Path, error: Exception) -> InputError:

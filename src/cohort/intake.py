@@ -70,6 +70,8 @@ def left_out(entry: Entry, error: InputError) -> Taken:
 def _take_in(entry: Entry, target: Path, settings) -> Taken:
     examination, findings = open_examination(entry), _Findings()
     pre = examination.phases["pre"].read()
+    if entry.facts.get("mask") == "automatic":
+        findings.notes.append("the mask was drawn by a program")
     pixels = hashlib.sha256(np.ascontiguousarray(pre.array)).hexdigest()
     mask, kept_box = read_mask(entry, pre, findings.notes), None
     log_field = log_bias_field(pre) if settings.n4_bias_correction else None
@@ -89,7 +91,7 @@ def _take_in(entry: Entry, target: Path, settings) -> Taken:
         write_volume(mask, target / "mask.nii.gz")
     count = 0 if mask is None else lesions(mask.array, mask.spacing, settings.smallest_lesion_ml)[1]
     case = Case(entry.case, entry.site, tuple(examination.phases), mask is not None, scale, target, kept_box, count,
-                entry.patient or entry.case, examination.study, pixels)
+                entry.patient or entry.case, examination.study, pixels, entry.facts.get("published_part", ""))
     row = _row(case, examination, pre, mask, findings)
     write_case(case, row, settings.model_dump(include=SETTINGS))
     return Taken(case, row)

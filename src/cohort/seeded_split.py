@@ -7,18 +7,20 @@ import numpy as np
 from cohort.case import Case
 from cohort.patients import patient_of
 from cohort.splits import Splits, check_sizes, check_splits
+from pipeline.errors import InputError
 
 SPLIT_STREAM = 1  # number of this stage's random stream, so that no other stage draws the same numbers
 
 
 def make_splits(cases: Sequence[Case], seed: int, external_site: str, test_share: float, folds: int,
-                multifocal: str = "leave_out") -> Splits:
+                multifocal: str = "leave_out", generator_share: float = 0.0, listed: bool = False) -> Splits:
     """Splits by patient, as the published study did: whoever has no mask trains the generator.
 
     Masked patients of `external_site` ("": there is none) are the external cohort, and its unmasked ones are used
-    nowhere, so that the site stays unseen. Of the other masked patients `test_share`, at least one, are the test set;
-    the rest are validation. Of these, whoever has more than one lesion is in no fold where `multifocal` is "leave_out",
-    as published. All cases of a patient go one way: with a mask in one, those without are used nowhere.
+    nowhere, so that the site stays unseen. Of the other masked patients `test_share`, at least one, are the test set,
+    or where `listed` those that the cohort's own table names; of the rest `generator_share` train the generator as
+    well, and the others are validation. Of these, whoever has more than one lesion is in no fold where `multifocal` is
+    "leave_out", as published. All cases of a patient go one way: with a mask in one, those without are used nowhere.
     The result depends on the ids, not on their order. Raises InputError when a part would be empty or too small.
     """
     external = external_cases(cases, external_site)
@@ -26,19 +28,30 @@ def make_splits(cases: Sequence[Case], seed: int, external_site: str, test_share
     inside = [case for case in cases if not _of_site(case, external_site) and patient_of(case) not in away]
     masked = by_patient(case for case in inside if case.has_mask)
     drawn = in_random_order(masked, seed)
-    tested = max(1, round(test_share * len(drawn)))
-    validation = {patient: masked[patient] for patient in drawn[tested:]}
+    test = _listed(masked) if listed else set(drawn[:max(1, round(test_share * len(drawn)))])
+    rest = [patient for patient in drawn if patient not in test]
+    generator = set(rest[len(rest) - round(generator_share * len(rest)):])
+    validation = {patient: masked[patient] for patient in rest if patient not in generator}
     many = several_lesions(validation, multifocal)
     splits = Splits(
-        gan_train=sorted(case.id for case in inside if patient_of(case) not in masked),
+        gan_train=sorted(case.id for case in inside if patient_of(case) not in masked or patient_of(case) in generator),
         validation=ids(validation.values()),
-        test=ids(masked[patient] for patient in drawn[:tested]),
+        test=ids(masked[patient] for patient in test),
         external=ids([external]),
         folds=deal([own for patient, own in validation.items() if patient not in many], folds),
         multifocal=ids(validation[patient] for patient in many))
     check_sizes(splits)
     check_splits(splits)
     return splits
+
+
+def _listed(patients: Mapping[str, Sequence[Case]]) -> set[str]:
+    found = {patient for patient, own in patients.items() if any(case.published_part == "test" for case in own)}
+    if not found:
+        raise InputError("the cohort lists no test patients of its own", found=f"{len(patients)} masked patients",
+                         expected="a table such as MAMA-MIA's train_test_splits.csv",
+                         todo="set split.source to seeded")
+    return found
 
 
 def external_cases(cases: Iterable[Case], site: str) -> list[Case]:

@@ -51,7 +51,7 @@ def check_sizes(splits: Splits) -> None:
     if not splits.gan_train:
         raise InputError("nobody is left to train the generator", expected="at least one",
                          found="no patient without a mask outside the external site",
-                         todo="leave some masks out of cases.csv, or choose another split.external_site")
+                         todo="set split.generator_share above 0, or choose another split.external_site")
     if not splits.test or not all(splits.folds):
         raise InputError("too few masked patients for the folds and the test",
                          found=f"{len(splits.in_folds)} for validation and {len(splits.test)} for the test, and "

@@ -59,10 +59,11 @@ class Ingest(Section):
 
 
 class Split(Section):
-    source: Literal["seeded", "published", "file"]
+    source: Literal["seeded", "listed", "published", "file"]
     file: str
     external_site: str
     test_share: Annotated[float, Field(gt=0, lt=1)]
+    generator_share: Annotated[float, Field(ge=0, lt=1)]
     folds: Annotated[int, Field(ge=2)]
     multifocal: Literal["leave_out", "keep"]
 

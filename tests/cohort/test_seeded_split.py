@@ -114,3 +114,19 @@ def test_without_an_external_site_everybody_is_inside():
     cases = [*cohort(), replace(cohort()[0], id="nowhere", site="")]
     splits = make_splits(cases, 0, "", 0.34, 2)
     assert splits.external == [] and len(splits.gan_train) == 9 and len(splits.test + splits.validation) == 14
+
+
+def test_where_nobody_lacks_a_mask_some_of_them_train_the_generator(refused):
+    cases = [case for case in cohort(masked=20) if case.has_mask]
+    refused(lambda: make_splits(cases, 3, "B", 0.3, 3), "nobody is left to train the generator", "generator_share")
+    splits = make_splits(cases, 3, "B", 0.3, 3, generator_share=0.5)
+    assert [len(part) for part in (splits.test, splits.gan_train, splits.validation)] == [6, 7, 7]
+    assert splits.test == make_splits(cohort(masked=20), 3, "B", 0.3, 3).test, "who is tested does not depend on it"
+
+
+def test_the_cohorts_own_test_patients_are_tested(refused):
+    own = {"A100", "A107", "B100"}
+    cases = [replace(case, published_part="test" if case.id in own else "train") for case in cohort()]
+    splits = make_splits(cases, 3, "B", 0.5, 3, listed=True)
+    assert splits.test == ["A100", "A107"] and "B100" in splits.external and len(splits.validation) == 8
+    refused(lambda: make_splits(cohort(), 3, "B", 0.5, 3, listed=True), "no test patients of its own", "MAMA-MIA")

@@ -12,7 +12,8 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ROOMS = {path.name for path in (ROOT / "src").iterdir() if path.is_dir() and path.name != "__pycache__"}
 LIBRARY_OWNERS = {"SimpleITK": {"imaging"}, "nnunetv2": {"segmentation"}, "matplotlib": {"figures"},
                   "pydicom": {"imaging", "phantom"}, "radiomics": {"features", "challenge"}, "cv2": {"quality"},
-                  "frd_score": {"features", "quality"}, "h5py": {"features"}, "imagecodecs": {"imaging"}, "highdicom": {"imaging"}, "openpyxl": {"pipeline"}}
+                  "frd_score": {"features", "quality"}, "h5py": {"features"}, "imagecodecs": {"imaging"},
+                  "highdicom": {"imaging"}, "openpyxl": {"pipeline"}}
 
 
 def imports(path):
