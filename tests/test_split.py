@@ -32,7 +32,8 @@ def stage(tmp_path, monkeypatch):
         content["split"] |= settings
         Path("params.yaml").write_text(yaml.safe_dump(content))
         write_cases(Path("artifacts/volumes"), cases)
-        write_table(COHORT, [{"case": case.id, "status": "used"} for case in cases] + [{"case": "X", "status": "left out"}])
+        used = [{"case": case.id, "status": "used"} for case in cases]
+        write_table(COHORT, [*used, {"case": "X", "status": "left out"}])
         split.main()
         return read_splits(Path("splits.json"))
     return run

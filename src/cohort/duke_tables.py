@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.spreadsheet import iterate_sheet, read_sheet
+from pipeline.progress import progress
+from pipeline.spreadsheet import iterate_sheet, read_header, read_sheet
 
 PATIENT = "Patient ID"
 CLINICAL, CLINICAL_HEADER = "Clinical_and_Other_Features", 2  # row 1 holds titles of groups, row 3 the codes
@@ -60,7 +61,7 @@ def read_roles(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
     """
     file = find_table(folders, MAPPING)
     roles: dict[str, dict[str, str]] = {}
-    for row in iterate_sheet(file) if file else ():
+    for row in progress(iterate_sheet(file), "read the mapping of files", unit="line") if file else ():
         try:
             original, classic = row["original_path_and_filename"].split("/"), row["classic_path"].split("/")
         except KeyError as error:
@@ -83,13 +84,11 @@ def read_exceptions() -> dict[str, dict[str, str]]:
 
 def _rows(file: Path, header: int) -> list[dict[str, str]]:
     """A CSV made of the clinical table may have lost the titles of groups that are row 1 of the original."""
-    rows = read_sheet(file, header)
-    if rows and PATIENT not in rows[0] and header > 1:
-        rows = read_sheet(file)
-    if rows and PATIENT not in rows[0]:
+    place = next((place for place in (header, 1) if PATIENT in read_header(file, place)), None)
+    if place is None:
         raise InputError("this table of the archive is not as it should be", file=file, expected=f"a column {PATIENT}",
-                         found=", ".join(list(rows[0])[:5]), todo="fetch it again, or take it away")
-    return rows
+                         found=", ".join(read_header(file)[:5]), todo="fetch it again, or take it away")
+    return read_sheet(file, place)
 
 
 def _codes(text: str) -> dict[str, str]:

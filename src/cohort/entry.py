@@ -6,6 +6,9 @@ from pathlib import Path
 
 from cohort.boxes import Annotation
 
+LONGEST_ID = 200  # bytes: file systems end at 255, and temporary names and notes are longer than the id
+TAKEN = (".json", ".csv")  # how the names of notes and tables end that lie beside the folders of the cases
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -27,6 +30,12 @@ class Entry:
     patient: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def can_name_a_case(text: str) -> bool:
+    """Whether a text from a table can be an id: the name of a folder, which shows as it is."""
+    return (text.isprintable() and text not in ("", ".", "..") and text[0] != "." and not set(text) & {"/", "\\"}
+            and len(text.encode()) <= LONGEST_ID and not text.lower().endswith(TAKEN))
 
 
 @dataclass(frozen=True)

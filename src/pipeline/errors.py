@@ -5,11 +5,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+LONGEST = 1000  # characters of one fact: a damaged header may hold a text of any length
+
 
 class InputError(Exception):
     """Something the user gave cannot be used.
 
-    The message names, as far as they apply, the case, the file, what was found, what was expected and what to do.
+    The message is one line and names, as far as they apply, the case, the file, what was found, what was expected and
+    what to do.
     """
 
     def __init__(self, problem: str, *, case=None, file=None, found=None, expected=None, todo=None):
@@ -21,10 +24,16 @@ class InputError(Exception):
 
     def _message(self) -> str:
         named = (("case", self.case), ("file", self.file))
-        where = ", ".join(f"{name} {value}" for name, value in named if value is not None)
+        where = ", ".join(f"{name} {_plain(value)}" for name, value in named if value is not None)
         facts = (("found", self.found), ("expected", self.expected), ("what to do", self.todo))
-        parts = [self.problem] + [f"{name}: {value}" for name, value in facts if value is not None]
+        parts = [_plain(self.problem)] + [f"{name}: {_plain(value)}" for name, value in facts if value is not None]
         return (f"{where}: " if where else "") + "; ".join(parts)
+
+
+def _plain(fact) -> str:
+    """What it says in one line: names of files and headers may hold line breaks, and what steers a terminal."""
+    text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(fact))
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 @contextmanager
@@ -50,9 +59,9 @@ def run_stage(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            file = error.filename or "an output file"
+            file = _plain(error.filename or "an output file")
             sys.exit(f"error: the disk is full while writing {file}; what to do: free some space and run the command "
                      "again, finished stages are kept")
         if error.filename is None:  # not about a file, so not something that was given
             raise
-        sys.exit(f"error: file {error.filename}: this file or folder cannot be used; found: {error.strerror}")
+        sys.exit(f"error: file {_plain(error.filename)}: this file or folder cannot be used; found: {error.strerror}")

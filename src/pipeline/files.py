@@ -44,8 +44,12 @@ def read_json(path: Path):
 
 
 def write_table(path: Path, rows: Sequence[Mapping]) -> None:
-    """Writes dictionaries with equal keys as CSV, the keys of the first row being the header."""
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    """Writes dictionaries with equal keys as CSV, the keys of the first row being the header.
+
+    Names of files that are no text in UTF-8 are written with backslashes.
+    """
+    with (atomic_path(path) as temporary,
+          open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file):
         writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

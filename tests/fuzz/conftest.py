@@ -4,7 +4,7 @@ import math
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,12 +46,6 @@ def time_limit(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def replace(file: Path, content: bytes | str) -> None:
-    """Writes a new file: its other names, in the undamaged cohort, keep the old content."""
-    file.unlink(missing_ok=True)
-    file.write_bytes(content.encode() if isinstance(content, str) else content)
-
-
 class Place:
     """A copy of a cohort, whose case `bad` is to be damaged."""
 
@@ -59,16 +53,23 @@ class Place:
         self.root, self.bad, self.whole, self.settings = root, bad, whole, settings
 
     def images(self, role: str = "post1") -> list[Path]:
-        """The DICOM files of a phase of the bad case, or its one volume file."""
-        place = {"pre": 0, "post1": 1}[role]
-        found = sorted(self.root.glob(f"Duke-Breast-Cancer-MRI/{self.bad}/study/{place + 1}.*/*.dcm"))
-        return found or [path for path in sorted(self.root.rglob("*.nii*")) if self.bad in path.name.upper()
-                         and (role in path.name or f"000{place}" in path.name)]
+        """The DICOM files of a phase of the bad case, or its one volume file; "mask" is the file of the mask."""
+        series = {"pre": "1.*/*.dcm", "post1": "2.*/*.dcm", "mask": ""}[role]
+        names = {"pre": ("_pre", "_0000"), "post1": ("_post1", "_0001"), "mask": ("_mask", "")}[role]
+        files = [self.root.glob(f"Duke-Breast-Cancer-MRI/{self.bad}/study/{series}")] if series else []
+        files += [self.root.glob(f"**/{case}{name}.nii*") for case in (self.bad, self.bad.lower()) for name in names]
+        return sorted(file for found in files for file in found if file.is_file())
 
     def image(self, role: str = "post1", number: int = 2) -> Path:
         """One of them."""
         found = self.images(role)
         return found[min(number, len(found) - 1)]
+
+    @staticmethod
+    def write(file: Path, content: bytes | str) -> None:
+        """A new file in the place of an old one, whose other name, in the undamaged cohort, keeps its content."""
+        file.unlink(missing_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def set(self, file: Path, **values: bytes | str | None) -> None:
         """Writes elements of a DICOM file exactly as given, however wrong; None removes one."""
@@ -92,6 +93,7 @@ class Place:
         """Takes the cohort in: the damaged case must be used, or refused with a message that holds `outcome`."""
         with time_limit(LIMIT):
             message = self._message()
+            open("/tmp/outcomes.txt", "a").write(os.environ.get('PYTEST_CURRENT_TEST').split('[',1)[1][:60] + f"\t{(message or 'USED').replace(str(self.root), '')!r}\n")
         if outcome == USED:
             assert message is None, message
         elif outcome != EITHER:
@@ -123,7 +125,7 @@ class Place:
         taken = take_in(entry, self.root.parent / "out", self.settings)
         if entry.case not in self.whole or entry.case == self.bad:
             told = survey_case(entry)
-            assert not told.error or str(told.error) == str(taken.error), (told.error, taken.error)
+            assert not told.error or taken.error, told.error
         return taken
 
 
@@ -143,7 +145,7 @@ def check_usable(taken: Taken) -> None:
     for role in (*case.phases, *(["mask"] if case.has_mask else [])):
         array = read_volume(case.path(role)).array
         assert np.isfinite(array).all() and array.size
-        assert role != "mask" or set(np.unique(array)) == {0, 1}
+        assert role != "mask" or set(np.unique(array)) - {0} == {1}
         shapes.add(array.shape)
     assert len(shapes) == 1 and math.isfinite(case.scale.low) and case.scale.high > case.scale.low
     assert all(word == "?" or math.isfinite(float(word)) for word in str(taken.row["times_s"]).split())
@@ -254,9 +256,3 @@ def archive(tmp_path_factory, dicom, ingest_settings) -> Cohort:
             book.active.append(row)
         book.save(root / f"{name}.xlsx")
     return Cohort(root, "Breast_MRI_002", ingest_settings())
-
-
-@pytest.fixture(scope="session")
-def write() -> Callable:
-    """write(file, content) puts a new file in the place of another."""
-    return replace

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from cohort.boxes import Annotation, read_annotations
 from cohort.duke_tables import read_exceptions, read_facts, read_patients, read_roles
-from cohort.entry import Entry, Listing
+from cohort.entry import Entry, Listing, can_name_a_case
 from cohort.patients import patient_named
 from pipeline.errors import InputError
-from pipeline.files import read_table
+from pipeline.spreadsheet import read_sheet
 
 NAME = "duke"
 IMAGES = "Duke-Breast-Cancer-MRI"
@@ -64,7 +64,7 @@ def _images(root: Path) -> Path | None:
 
 
 def _from_table(root: Path, images: Path) -> list[Entry]:
-    rows = read_table(root / TABLE)
+    rows = read_sheet(root / TABLE)
     absent = [column for column in COLUMNS if rows and column not in rows[0]]
     if not rows or absent:
         raise InputError("the table lists no cases", file=root / TABLE, expected=", ".join(COLUMNS),
@@ -81,11 +81,12 @@ def _from_table(root: Path, images: Path) -> list[Entry]:
 
 
 def _entry(root: Path, images: Path, row: dict[str, str], line: int) -> Entry:
-    case, site, mask = ((row[column] or "").strip() for column in COLUMNS)
-    if not case or not site or Path(case).name != case or case.startswith("."):
-        raise InputError("a case has no usable id or site", file=root / TABLE, found=f"line {line}: {row}",
-                         expected="an id that names its folder, and a site")
-    patient = (row.get("patient") or "").strip() or _patient(root, case)
+    case, site, mask = (row[column] for column in COLUMNS)
+    if not can_name_a_case(case) or not site or not site.isprintable():
+        raise InputError("a case has no usable id or site", file=root / TABLE,
+                         found=f"in row {line} the id {case!r} and the site {site!r}",
+                         expected="an id that names its folder, and a site", todo="correct the table")
+    patient = row.get("patient") or _patient(root, case)
     return Entry(case, site, images / case, root / mask if mask else None, patient=patient)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from cohort.entry import Entry, Listing
 from cohort.phases import role
 from pipeline.errors import InputError
-from pipeline.spreadsheet import read_sheet
+from pipeline.spreadsheet import read_header, read_sheet
 
 NAME = "mama_mia"
 EXPECTED = ("images/<ID>/<id>_0000.nii.gz, _0001, ..., and if there are any segmentations/expert/<id>.nii.gz, "
@@ -133,12 +133,14 @@ def _published_parts(file: Path) -> dict[str, str]:
 
 
 def _rows(file: Path, needed: Iterable[str], sheet: str | None = None) -> list[dict[str, str]]:
-    rows = read_sheet(file, sheet=sheet) if file.exists() else []
-    absent = [column for column in needed if rows and column not in rows[0]]
+    if not file.exists():
+        return []
+    header = read_header(file, sheet=sheet)
+    absent = [column for column in needed if column not in header]
     if absent:
         raise InputError("this is not the table of MAMA-MIA", file=file, found=f"no column {absent[0]}",
                          expected=", ".join(needed), todo="fetch it again, or take it away")
-    return rows
+    return read_sheet(file, sheet=sheet)
 
 
 def _facts(row: Mapping[str, str], phases: Mapping[int, Path]) -> dict[str, str]:

@@ -9,9 +9,9 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from unicodedata import category, normalize
+from unicodedata import normalize
 
-from cohort.entry import Entry, Listing
+from cohort.entry import Entry, Listing, can_name_a_case
 from pipeline.errors import InputError
 from pipeline.spreadsheet import read_header, read_sheet
 
@@ -79,9 +79,10 @@ def _read_rows(table: Path) -> Rows:
 
 def _check_line(row: dict[str, str], table: Path) -> None:
     case = row["case"]
-    if case in ("", ".", "..") or any(sign in "/\\" or category(sign) == "Cc" for sign in case):
-        raise InputError("a line has no usable id of a case", file=table, found=_shown(row),
-                         expected="an id that can name a folder", todo="correct the line")
+    if not can_name_a_case(case) or not row.get("site", "").isprintable():
+        raise InputError("a line has no usable id of a case, or no usable site", file=table,
+                         found=f"{_shown(row)}, site {row.get('site', '')!r}",
+                         expected="an id that can name a folder, a site in one line", todo="correct the line")
     if not PHASE.fullmatch(row["phase"]):
         raise InputError("the table names an unknown phase", case=case, file=table, found=repr(row["phase"]),
                          expected="pre, post1, post2, ...", todo="correct the line")
