@@ -1,6 +1,6 @@
 """How long a case takes from DICOM to volumes, beside merely reading it and beside dicom2nifti; and how a cohort grows.
 
-    python bench/ingest.py                          # full size: 160 slices of 512 x 512, 4 phases; 10 to 1,000 small cases
+    python bench/ingest.py           # full size: 160 slices of 512 x 512, 4 phases; then 10 to 1,000 small cases
     python bench/ingest.py --slices 16 --matrix 64 --rounds 1 --growth 5 10    # whether it runs
 
 Every contender works on the same files in a process of its own, and they take turns, so that whatever else the machine
@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import numpy as np
 import yaml
 from pydicom import Dataset, FileMetaDataset
+from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from cohort.entry import Entry
@@ -38,6 +39,8 @@ from pipeline.params import load_params
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMES_READING, TIMES_DICOM2NIFTI, GIB_A_WORKER = 1.5, 3.0, 1.5  # what ingestion should keep to
+ELEMENTS, PRIVATE = 110, 60  # beside those that are read, so that a slice has about 200, as scanners' files do
+GROUPS = (0x0008, 0x0010, 0x0018, 0x0032, 0x0040)  # of the former: nothing about the place or the pixels of a slice
 NAMES = ("ax dyn pre", "ax dyn 1st pass", "ax dyn 2nd pass", "ax dyn 3rd pass")
 SMALL = (8, 32)  # slices and matrix of the cases that show growth
 GIB = 2.0**30
@@ -63,7 +66,8 @@ def write_cases(root: Path, count: int, slices: int, matrix: int) -> None:
         rows.append(f"{case},A,")
         for phase, description in enumerate(NAMES):
             pixels = (rng.rayleigh(40, (slices, matrix, matrix)) + ramp * (1 + 0.2 * phase)).astype("<i2")
-            write_series(root / "Duke-Breast-Cancer-MRI" / case / "study" / str(phase), case, phase, description, pixels)
+            folder = root / "Duke-Breast-Cancer-MRI" / case / "study" / str(phase)
+            write_series(folder, case, phase, description, pixels)
     (root / "cases.csv").write_text("\n".join(rows) + "\n")
 
 
@@ -80,12 +84,38 @@ def write_series(folder: Path, case: str, phase: int, description: str, pixels: 
     data.PixelSpacing, data.ImageOrientationPatient, data.SliceThickness = [0.7, 0.7], [1, 0, 0, 0, 1, 0], 1
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    _add_others(data)
     for number, plane in enumerate(pixels, start=1):
         data.ImagePositionPatient, data.InstanceNumber = [0, 0, number], number
         data.SOPInstanceUID = generate_uid(entropy_srcs=[data.SeriesInstanceUID, str(number)])
         data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
         data.PixelData = plane.tobytes()
         data.save_as(folder / f"1-{number:03d}.dcm", enforce_file_format=True)
+
+
+def _add_others(data: Dataset) -> None:
+    """Elements as scanners write them beside those that ingestion reads: texts and numbers of the patient, the study
+    and the acquisition, private ones, and sequences of either kind of length."""
+    values = {"CS": "OTHER", "DS": "12.5", "IS": "3", "LO": "a word or two", "SH": "short", "US": 1, "FD": 0.5,
+              "UI": "1.2.840.1", "DA": "20010101", "TM": "090000", "PN": "Doe^Jane", "FL": 0.5, "UL": 9}
+    data.SpecificCharacterSet, data.ImageType = "ISO_IR 100", ["ORIGINAL", "PRIMARY", "M", "ND"]
+    names = [name for tag, name in sorted((tag, name) for name, tag in keyword_dict.items())
+             if tag >> 16 in GROUPS and dictionary_VR(tag) in values and name not in data]
+    for name in names[::len(names) // ELEMENTS][:ELEMENTS]:
+        setattr(data, name, values[dictionary_VR(tag_for_keyword(name))])
+    block = data.private_block(0x0029, "MAKER OF SCANNERS", create=True)
+    for number in range(PRIVATE):
+        block.add_new(number, *(("OB", bytes(2000)) if number % 20 == 0 else ("LO", "a private word")))
+    for name, undefined in (("ReferencedImageSequence", True), ("ReferencedStudySequence", False),
+                            ("ProcedureCodeSequence", True)):
+        setattr(data, name, [_reference(number) for number in range(3)])
+        data[name].is_undefined_length = undefined
+
+
+def _reference(number: int) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = MRImageStorage, f"1.2.3.{number}"
+    return item
 
 
 def ours(root: Path, n4: bool = False, workers: int = 1) -> None:
@@ -170,7 +200,8 @@ def _cpu() -> float:
 
 
 def _print_case(found: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> None:
-    print(f"4 phases of {options.slices} slices of {options.matrix} x {options.matrix}, {options.rounds} rounds, medians\n")
+    print(f"4 phases of {options.slices} slices of {options.matrix} x {options.matrix}, {options.rounds} rounds, medians")
+    print()
     print("| | seconds | CPU seconds | peak of a process, GiB | times plain reading |\n|---|---|---|---|---|")
     seconds = {name: statistics.median(run["seconds"] for run in runs) for name, runs in found.items()}
     reading = seconds["plain reading, SimpleITK"]
@@ -186,14 +217,16 @@ def _print_case(found: dict[str, list[dict[str, float]]], options: argparse.Name
 
 
 def _print_growth(found: Sequence[dict[str, float]]) -> None:
-    print("| small cases | seconds | ms a case | again with one changed, seconds | peak of a process, GiB |")
+    print("| small cases | seconds | ms for each further case | again with one changed, seconds | peak, GiB |")
     print("|---|---|---|---|---|")
-    for run in found:
-        print(f"| {run['cases']} | {run['seconds']:.2f} | {1000 * run['seconds'] / run['cases']:.1f} | "
-              f"{run['again']:.2f} | {run['gib']:.2f} |")
-    if len(found) > 1:
-        slope = np.polyfit(np.log([run["cases"] for run in found]), np.log([run["seconds"] for run in found]), 1)[0]
-        print(f"\nseconds grow with the number of cases to the power of {slope:.2f}; start-up included")
+    for before, run in zip([None, *found], found, strict=False):
+        more = "" if before is None else f"{1000 * _further(run, before):.1f}"
+        print(f"| {run['cases']} | {run['seconds']:.2f} | {more} | {run['again']:.2f} | {run['gib']:.2f} |")
+
+
+def _further(run: dict[str, float], before: dict[str, float]) -> float:
+    """Seconds for each case that one run has more than another."""
+    return (run["seconds"] - before["seconds"]) / (run["cases"] - before["cases"])
 
 
 def _options() -> argparse.Namespace:

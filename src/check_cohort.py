@@ -6,6 +6,7 @@ would stop.
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -29,6 +30,7 @@ SHOWN = 20  # lines of one kind; --all shows every one
 
 def main() -> None:
     arguments = _arguments()
+    sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     settings = load_params().ingest
     layout, listing = read_cohort(arguments.path, arguments.layout or settings.layout)
     workers = os.cpu_count() or 1 if settings.workers == "auto" else settings.workers

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from cohort.entry import Entry
 from cohort.phases import NO_PHASE, drop_unsuppressed, name_of, name_phases, stated_role, why_not_dynamic
-from imaging.dicom import Series, order_slices, read_series, scan_series, series_place
+from imaging.dicom import STEPS, Series, order_slices, read_series, scan_series, series_place
 from imaging.dicom_header import SliceHeader, read_header
 from imaging.finite import check_finite
-from imaging.volume import Volume, read_place, read_volume, to_lps, whole_numbers
+from imaging.volume import Volume, describe_geometry, read_place, read_volume, to_lps, whole_numbers
 from pipeline.errors import InputError
 
 
@@ -96,7 +96,7 @@ def _from_files(entry: Entry) -> Examination:
         raise InputError(f"the phase {missing} is missing", case=entry.case, found=", ".join(entry.images) or "no file",
                          expected="pre and post1", todo="fetch the file, or leave the case out")
     times = _times(entry.facts.get("times_s", ""), len(entry.images))
-    return Examination({role: Phase(file, lambda file=file: to_lps(read_place(file)),
+    return Examination({role: Phase(file, lambda file=file: to_lps(_plausible(read_place(file), file)),
                                     lambda file=file: _read_file(file), seconds)
                         for (role, file), seconds in zip(entry.images.items(), times, strict=True)}, [], entry.facts)
 
@@ -152,9 +152,17 @@ def _times(text: str, count: int) -> list[float | None]:
 
 
 def _read_file(file: Path) -> Volume:
-    volume = read_volume(file)
+    volume = _plausible(read_volume(file), file)
     check_finite(volume, file)
     return whole_numbers(to_lps(volume))
+
+
+def _plausible(volume: Volume, file: Path) -> Volume:
+    if not all(STEPS[0] <= step <= STEPS[1] for step in volume.spacing):
+        raise InputError("the voxels cannot be those of an MR image", file=file, found=describe_geometry(volume),
+                         expected="{:g} to {:g} mm a side".format(*STEPS),
+                         todo="correct the header of the file, or leave the case out")
+    return volume
 
 
 def _digest(uid: str) -> str:

@@ -1,7 +1,8 @@
 """One case from its files to volumes by role, its mask, its intensity scale and its line in the cohort table."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from imaging.masks import Box, lesions, millilitres
 from imaging.registration import overlap, resample_onto, rigid_motion
 from imaging.scale import IntensityScale
 from imaging.volume import Volume, describe_geometry, read_volume, same_geometry, to_lps, write_volume
-from pipeline.errors import InputError, about
+from pipeline.errors import InputError, about, one_line
 
 COLUMNS = ("case", "site", "patient", "phases", "times_s", "size", "spacing_mm", "manufacturer", "model",
            "field_strength_t", "has_mask", "mask_ml", "lesions", "multifocal", "has_box", "box_enhancement",
@@ -26,6 +27,7 @@ SETTINGS = {"n4_bias_correction", "register_above_mm", "smallest_lesion_ml", "lo
             "ceiling"}  # of the parameters, what changes the volumes of a case
 COVERED = 0.999  # of the pre-contrast voxels must lie inside a phase: of 400 slices, none may be missing
 MASK_KEPT = 0.95  # of a mask's volume must be left on another grid
+MOST_TUMOUR = 0.5  # of the volume: an image taken for a mask, or a mask turned inside out, fills more
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,28 @@ def take_in(entry: Entry, folder: Path, settings) -> Taken:
     `settings` are the ingest parameters, of which SETTINGS are used.
     """
     try:
-        with about(case=entry.case):
+        with about_case(entry, written=folder):
             return _take_in(entry, folder / entry.case, settings)
     except InputError as error:
         return left_out(entry, error)
     except MemoryError:
         return left_out(entry, InputError("the case does not fit into memory", case=entry.case,
                                           todo="lower ingest.workers, or leave the case out"))
+
+
+@contextmanager
+def about_case(entry: Entry, written: Path | None = None) -> Iterator[None]:
+    """Says of bad input inside which case it is about. A file that cannot be used, such as one whose name is too long,
+    is bad input too, unless it lies in the folder `written`."""
+    try:
+        with about(case=entry.case):
+            yield
+    except OSError as error:
+        if error.filename is None or (written and Path(error.filename).is_relative_to(written)):
+            raise
+        raise InputError("a file of the case cannot be used", case=entry.case, file=error.filename,
+                         found=error.strerror, expected="a file that can be read",
+                         todo="see to its name and its permissions, or leave the case out") from None
 
 
 def left_out(entry: Entry, error: InputError) -> Taken:
@@ -116,7 +133,7 @@ def check_covers(role: str, volume: Volume, pre: Volume, file: Path) -> None:
 def read_mask(entry: Entry, pre: Volume, notes: list[str]) -> Volume | None:
     """The tumour mask, uint8 0 and 1, on the grid of `pre`; None where the case has none.
 
-    Raises InputError when it is empty, or loses more than a crumb on the way to that grid.
+    Raises InputError when it is empty, fills most of the volume, or loses more than a crumb on the way to that grid.
     """
     if entry.mask is None:
         return None
@@ -125,8 +142,15 @@ def read_mask(entry: Entry, pre: Volume, notes: list[str]) -> Volume | None:
     if not inside.array.any():
         raise InputError("the mask is empty", file=entry.mask, found="no voxel above 0", expected="a tumour",
                          todo="correct the mask, or leave it out of the cohort")
-    if same_geometry(pre, inside):
-        return pre.like(inside.array)
+    mask = pre.like(inside.array) if same_geometry(pre, inside) else _mask_onto_pre(entry, inside, pre, notes)
+    if mask.array.mean() > MOST_TUMOUR:
+        raise InputError("the mask fills most of the volume", file=entry.mask, found=f"{mask.array.mean():.0%} of it",
+                         expected=f"a tumour, at most {MOST_TUMOUR:.0%}, all else 0",
+                         todo="look whether this is an image, or a mask turned inside out")
+    return mask
+
+
+def _mask_onto_pre(entry: Entry, inside: Volume, pre: Volume, notes: list[str]) -> Volume:
     mask = resample_onto(inside, pre, label=True)
     before, after = (millilitres(volume.array, volume.spacing) for volume in (inside, mask))
     if after < MASK_KEPT * before:
@@ -172,7 +196,8 @@ def _checked_box(entry: Entry, examination: Examination, pre: Volume, post: Volu
 
 def _row(case: Case, examination: Examination, pre: Volume, mask: Volume | None,
          findings: _Findings) -> dict[str, object]:
-    masked, facts, enhancement = mask is not None, examination.facts, findings.box_enhancement
+    masked, enhancement = mask is not None, findings.box_enhancement
+    facts = {name: one_line(text) for name, text in examination.facts.items()}
     return dict(zip(COLUMNS, (
         case.id, case.site, case.patient, " ".join(case.phases), _times(examination.phases),
         " x ".join(map(str, pre.array.shape[::-1])), " x ".join(f"{step:.4g}" for step in pre.spacing),

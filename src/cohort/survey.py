@@ -1,15 +1,16 @@
 """What would become of a case, told from its headers alone: seconds where taking it in takes minutes."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cohort.boxes import to_voxels
 from cohort.entry import Entry
 from cohort.examination import Examination, image_files, open_examination
-from cohort.intake import check_covers
+from cohort.intake import about_case, check_covers
 from imaging.dicom_seg import is_segmentation
 from imaging.volume import Volume, describe_geometry, read_place, same_geometry, to_lps
-from pipeline.errors import InputError, about
+from pipeline.errors import InputError
 
 BYTES_A_VOXEL = 2  # of a volume as ingest writes it, where scanner values are whole numbers
 
@@ -35,9 +36,9 @@ class Survey:
 def survey_case(entry: Entry) -> Survey:
     """Reads the headers of one case. Bad input is returned, not raised, as `error`."""
     files = image_files(entry)
-    size = sum(file.stat().st_size for file in files if file.is_file())
+    size = sum(map(_size, files))
     try:
-        with about(case=entry.case):
+        with about_case(entry):
             return _survey(entry, files, size)
     except InputError as error:
         return Survey(entry, len(files), size, error=error)
@@ -50,6 +51,12 @@ def _survey(entry: Entry, files: list[Path], size: int) -> Survey:
     voxels = pre.array.size * len(examination.phases)
     return Survey(entry, len(files), size, tuple(examination.phases), voxels * BYTES_A_VOXEL, describe_geometry(pre),
                   tuple(warnings), tuple(examination.left_out))
+
+
+def _size(file: Path) -> int:
+    with suppress(OSError):  # told when the file is read
+        return file.stat().st_size
+    return 0
 
 
 def _compared(examination: Examination, pre: Volume) -> list[str]:

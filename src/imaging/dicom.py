@@ -130,9 +130,14 @@ def _candidates(folder: Path) -> list[Path]:
     """Files that may be DICOM, by their names, sorted. Broken links and the like count where they are called `.dcm`."""
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries
-                       if not entry.name.startswith(".") and entry.name.upper() != INDEX and not entry.is_dir()
-                       and (entry.name.lower().endswith(SUFFIX) or entry.is_file()))
+                       if not entry.name.startswith(".") and entry.name.upper() != INDEX and _may_be_dicom(entry))
     return [folder / name for name in names]
+
+
+def _may_be_dicom(entry: os.DirEntry) -> bool:
+    if entry.name.lower().endswith(SUFFIX):
+        return not os.path.isdir(entry) if entry.is_symlink() else not entry.is_dir()
+    return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()  # the former bear links to themselves
 
 
 def _phases(group: list[SliceHeader]) -> list[list[SliceHeader]]:
@@ -160,8 +165,10 @@ def _check_agreement(headers: Sequence[SliceHeader], case: str) -> None:
             here, there = getattr(header, name), getattr(first, name)
             numbers = name in ("spacing", "orientation")
             if here != there and not (numbers and np.allclose(here, there, rtol=0, atol=AGREEMENT)):
+                shown = name not in ("patient", "study", "frame")  # these name a person to who holds the record
                 raise InputError(f"the slices of one series differ in their {name}", case=case, file=header.file,
-                                 found=here, expected=f"{there}, as in {first.file.name}",
+                                 found=here if shown else "another one",
+                                 expected=f"{there if shown else 'that'}, as in {first.file.name}",
                                  todo="remove the odd slice, or fetch the series again")
 
 

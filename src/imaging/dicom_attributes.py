@@ -1,5 +1,6 @@
 """The values of wanted elements by their names in the DICOM dictionary (PS3.6), whatever the encoding of the file."""
 
+import math
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -44,14 +45,15 @@ class Attributes:
     order: str = "<"
 
     def text(self, name: str) -> str:
-        """Empty where there is none. In rare character sets letters come out wrong, on which nothing depends."""
+        """Empty where there is none, line breaks as spaces. In rare character sets letters come out wrong, on which
+        nothing depends."""
         value = self.values.get(TEXTS[name], b"")
         try:
             text = value.decode("ascii")
         except UnicodeDecodeError:
             unicode = self.text("SpecificCharacterSet") == UTF_8
             text = value.decode("utf-8", "replace") if unicode else value.decode("latin-1")
-        return text.strip("\0 ")
+        return "".join(sign if sign.isprintable() else " " for sign in text).strip()
 
     def words(self, name: str) -> tuple[str, ...]:
         """Values between backslashes; none at all where there is no text."""
@@ -59,8 +61,11 @@ class Attributes:
         return tuple(word.strip() for word in text.split("\\")) if text else ()
 
     def numbers(self, name: str) -> tuple[float, ...]:
-        """Decimal numbers between backslashes."""
-        return tuple(float(word) for word in self.words(name))
+        """Decimal numbers between backslashes, finite ones."""
+        numbers = tuple(float(word) for word in self.words(name))
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError(f"{name} {numbers} instead of finite numbers")
+        return numbers
 
     def number(self, name: str) -> float | None:
         """One decimal or binary number."""
@@ -122,4 +127,6 @@ def _day(text: str) -> float:
 def _seconds(text: str) -> float:
     """A DICOM time (HHMMSS.ffffff, shorter forms and a time zone behind it allowed) in seconds of the day."""
     digits = text.replace(":", "").split("+")[0].split("-")[0].strip()
+    if not digits.replace(".", "0", 1).isdecimal():
+        raise ValueError("a time that is no number")
     return int(digits[:2]) * 3600 + int(digits[2:4] or 0) * 60 + float(digits[4:] or 0)

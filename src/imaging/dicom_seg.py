@@ -16,11 +16,11 @@ STEP_TOLERANCE = 0.01  # of the slice distance, as highdicom has it
 
 
 def is_segmentation(path: Path) -> bool:
-    """Whether this is a DICOM Segmentation object; reads the first few hundred bytes."""
+    """Whether this is a DICOM Segmentation object; reads the first few hundred bytes, and of no pipe."""
     from pydicom.filereader import read_file_meta_info
 
     try:
-        return read_file_meta_info(path).get("MediaStorageSOPClassUID") == SEGMENTATION_STORAGE
+        return Path(path).is_file() and read_file_meta_info(path).get("MediaStorageSOPClassUID") == SEGMENTATION_STORAGE
     except Exception:  # pydicom raises a dozen kinds on what is no DICOM
         return False
 

@@ -26,6 +26,6 @@ def _stored(path: Path) -> np.ndarray:
 
     try:
         return nibabel.load(path).dataobj.get_unscaled()
-    except (ImageFileError, HeaderDataError, OSError, ValueError) as error:
+    except (ImageFileError, HeaderDataError, OSError, OverflowError, ValueError) as error:
         raise InputError("the volume cannot be read", file=path, found=" ".join(str(error).split()),
                          expected="a NIfTI file", todo="write it again") from None

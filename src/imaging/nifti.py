@@ -15,6 +15,7 @@ from pipeline.errors import InputError
 HEADER = 348  # bytes of a NIfTI-1 header, and its first field; dim lies at 40, bitpix at 72, vox_offset at 108
 TRAILER = 8  # bytes at the end of a gzip file: CRC-32 and length of what is compressed (RFC 1952)
 BLOCK = 1 << 20  # bytes read at a time
+LATEST = 1 << 26  # where voxels may begin: extensions of the header have a few kilobytes
 
 
 def check_length(path: Path, voxels: np.ndarray | None = None) -> None:
@@ -28,7 +29,7 @@ def check_length(path: Path, voxels: np.ndarray | None = None) -> None:
         return
     try:
         expected, length = _lengths(path, voxels)
-    except (EOFError, gzip.BadGzipFile, zlib.error, struct.error) as error:
+    except (EOFError, OverflowError, ValueError, gzip.BadGzipFile, zlib.error, struct.error) as error:
         raise InputError("the file is truncated or damaged", file=path, found=error, todo="write it again") from None
     if length < expected:
         raise InputError("the file is truncated", file=path, found=f"{length} bytes", expected=f"{expected} bytes",
@@ -66,6 +67,8 @@ def _voxel_range(header: bytes) -> tuple[int, int]:
             count, *shape = struct.unpack(order + "8h", header[40:56])
             bits, = struct.unpack(order + "h", header[72:74])
             offset, = struct.unpack(order + "f", header[108:112])
+            if not 0 <= offset <= LATEST:  # NaN too
+                raise ValueError(f"voxels that begin at byte {offset:g}")
             return int(offset), int(offset) + math.prod(shape[:count]) * bits // 8
     return 0, 0
 

@@ -3,6 +3,7 @@
 import errno
 import gzip
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from pipeline.errors import InputError
 from pipeline.files import atomic_path
 
 COMPRESSION_LEVEL = 1  # noise hardly compresses: higher levels cost ten times the time and save a few per cent
+MOST_VOXELS = 2**30  # of a file: 1024 slices of 1024 x 1024; a small compressed file can claim, and hold, far more
+WHERE = re.compile(r"^(ITK |sitk::)?ERROR: (\w+\(0x[0-9a-f]+\): )?")  # how errors of ITK begin; no two runs alike
 GEOMETRY_TOLERANCE = 0.1  # of a voxel, at the corners: rounding in headers stays far below, a shifted slice far above
 
 
@@ -66,7 +69,9 @@ def read_place(path: Path) -> Volume:
         raise _unreadable(path, error) from None
     _check_kind(path, reader.GetDimension(), reader.GetNumberOfComponents(),
                 sitk.GetPixelIDValueAsString(reader.GetPixelID()))
-    return place(reader.GetSize()[::-1], reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+    found = place(reader.GetSize()[::-1], reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+    _check_place(path, found)
+    return found
 
 
 def whole_numbers(volume: Volume) -> Volume:
@@ -99,7 +104,8 @@ def from_image(image, dtype=np.float32) -> Volume:
     """A SimpleITK image as a Volume."""
     import SimpleITK as sitk
 
-    array = sitk.GetArrayFromImage(image).astype(dtype, copy=False)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, which the readers look for
+        array = sitk.GetArrayFromImage(image).astype(dtype, copy=False)
     return Volume(array, image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
 
@@ -173,19 +179,19 @@ def read_volume(path: Path, dtype=np.float32) -> Volume:
     import SimpleITK as sitk
 
     path = _present(path)
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    read_place(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise _unreadable(path, error) from None
-    _check_kind(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel(), image.GetPixelIDTypeAsString())
     check_length(path, sitk.GetArrayViewFromImage(image))
     return from_image(image, dtype)
 
 
 def _present(path: Path) -> Path:
     if not Path(path).is_file():
-        raise InputError("the volume is missing", file=path)
+        raise InputError("the volume is missing", file=path, expected="a NIfTI or MetaImage file",
+                         todo="put it there, or correct what names it")
     return Path(path)
 
 
@@ -198,6 +204,16 @@ def _check_kind(path: Path, dimensions: int, values: int, kind: str) -> None:
     if dimensions != 3 or values != 1 or "complex" in kind:
         raise InputError("this is not one volume", file=path, expected="3 dimensions, 1 value a voxel",
                          found=f"{dimensions} dimensions, {values} values a voxel ({kind})")
+
+
+def _check_place(path: Path, found: Volume) -> None:
+    if not np.isfinite([*found.spacing, *found.origin, *found.direction]).all():
+        raise InputError("the header does not say where the volume lies", file=path, expected="finite numbers",
+                         found="NaN or infinity among its spacing, origin and direction",
+                         todo="write it again or leave the case out")
+    if found.array.size > MOST_VOXELS:
+        raise InputError("the volume is too large", file=path, found=f"{found.array.size} voxels",
+                         expected=f"at most {MOST_VOXELS}", todo="look at its header, or leave the case out")
 
 
 def write_volume(volume: Volume, path: Path) -> None:
@@ -263,5 +279,5 @@ def _write_with_itk(volume: Volume, target: Path) -> None:
 
 
 def last_line(error: Exception) -> str:
-    """What a library's error says in the end: above stands where in its own code."""
-    return str(error).strip().splitlines()[-1].strip()
+    """What a library's error says in the end: above stands where in its own code and, before it, in its memory."""
+    return WHERE.sub("", str(error).strip().splitlines()[-1].strip())

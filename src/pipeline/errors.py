@@ -24,15 +24,19 @@ class InputError(Exception):
 
     def _message(self) -> str:
         named = (("case", self.case), ("file", self.file))
-        where = ", ".join(f"{name} {_plain(value)}" for name, value in named if value is not None)
+        where = ", ".join(f"{name} {_short(value)}" for name, value in named if value is not None)
         facts = (("found", self.found), ("expected", self.expected), ("what to do", self.todo))
-        parts = [_plain(self.problem)] + [f"{name}: {_plain(value)}" for name, value in facts if value is not None]
-        return (f"{where}: " if where else "") + "; ".join(parts)
+        parts = [self.problem] + [f"{name}: {_short(value)}" for name, value in facts if value is not None]
+        return one_line((f"{where}: " if where else "") + "; ".join(parts))
 
 
-def _plain(fact) -> str:
+def one_line(text: str) -> str:
     """What it says in one line: names of files and headers may hold line breaks, and what steers a terminal."""
-    text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(fact))
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text))
+
+
+def _short(fact) -> str:
+    text = str(fact)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
@@ -59,9 +63,9 @@ def run_stage(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            file = _plain(error.filename or "an output file")
+            file = one_line(error.filename or "an output file")
             sys.exit(f"error: the disk is full while writing {file}; what to do: free some space and run the command "
                      "again, finished stages are kept")
         if error.filename is None:  # not about a file, so not something that was given
             raise
-        sys.exit(f"error: file {_plain(error.filename)}: this file or folder cannot be used; found: {error.strerror}")
+        sys.exit(f"error: file {one_line(error.filename)}: this file or folder cannot be used; found: {error.strerror}")

@@ -40,9 +40,9 @@ def iterate_sheet(path: Path, header_row: int = 1, sheet: str | None = None) -> 
     path = Path(path)
     rows = _rows(path, sheet)
     names = _header(rows, header_row, path)
-    columns = {name: names.index(name) for name in names if name}
+    columns, strict = {name: names.index(name) for name in names if name}, path.suffix.lower() == ".csv"
     for line, row in enumerate(rows, start=header_row + 1):
-        if path.suffix.lower() == ".csv" and any(row[len(names):]):  # in a workbook it is a note beside the table
+        if strict and any(row[len(names):]):  # in a workbook it is a note beside the table
             raise InputError("a line has more cells than the header", file=path, found=f"{len(row)} in row {line}",
                              expected=f"at most {len(names)}", todo="put a text that has a comma in double quotes")
         cells = {name: row[place] if place < len(row) else "" for name, place in columns.items()}
@@ -150,6 +150,8 @@ def _refuse_what_cannot_be_opened(file: BinaryIO, path: Path) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise OSError(None, "no regular file")
         with open(path, "rb") as file:
             yield file
     except FileNotFoundError:

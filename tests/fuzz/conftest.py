@@ -2,9 +2,10 @@
 
 import math
 import os
+import re
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,9 +24,9 @@ from cohort.survey import survey_case
 from imaging.volume import Volume, read_volume, write_volume
 from pipeline.errors import InputError
 
-USED, EITHER = "", "?"  # what may become of a damaged case, beside a word of the message that refuses it
 LIMIT = 20  # seconds for one input
-LONGEST = 2000  # characters of a message
+LONGEST = 3000  # characters of a message
+ADDRESS = re.compile("0x[0-9a-f]{6}")  # of something in memory, which no two runs have in common
 
 
 class TooSlow(BaseException):
@@ -46,19 +47,36 @@ def time_limit(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-class Place:
-    """A copy of a cohort, whose case `bad` is to be damaged."""
+class Cohort:
+    """An undamaged cohort of three and what ingestion makes of it; `bad` is the case that will be damaged."""
 
-    def __init__(self, root: Path, bad: str, whole: dict[str, dict[str, bytes]], settings):
-        self.root, self.bad, self.whole, self.settings = root, bad, whole, settings
+    def __init__(self, root: Path, bad: str, settings):
+        self.root, self.bad, self.settings = root, bad, settings
+        taken = [take_in(entry, root.parent / "whole", settings) for entry in read_cohort(root)[1].entries]
+        assert len(taken) == 3 and not any(one.error for one in taken), [one.error for one in taken]
+        self.files = tree(root)
+        self.volumes = {one.case.id: volumes(one) for one in taken}
+        assert all(len(files) >= 3 for files in self.volumes.values()), "pre, post1 and a mask"
+
+    def copy(self, target: Path) -> "Place":
+        """The cohort again, by further names of the same files."""
+        shutil.copytree(self.root, target / "data", copy_function=os.link)
+        return Place(target / "data", self)
+
+
+class Place:
+    """A copy of a cohort, to be damaged."""
+
+    def __init__(self, root: Path, whole: Cohort):
+        self.root, self.whole, self.bad = root, whole, whole.bad
 
     def images(self, role: str = "post1") -> list[Path]:
         """The DICOM files of a phase of the bad case, or its one volume file; "mask" is the file of the mask."""
-        series = {"pre": "1.*/*.dcm", "post1": "2.*/*.dcm", "mask": ""}[role]
-        names = {"pre": ("_pre", "_0000"), "post1": ("_post1", "_0001"), "mask": ("_mask", "")}[role]
-        files = [self.root.glob(f"Duke-Breast-Cancer-MRI/{self.bad}/study/{series}")] if series else []
-        files += [self.root.glob(f"**/{case}{name}.nii*") for case in (self.bad, self.bad.lower()) for name in names]
-        return sorted(file for found in files for file in found if file.is_file())
+        series, *names = {"pre": ("1.*/*.dcm", "_pre", "_0000"), "post1": ("2.*/*.dcm", "_post1", "_0001"),
+                          "mask": ("none", "_mask", "")}[role]
+        patterns = [f"Duke-Breast-Cancer-MRI/{self.bad}/study/{series}",
+                    *(f"**/{case}{name}.nii*" for case in (self.bad, self.bad.lower()) for name in names)]
+        return sorted(file for pattern in patterns for file in self.root.glob(pattern) if file.is_file())
 
     def image(self, role: str = "post1", number: int = 2) -> Path:
         """One of them."""
@@ -89,67 +107,71 @@ class Place:
         for file in self.images(role):
             self.set(file, **values)
 
-    def expect(self, outcome: str) -> None:
-        """Takes the cohort in: the damaged case must be used, or refused with a message that holds `outcome`."""
-        with time_limit(LIMIT):
-            message = self._message()
-            open("/tmp/outcomes.txt", "a").write(os.environ.get('PYTEST_CURRENT_TEST').split('[',1)[1][:60] + f"\t{(message or 'USED').replace(str(self.root), '')!r}\n")
-        if outcome == USED:
-            assert message is None, message
-        elif outcome != EITHER:
-            assert message is not None and outcome in message, message
-        if message is not None:
-            check_message(message, self.bad, self.root)
+    def expect(self, used: bool | None, shared: bool = False) -> str:
+        """Takes the cohort in: the damaged case must be used, or refused in a clear way; None: either. The message.
 
-    def _message(self) -> str | None:
+        The other cases must be used as if nothing had happened, but for a `shared` table, which may leave them out.
+        """
+        assert tree(self.root) != self.whole.files, "this damage changes nothing"
+        with time_limit(LIMIT):
+            message = self._message(shared)
+        if message:
+            check_message(message)
+        assert used is None or used is not bool(message), message or "the damage went unnoticed"
+        return message
+
+    def _message(self, shared_table: bool) -> str:
+        """What is said of the first case that is left out, or of the whole cohort; empty when all is well."""
         try:
             entries = read_cohort(self.root)[1].entries
         except InputError as error:
             return str(error)
-        shared, refused = shared_patients(entries), {}
+        shared, refused = shared_patients(entries), []
         for entry in entries:
-            taken = left_out(entry, shared[entry.case]) if entry.case in shared else self._taken(entry)
+            good = entry.case in self.whole.volumes and entry.case != self.bad
+            taken = left_out(entry, shared[entry.case]) if entry.case in shared else self._taken(entry, good)
             if taken.error:
-                refused[entry.case] = str(taken.error)
+                refused.append(str(taken.error))
                 assert taken.row["reason"] == str(taken.error)
+                assert shared_table or not good, f"a good case was left out: {taken.error}"
             else:
                 check_usable(taken)
-            if entry.case != self.bad and entry.case in self.whole:
-                assert not taken.error, f"a good case was left out: {taken.error}"
-                assert volumes(taken) == self.whole[entry.case], f"the good case {entry.case} has changed"
-        assert set(refused) <= {self.bad} | ({entry.case for entry in entries} - set(self.whole)), refused
-        return next(iter(refused.values()), None)
+                unchanged = not good or volumes(taken) == self.whole.volumes[entry.case]
+                assert unchanged or shared_table, f"the good case {entry.case} has changed"
+        return refused[0] if refused else ""
 
-    def _taken(self, entry: Entry) -> Taken:
-        """What ingestion makes of a case; what the headers alone tell must not be worse."""
-        taken = take_in(entry, self.root.parent / "out", self.settings)
-        if entry.case not in self.whole or entry.case == self.bad:
-            told = survey_case(entry)
-            assert not told.error or taken.error, told.error
+    def _taken(self, entry: Entry, good: bool) -> Taken:
+        """What ingestion makes of a case; whatever the headers alone refuse, it must refuse as well."""
+        taken = take_in(entry, self.root.parent / "out", self.whole.settings)
+        told = None if good else survey_case(entry).error
+        assert not told or taken.error, told
         return taken
 
 
-def check_message(message: str, case: str, root: Path) -> None:
-    """One line that names the case or a file and says what to do, or what was expected."""
-    assert len(message.splitlines()) == 1 and message.isprintable(), repr(message)
-    assert len(message) < LONGEST, message
-    assert f"case {case}" in message or "file " in message, message
+def check_message(message: str) -> None:
+    """One line that names a case or a file, and says what was expected or what to do."""
+    assert message.isprintable() and len(message) < LONGEST, repr(message)
+    assert message.startswith(("case ", "file ")), message
     assert "what to do: " in message or "expected: " in message, message
-    assert "Error" not in message and "Traceback" not in message, message
+    assert "Traceback" not in message and not ADDRESS.search(message), message
 
 
 def check_usable(taken: Taken) -> None:
     """Volumes of finite numbers on one grid, a mask that is not empty, a line that fits a table."""
-    case = taken.case
-    shapes = set()
+    case, arrays = taken.case, {}
     for role in (*case.phases, *(["mask"] if case.has_mask else [])):
-        array = read_volume(case.path(role)).array
-        assert np.isfinite(array).all() and array.size
-        assert role != "mask" or set(np.unique(array)) - {0} == {1}
-        shapes.add(array.shape)
-    assert len(shapes) == 1 and math.isfinite(case.scale.low) and case.scale.high > case.scale.low
+        arrays[role] = read_volume(case.path(role)).array
+        assert np.isfinite(arrays[role]).all() and arrays[role].size
+    assert len({array.shape for array in arrays.values()}) == 1
+    assert "mask" not in arrays or set(np.unique(arrays["mask"])) - {0} == {1}
+    assert math.isfinite(case.scale.low) and math.isfinite(case.scale.high) and case.scale.high > case.scale.low
     assert all(word == "?" or math.isfinite(float(word)) for word in str(taken.row["times_s"]).split())
-    assert all("\n" not in str(value) for value in taken.row.values()), taken.row
+    assert all(str(value).isprintable() for value in taken.row.values()), taken.row
+
+
+def tree(root: Path) -> dict[Path, bytes | None]:
+    """What lies below a folder: the content of regular files, None for all else."""
+    return {path.relative_to(root): path.read_bytes() if os.path.isfile(path) else None for path in root.rglob("*")}
 
 
 def volumes(taken: Taken) -> dict[str, bytes]:
@@ -157,34 +179,14 @@ def volumes(taken: Taken) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(taken.case.folder.iterdir()) if ".nii" in file.name}
 
 
-class Cohort:
-    """An undamaged cohort and what ingestion makes of it."""
+def save_workbook(file: Path, rows, title: str = "Sheet") -> None:
+    import openpyxl
 
-    def __init__(self, root: Path, bad: str, settings):
-        self.root, self.bad, self.settings = root, bad, settings
-        taken = [take_in(entry, root.parent / "whole", settings) for entry in read_cohort(root)[1].entries]
-        assert len(taken) == 3 and not any(one.error for one in taken), [one.error for one in taken]
-        self.whole = {one.case.id: volumes(one) for one in taken}
-        assert all(len(files) >= 3 for files in self.whole.values()), "pre, post1 and a mask"
-
-    def copy(self, target: Path) -> Place:
-        """The cohort again, by further names of the same files."""
-        shutil.copytree(self.root, target / "data", copy_function=os.link)
-        return Place(target / "data", self.bad, self.whole, self.settings)
-
-
-@pytest.fixture(scope="session")
-def duke(tmp_path_factory, dicom, ingest_settings) -> Cohort:
-    """DICOM of three cases, with a box and a mask each."""
-    root = tmp_path_factory.mktemp("duke") / "data"
-    for seed, case in enumerate(("P1", "P2", "P3")):
-        dicom.save_case(root, case, seed, phases=2)
-        dicom.save_mask(root, case)
-    dicom.save_table(root, [(case, "A", f"segmentations/{case}.nii") for case in ("P1", "P2", "P3")])
-    lines = ["Patient ID,Start Row,End Row,Start Column,End Column,Start Slice,End Slice",
-             *[f"{case},9,9,10,11,3,3" for case in ("P1", "P2", "P3")]]
-    (root / "Annotation_Boxes.csv").write_text("\n".join(lines) + "\n")
-    return Cohort(root, "P2", ingest_settings())
+    book = openpyxl.Workbook()
+    book.active.title = title
+    for row in rows:
+        book.active.append(row)
+    book.save(file)
 
 
 def save_examination(dicom, files: dict[str, Path], seed: int) -> None:
@@ -192,14 +194,48 @@ def save_examination(dicom, files: dict[str, Path], seed: int) -> None:
     lesion = np.zeros(dicom.shape, np.uint8)
     lesion[2, 8, 9:11] = 1
     for role, file in files.items():
-        array = dicom.body_array(seed).astype(np.int16)
-        values = lesion if role == "mask" else array + (100 + 300 * lesion.astype(np.int16)) * (role != "pre")
-        write_volume(Volume(values, dicom.spacing, dicom.origin), file)
+        phase = dicom.body_array(seed).astype(np.int16) + (100 + 300 * lesion.astype(np.int16)) * (role != "pre")
+        write_volume(Volume(lesion if role == "mask" else phase, dicom.spacing, dicom.origin), file)
+
+
+@pytest.fixture(scope="session")
+def duke(tmp_path_factory, dicom, ingest_settings) -> Cohort:
+    """DICOM of three cases, with a box and a mask each, and cases.csv."""
+    root, cases = tmp_path_factory.mktemp("duke") / "data", ("P1", "P2", "P3")
+    for seed, case in enumerate(cases):
+        dicom.save_case(root, case, seed, phases=2)
+        dicom.save_mask(root, case)
+    dicom.save_table(root, [(case, "A", f"segmentations/{case}.nii") for case in cases])
+    lines = ["Patient ID,Start Row,End Row,Start Column,End Column,Start Slice,End Slice",
+             *(f"{case},9,9,10,11,3,3" for case in cases)]
+    (root / "Annotation_Boxes.csv").write_text("\n".join(lines) + "\n")
+    return Cohort(root, "P2", ingest_settings())
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory, dicom, ingest_settings) -> Cohort:
+    """The Duke download with its own spreadsheets as workbooks, and no cases.csv."""
+    root, cases = tmp_path_factory.mktemp("archive") / "data", [f"Breast_MRI_00{number}" for number in (1, 2, 3)]
+    for seed, case in enumerate(cases):
+        dicom.save_case(root, case, seed, phases=2)
+        dicom.save_mask(root, case)
+    tables = {"Annotation_Boxes": [["Patient ID", "Start Row", "End Row", "Start Column", "End Column", "Start Slice",
+                                    "End Slice"], *([case, 9, 9, 10, 11, 3, 3] for case in cases)],
+              "Clinical_and_Other_Features": [["Patient Information", "MRI"], ["Patient ID", "Manufacturer"],
+                                              ["", "GE=0, SIEMENS=2"], *([case, 2] for case in cases)],
+              "Imaging_Features": [["Patient ID", "F1"], *([case, 0.5] for case in cases)],
+              "Breast-Cancer-MRI-filepath_filename-mapping": [
+                  ["original_path_and_filename", "classic_path"],
+                  *([f"DICOM_Images/{case}/pre/{case}_pre_001.dcm", f"images/{case}/1.2/1.2.3/1.dcm"]
+                    for case in cases)]}
+    for name, rows in tables.items():
+        save_workbook(root / f"{name}.xlsx", rows)
+    return Cohort(root, "Breast_MRI_002", ingest_settings())
 
 
 @pytest.fixture(scope="session")
 def own(tmp_path_factory, dicom, ingest_settings) -> Cohort:
-    """Volume files in the layout nifti; the bad case has a compressed post1."""
+    """Volume files in the layout nifti, pre plain and the others compressed."""
     root, lines = tmp_path_factory.mktemp("own") / "data", ["case,phase,path,mask,site,time_s"]
     for seed, case in enumerate(("C1", "C2", "C3")):
         names = {"pre": f"{case}_pre.nii", "post1": f"{case}_post1.nii.gz", "mask": f"{case}_mask.nii.gz"}
@@ -212,47 +248,25 @@ def own(tmp_path_factory, dicom, ingest_settings) -> Cohort:
 @pytest.fixture(scope="session")
 def mama_mia(tmp_path_factory, dicom, ingest_settings) -> Cohort:
     """The layout of MAMA-MIA, with both of its tables."""
-    import openpyxl
-
     root, cases = tmp_path_factory.mktemp("mama") / "data", ("DUKE_001", "DUKE_002", "ISPY1_1001")
-    book = openpyxl.Workbook()
-    book.active.title = "dataset_info"
-    book.active.append(["patient_id", "dataset", "manufacturer", "field_strength", "acquisition_times"])
     for seed, case in enumerate(cases):
         name = case.lower()
-        save_examination(dicom, {"pre": root / f"images/{case}/{name}_0000.nii.gz",
-                                 "post1": root / f"images/{case}/{name}_0001.nii.gz",
-                                 "mask": root / f"segmentations/expert/{name}.nii.gz"}, seed)
-        book.active.append([case, case.split("_")[0], "ACME", 1.5, "[0, 60]"])
-    book.save(root / "clinical_and_imaging_info.xlsx")
-    (root / "train_test_splits.csv").write_text(
-        f"train_split,test_split\n{cases[0]},{cases[1]}\n{cases[2]},\n")
+        files = {"pre": f"images/{case}/{name}_0000.nii.gz", "post1": f"images/{case}/{name}_0001.nii.gz",
+                 "mask": f"segmentations/expert/{name}.nii.gz"}
+        save_examination(dicom, {role: root / file for role, file in files.items()}, seed)
+    save_workbook(root / "clinical_and_imaging_info.xlsx",
+                  [["patient_id", "dataset", "manufacturer", "field_strength", "acquisition_times"],
+                   *([case, case.split("_")[0], "ACME", 1.5, "[0, 60]"] for case in cases)], "dataset_info")
+    (root / "train_test_splits.csv").write_text(f"train_split,test_split\n{cases[0]},{cases[1]}\n{cases[2]},\n")
     return Cohort(root, "DUKE_002", ingest_settings())
 
 
-@pytest.fixture(scope="session")
-def archive(tmp_path_factory, dicom, ingest_settings) -> Cohort:
-    """The Duke download with its own spreadsheets as workbooks, and no cases.csv."""
-    import openpyxl
+@pytest.fixture
+def suffer(request, tmp_path) -> Callable:
+    """suffer(layout, damage, used, shared) damages a copy of a cohort and judges what becomes of it: see Place."""
+    def judge(layout: str, damage: Callable[[Place], object], used: bool | None, shared: bool = False) -> str:
+        place = request.getfixturevalue(layout).copy(tmp_path)
+        damage(place)
+        return place.expect(used, shared)
 
-    root, cases = tmp_path_factory.mktemp("archive") / "data", [f"Breast_MRI_00{number}" for number in (1, 2, 3)]
-    tables = {"Annotation_Boxes": [["Patient ID", "Start Row", "End Row", "Start Column", "End Column", "Start Slice",
-                                    "End Slice"]],
-              "Clinical_and_Other_Features": [["Patient Information", "MRI"], ["Patient ID", "Manufacturer"],
-                                              ["", "GE=0, SIEMENS=2"]],
-              "Imaging_Features": [["Patient ID", "F1"]],
-              "Breast-Cancer-MRI-filepath_filename-mapping": [["original_path_and_filename", "classic_path"]]}
-    for seed, case in enumerate(cases):
-        dicom.save_case(root, case, seed, phases=2)
-        dicom.save_mask(root, case)
-        for name, row in (("Annotation_Boxes", [case, 9, 9, 10, 11, 3, 3]), ("Clinical_and_Other_Features", [case, 2]),
-                          ("Imaging_Features", [case, 0.5]),
-                          ("Breast-Cancer-MRI-filepath_filename-mapping",
-                           [f"DICOM_Images/{case}/pre/{case}_pre_001.dcm", f"images/{case}/1.2/1.2.3/1-001.dcm"])):
-            tables[name].append(row)
-    for name, rows in tables.items():
-        book = openpyxl.Workbook()
-        for row in rows:
-            book.active.append(row)
-        book.save(root / f"{name}.xlsx")
-    return Cohort(root, "Breast_MRI_002", ingest_settings())
+    return judge

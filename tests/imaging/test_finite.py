@@ -36,6 +36,5 @@ def test_numbers_pass(tmp_path, name, dtype):
 
 def test_what_float32_cannot_hold_is_refused(tmp_path, refused):
     path = save(tmp_path / "v.nii", np.full((2, 2, 2), 1e200))
-    with pytest.warns(RuntimeWarning, match="overflow"):
-        volume = read_volume(path)
+    volume = read_volume(path)
     refused(lambda: check_finite(volume, path), "8 of 8 voxels")

@@ -84,7 +84,7 @@ def _entry(root: Path, images: Path, row: dict[str, str], line: int) -> Entry:
     case, site, mask = (row[column] for column in COLUMNS)
     if not can_name_a_case(case) or not site or not site.isprintable():
         raise InputError("a case has no usable id or site", file=root / TABLE,
-                         found=f"in row {line} the id {case!r} and the site {site!r}",
+                         found=f"line {line}: the id {case!r} and the site {site!r}",
                          expected="an id that names its folder, and a site", todo="correct the table")
     patient = row.get("patient") or _patient(root, case)
     return Entry(case, site, images / case, root / mask if mask else None, patient=patient)

@@ -170,7 +170,7 @@ def test_what_is_no_cohort_is_refused(tmp_path, make, words, refused):
 
 
 @pytest.mark.parametrize("table, words", [
-    ("case,site,mask\n", ("no line",)), ("case,mask\nP1,\n", ("no column site",)), ("", ("no line",)),
+    ("case,site,mask\n", ("no line",)), ("case,mask\nP1,\n", ("no column site",)), ("", ("no header",)),
     ("case,site,mask\n,A,\n", ("no usable id", "line 2")), ("case,site,mask\nP1,,\n", ("no usable id",)),
     ("case,site,mask\n../P1,A,\n", ("no usable id",)), ("case,site,mask\nP1\n", ("no usable id",)),
     ("case,site,mask\nP1,A,\nP1,B,\n", ("two patients have one id", "case P1")),

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cohort.entry import can_name_a_case
 from cohort.layouts.nifti import read_listing, recognises
 
 HEADER = ("case", "phase", "path")
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters="/\\") | st.just(" "),
                 min_size=1, max_size=8).map(str.strip).filter(
-    lambda text: text not in ("", ".", "..") and not text.startswith("="))
+    lambda text: can_name_a_case(text) and not text.startswith("="))
 
 
 def save(root, rows, name="cases.csv", header=HEADER):

@@ -1,0 +1,81 @@
+"""A few damaged cohorts through the real commands: ingest stops or leaves out, check_cohort says the same."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.files import read_table
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ("artifacts", "plots", "metrics")
+
+
+def lines_of_a_header(place):
+    """A name with a line break on the cut slice of a case, and a name that is no text beside the cases."""
+    file = place.image()
+    file.with_name("line\nbreak.dcm").write_bytes(file.read_bytes()[:-9])
+    file.unlink()
+    os.mkdir(os.fsencode(file.parents[3]) + b"/no\xfftext")
+
+
+def pipe_for_a_mask(place):
+    place.image("mask").unlink()
+    os.mkfifo(place.root / "C2_mask.nii.gz")
+
+
+def endless_name(place):
+    place.write(place.root / "cases.csv", (place.root / "cases.csv").read_text().replace("C2_pre.nii", "x" * 5000))
+
+
+def broken_volume(place):
+    place.write(place.image("post1"), place.image("post1").read_bytes()[:-20])
+
+
+def run(folder: Path, stage: str, *arguments: str, bad_cases: str = "stop") -> subprocess.CompletedProcess:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["ingest"]["bad_cases"] = bad_cases
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
+    command = [sys.executable, ROOT / "src" / stage, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr
+    return done
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for name in RESULTS for file in (folder / name).rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("layout, damage", [("duke", lines_of_a_header), ("own", pipe_for_a_mask),
+                                            ("own", endless_name), ("mama_mia", broken_volume)])
+def test_the_commands_agree(layout, damage, request, tmp_path):
+    cohort = request.getfixturevalue(layout)
+    shutil.copytree(cohort.root, tmp_path / "data", copy_function=os.link)
+    assert run(tmp_path, "ingest.py").returncode == 0
+    shutil.rmtree(tmp_path / "data")
+    damage(cohort.copy(tmp_path))
+    before = results(tmp_path)
+
+    stopped = run(tmp_path, "ingest.py")
+    message = stopped.stderr.strip().splitlines()[-1]
+    assert stopped.returncode == 1 and stopped.stderr.count("error: ") == 1
+    assert message.startswith(f"error: case {cohort.bad}") and message.isprintable()
+    assert results(tmp_path) == before and len(before) == 3 * len(RESULTS) + 5, sorted(before)
+
+    checked = run(tmp_path, "check_cohort.py", "data")
+    assert (checked.returncode == 1 and "ingest would stop" in checked.stderr) or layout == "mama_mia"
+    said = [line for line in checked.stdout.splitlines() if f"case {cohort.bad}" in line]
+    assert len(said) == 1 or layout == "mama_mia"  # whose headers are whole
+
+    assert run(tmp_path, "ingest.py", bad_cases="leave_out").returncode == 0
+    rows = {row["case"]: row for row in read_table(tmp_path / "artifacts/volumes/cohort.csv")}
+    left = [case for case, row in rows.items() if row["status"] == "left out"]
+    assert left == [cohort.bad] and f"error: {rows[cohort.bad]['reason']}" == message
+    for case, volumes in cohort.volumes.items():
+        folder = tmp_path / "artifacts/volumes" / case
+        assert folder.exists() == (case != cohort.bad)
+        assert case == cohort.bad or all((folder / name).read_bytes() == content for name, content in volumes.items())
