@@ -200,8 +200,8 @@ def _cpu() -> float:
 
 
 def _print_case(found: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> None:
-    print(f"4 phases of {options.slices} slices of {options.matrix} x {options.matrix}, {options.rounds} rounds, medians")
-    print()
+    size = f"{options.slices} slices of {options.matrix} x {options.matrix}"
+    print(f"4 phases of {size}, {options.rounds} rounds, medians\n")
     print("| | seconds | CPU seconds | peak of a process, GiB | times plain reading |\n|---|---|---|---|---|")
     seconds = {name: statistics.median(run["seconds"] for run in runs) for name, runs in found.items()}
     reading = seconds["plain reading, SimpleITK"]
@@ -212,8 +212,8 @@ def _print_case(found: dict[str, list[dict[str, float]]], options: argparse.Name
     print(f"\nours: {seconds['ours'] / reading:.2f} times plain reading (target at most {TIMES_READING}), "
           f"{peak:.2f} GiB a worker at most (target {GIB_A_WORKER})")
     if "dicom2nifti" in seconds:
-        print(f"dicom2nifti takes {seconds['dicom2nifti'] / seconds['ours']:.2f} times as long as ours (target at least "
-              f"{TIMES_DICOM2NIFTI})")
+        times = seconds["dicom2nifti"] / seconds["ours"]
+        print(f"dicom2nifti takes {times:.2f} times as long as ours (target at least {TIMES_DICOM2NIFTI})")
 
 
 def _print_growth(found: Sequence[dict[str, float]]) -> None:

@@ -179,7 +179,7 @@ def _patient_id(entry: Entry) -> str | None:
 
 
 def _shared(entry: Entry, group: list[Entry]) -> InputError:
-    others = ", ".join(str(other.images) for other in group if other is not entry)
+    others = ", ".join(other.case for other in group if other is not entry)
     return InputError("two patients have one id", case=entry.case, file=entry.images,
                       found=f"its PatientID also in {others}", expected="a PatientID of its own for each case",
                       todo="remove the copy, or correct its PatientID")

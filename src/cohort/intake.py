@@ -78,9 +78,12 @@ def about_case(entry: Entry, written: Path | None = None) -> Iterator[None]:
 
 
 def left_out(entry: Entry, error: InputError) -> Taken:
-    """The result of a case that cannot be used."""
+    """The result of a case that cannot be used. Its line names files without their folders, which in an archive's
+    download are UIDs and dates; `error` keeps them."""
+    told = InputError(error.problem, file=None if error.file is None else Path(error.file).name, found=error.found,
+                      expected=error.expected, todo=error.todo)
     known = {"case": entry.case, "site": entry.site, "patient": entry.patient, "status": "left out",
-             "reason": str(error)}
+             "reason": str(told)}
     return Taken(None, dict.fromkeys(COLUMNS, "") | known, error)
 
 

@@ -25,6 +25,7 @@ NEEDED_OF_FRAME = ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPati
 SIZES = (2, 4096)  # pixels a side: scanners stay below 2048, and a wrong number must not ask for all the memory
 SPACINGS = (0.05, 10.0)  # mm: microscopy coils reach 0.05, localizers stay below 10
 ALLOCATED = (8, 16, 32)  # bits a pixel
+LARGEST = 3e38  # of a rescaled value, so that float32 holds it
 DATES = ("AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")  # the first that is there is the day of a time
 PULSES = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("SE", "GR")}  # Enhanced MR's words for ScanningSequence
 
@@ -203,9 +204,10 @@ def _pixels(data: Attributes, file: Path, case: str, pieces: tuple[Piece, ...], 
         raise InputError("the bits of a pixel are no possible arrangement", case=case, file=file,
                          found=f"BitsStored {bits}, HighBit {high}, BitsAllocated {allocated}",
                          expected="HighBit one below BitsStored", todo="fetch the file again, or leave the series out")
-    if slope == 0 or not math.isfinite(slope) or not math.isfinite(intercept):
-        raise InputError("the rescaling is no possible one", case=case, file=file, expected="a slope other than 0",
+    if slope == 0 or abs(slope) * 2.0**bits + abs(intercept) > LARGEST:
+        raise InputError("the rescaling is no possible one", case=case, file=file,
                          found=f"RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
+                         expected="a slope other than 0, and values that float32 can hold",
                          todo="fetch the file again, or leave the series out")
     ends = [data.padding(name, signed) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     known = sorted(end for end in ends if end is not None)

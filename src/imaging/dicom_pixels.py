@@ -72,11 +72,7 @@ def _read_slice(stream: BinaryIO, pixels: Pixels, plane: np.ndarray) -> np.ndarr
         _decode(stream, pixels, stored)
     _drop_spare_bits(stored, pixels)
     if stored is not plane:
-        real = stored * pixels.slope + pixels.intercept
-        if np.abs(real).max() > np.finfo(np.float32).max:
-            raise ValueError(f"RescaleSlope {pixels.slope:g} and RescaleIntercept {pixels.intercept:g}, which lead to "
-                             "numbers too large")
-        plane[...] = real
+        plane[...] = stored * pixels.slope + pixels.intercept
     if pixels.padding is None or (pixels.padding == (0, 0) and pixels.intercept == 0 and not pixels.signed):
         return None
     mask = (stored >= pixels.padding[0]) & (stored <= pixels.padding[1])

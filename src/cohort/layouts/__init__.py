@@ -64,6 +64,11 @@ def _unclear(root: Path, found: list[str], known: dict[str, ModuleType]) -> Inpu
         return InputError("the folder looks like several layouts", file=root, found=", ".join(found), expected="one",
                           todo="set ingest.layout")
     names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    tables = [name for name in names if name.startswith("cases.")]
+    if tables:
+        return InputError("the folder is not a cohort in a known layout", file=root / tables[0],
+                          found="a table without the columns of a layout, or one that cannot be read",
+                          expected=_expected(known), todo="correct the table, or set ingest.layout, which tells more")
     shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
     return InputError("the folder is not a cohort in a known layout", file=root, found=shown,
                       expected=_expected(known), todo="point ingest.cohort at the folder of a cohort")

@@ -70,6 +70,9 @@ def read_listing(root: Path) -> Listing:
 
 def _by_id(folder: Path, ending: str = "") -> dict[str, Path]:
     """What lies in a folder, by its name in capitals without `ending`; other names and hidden ones are left aside."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise InputError("this should be a folder", file=folder, found="a file, or a link that leads nowhere",
+                         expected=EXPECTED, todo="put the folder there, or remove it")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(".") or not path.name.lower().endswith(ending):

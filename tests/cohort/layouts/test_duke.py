@@ -163,7 +163,8 @@ def test_a_folder_that_is_not_listed_is_told(tmp_path, dicom):
     (lambda root: None, ("no cohort", "nothing")), (lambda root: root.write_text("x"), ("no cohort", "a file")),
     (lambda root: root.mkdir(), ("empty", "make_phantom")),
     (lambda root: (root / "holiday").mkdir(parents=True), ("not a cohort", "holiday")),
-    (lambda root: [root.mkdir(), (root / "cases.csv").write_text("case,site,mask\n")], ("not a cohort", "cases.csv"))])
+    (lambda root: [root.mkdir(), (root / "cases.csv").write_text("case,site,mask\n")],
+     ("not a cohort", "cases.csv", "ingest.layout"))])
 def test_what_is_no_cohort_is_refused(tmp_path, make, words, refused):
     make(tmp_path / "data")
     refused(lambda: read_cohort(tmp_path / "data"), str(tmp_path / "data"), "found", "expected", "what to do", *words)
