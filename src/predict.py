@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from imaging.bias import log_bias_field, remove_bias
-from imaging.dicom import Series, order_slices, read_folder, scan_series
+from imaging.dicom import find_series, read_folder
 from imaging.dicom_write import write_synthetic_series
 from imaging.finite import check_finite
 from imaging.scale import IntensityScale
@@ -35,7 +35,7 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, epilog="Intensity scale, bias correction and slice size are "
                                      "those of params.yaml. The result is a guess from anatomy: not for diagnosis.")
     parser.add_argument("--input", type=Path, required=True, metavar="VOLUME",
-                        help=f"pre-contrast volume ({', '.join(INPUTS)}), or a folder with the .dcm files of a series")
+                        help=f"pre-contrast volume ({', '.join(INPUTS)}), or a folder with the files of a DICOM series")
     parser.add_argument("--output", type=Path, required=True, metavar="VOLUME",
                         help=f"synthetic post-contrast volume to write ({', '.join(OUTPUTS)}); or, where the input is "
                              "a DICOM series, a new folder (a name without an ending) for a de-identified one, which "
@@ -98,12 +98,6 @@ def read_input(path: Path) -> Volume:
     volume = read_volume(path)
     check_finite(volume, path)
     return volume
-
-
-def find_series(folder: Path) -> Series:
-    """The slices of the one series in a folder that read_folder could read."""
-    name = folder.resolve().name
-    return order_slices(scan_series(folder, name)[0], name)
 
 
 def predict(volume: Volume, translate: Translate, params: Params) -> Volume:

@@ -91,9 +91,14 @@ def order_slices(headers: Sequence[SliceHeader], case: str) -> Series:
     return Series(case, tuple(ordered), _step(ordered, normal, case))
 
 
+def stored_place(series: Series) -> Volume:
+    """Where the slices of a series lie as they are stored, without their values."""
+    return place((len(series.slices), *series.head.size[::-1]), *_geometry(series))
+
+
 def series_place(series: Series) -> Volume:
     """Where the volume of a series will lie, turned to LPS, without its values."""
-    return to_lps(place((len(series.slices), *series.head.size[::-1]), *_geometry(series)))
+    return to_lps(stored_place(series))
 
 
 def read_series(series: Series) -> Volume:
@@ -109,9 +114,14 @@ def read_series(series: Series) -> Volume:
 
 
 def read_folder(folder: Path) -> Volume:
-    """The volume of the one series whose files lie in a folder, as read_series gives it.
+    """The volume of the one series whose files lie in a folder, as find_series and read_series give it."""
+    return read_series(find_series(folder))
 
-    Raises InputError when there is no series or more than one, or when it cannot be used.
+
+def find_series(folder: Path) -> Series:
+    """The one series whose files lie in a folder.
+
+    Raises InputError when there is none or more than one, or when it cannot be used.
     """
     name = folder.resolve().name  # stands for the case in messages
     groups = scan_series(folder, name)
@@ -123,7 +133,7 @@ def read_folder(folder: Path) -> Volume:
         names = [f"{group[0].description!r} (number {group[0].number}, {len(group)} files)" for group in groups]
         raise InputError("the folder holds more than one DICOM series", file=folder, found=", ".join(names),
                          expected="one", todo="put the pre-contrast series into a folder of its own")
-    return read_series(order_slices(groups[0], name))
+    return order_slices(groups[0], name)
 
 
 def _candidates(folder: Path) -> list[Path]:

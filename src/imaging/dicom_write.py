@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from imaging.dicom import Series
+from imaging.dicom import Series, stored_place
 from imaging.dicom_header import SliceHeader
-from imaging.volume import Volume, from_lps, place
+from imaging.volume import Volume, from_lps
 from pipeline.errors import InputError
 
 WIDE = 1000  # steps of 1 that values span at least: half a step is then below 0.05 % of them, far below noise
@@ -59,7 +59,7 @@ def write_synthetic_series(volume: Volume, source: Series, folder: Path) -> None
     `folder` is made; it may exist when it is empty. Raises InputError for values that are not finite, OSError with the
     name of the folder when it cannot be written.
     """
-    stack = from_lps(volume, _stored_place(source)).array
+    stack = from_lps(volume, stored_place(source)).array
     if not np.isfinite(stack).all():
         raise InputError("the volume holds values that are not finite", file=folder, expected="numbers")
     pixels, slope, intercept = to_stored(stack)
@@ -89,15 +89,6 @@ def to_stored(values: np.ndarray) -> tuple[np.ndarray, str, str]:
     intercept = f"{(low + high) / 2:.10g}"
     steps = (values.astype(np.float64) - float(intercept)) / float(slope)
     return np.rint(steps).astype(np.int16), slope, intercept
-
-
-def _stored_place(source: Series) -> Volume:
-    """Where the slices lie as they are stored, before they are turned to LPS."""
-    head = source.head
-    row, column = np.reshape(head.orientation, (2, 3))
-    axes = np.stack([row, column, np.cross(row, column)], axis=1)
-    return place((len(source.slices), *head.size[::-1]), (*head.spacing, source.step), head.position,
-                 tuple(axes.ravel().tolist()))
 
 
 def _common(source: Series, values: str) -> dict[str, object]:
