@@ -10,6 +10,7 @@ from scipy.ndimage import label
 from cohort.case import read_cases, write_cases
 from cohort.intake import take_in
 from imaging.masks import bounding_box
+from imaging.registration import Motion
 from imaging.volume import read_volume, same_geometry
 from pipeline.files import write_table
 
@@ -155,3 +156,38 @@ def test_an_error_survives_the_way_out_of_a_worker(tmp_path, dicom, entries_of, 
     taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
     back = pickle.loads(pickle.dumps(taken))
     assert str(back.error) == str(taken.error) and back.error.case == "P1" and back.row == taken.row
+
+
+def test_a_phase_on_another_grid_is_resampled_and_told(tmp_path, dicom, entries_of, ingest_settings):
+    study = dicom.save_case(tmp_path, "P1", phases=1)
+    dicom.save_table(tmp_path, [("P1", "A", "")])
+    z, y, x = np.mgrid[:6, :10, :12]
+    spacing, origin = (1.5, 1.5, 2.5), np.subtract(dicom.origin, (1.5, 1.5, 0))
+    array = 100 * z + 30 * y + 15 * x
+    dicom.save_series(study / "2.000000-ax dyn 1st pass", array, "ax dyn 1st pass", 2, "090100", "P1",
+                      spacing=spacing, origin=origin)
+    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
+    assert taken.error is None, taken.error
+    assert taken.row["notes"].startswith("post1 resampled from 12 x 10 x 6 voxels of 1.5 x 1.5 x 2.5 mm")
+    pre, post = (read_volume(taken.case.path(role)) for role in ("pre", "post1"))
+    assert same_geometry(pre, post, tolerance=0)
+    z, y, x = np.indices(dicom.shape)
+    np.testing.assert_allclose(post.array, 100 * z + 30 * (y / 2 + 1) + 15 * (x / 2 + 1), atol=1e-2)
+
+
+@pytest.mark.parametrize("limit, moved", [(0.0, False), (3.0, True), (9.0, False)])
+def test_a_phase_is_moved_only_where_it_lies_further_off_than_the_limit(tmp_path, dicom, entries_of, ingest_settings,
+                                                                        monkeypatch, limit, moved):
+    asked = []
+
+    def found(volume, pre):
+        asked.append(volume.array.shape)
+        return Motion((0.0, 0.0, 0.0, 0.75, 0.0, 0.0), (0.0, 0.0, 0.0), 5.0)
+
+    monkeypatch.setattr("cohort.intake.rigid_motion", found)
+    dicom.save_cohort(tmp_path, 1)
+    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings(register_above_mm=limit))
+    assert len(asked) == (2 if limit else 0)
+    assert ("post1 moved by up to 5.0 mm onto pre" in taken.row["notes"]) == moved
+    post, still = (read_volume(taken.case.path("post1")).array, dicom.body_array(0) + 100)
+    assert np.array_equal(post[0, :, :-1], still[0, :, 1:] if moved else still[0, :, :-1])

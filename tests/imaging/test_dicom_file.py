@@ -1,4 +1,4 @@
-"""The reader of elements finds what pydicom finds, in every encoding, and ends with a clear word on any bytes."""
+"""Wanted elements are found in every encoding, and any bytes end with a clear word, without a warning."""
 
 import tempfile
 from pathlib import Path
@@ -15,11 +15,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from imaging import dicom_elements
-from imaging.dicom_attributes import BINARY, SEQUENCES, TEXTS, WANTED, Attributes
-from imaging.dicom_elements import NotDicom, open_dicom, read_elements
+from imaging import dicom_file
+from imaging.dicom_attributes import GROUPS, LETTERS, NAMES, PER_FRAME, SHARED, Attributes, attributes_of, wanted_tags
+from imaging.dicom_file import NotDicom, NotWhole, open_dicom, read_elements
 from imaging.dicom_header import read_headers
-from imaging.dicom_pieces import PIXEL_DATA
 from pipeline.errors import InputError
 
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
@@ -35,16 +34,15 @@ def save(path: Path, data: Dataset, syntax) -> None:
 
 def load(path: Path) -> Attributes:
     with open_dicom(path) as source:
-        return Attributes(read_elements(source, WANTED, SEQUENCES, PIXEL_DATA - 1), source.encoding.order)
+        return attributes_of(read_elements(source, wanted_tags())[0])
 
 
-def test_tags_are_those_of_the_dictionary():
-    for name, tag in TEXTS.items() | {(name, tag) for name, (tag, _) in BINARY.items()}:
-        assert pydicom.datadict.keyword_for_tag(tag) == name
-    letters = {"US": "H", "UL": "I", "FD": "d"}
-    assert {name: letters[pydicom.datadict.dictionary_VR(tag)] for name, (tag, _) in BINARY.items()} == {
-        name: letter for name, (_, letter) in BINARY.items()}
-    assert {pydicom.datadict.dictionary_VR(tag) for tag in SEQUENCES} == {"SQ"}
+def test_names_are_those_of_the_dictionary_and_no_person_is_among_them():
+    assert None not in wanted_tags() and len(wanted_tags()) == len({*NAMES, *GROUPS, SHARED, PER_FRAME})
+    kinds = {pydicom.datadict.dictionary_VR(pydicom.datadict.tag_for_keyword(name)) for name in NAMES}
+    assert kinds == {*LETTERS, "CS", "UI", "DA", "DT", "TM", "LO", "SH", "DS", "IS", "US or SS"}
+    assert {pydicom.datadict.dictionary_VR(pydicom.datadict.tag_for_keyword(name))
+            for name in (*GROUPS, SHARED, PER_FRAME)} == {"SQ"}
 
 
 @settings(max_examples=40, deadline=None)
@@ -69,8 +67,8 @@ def test_wanted_elements_are_found_between_others(syntax, description, options, 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x"
         save(path, data, syntax)
-        found, expected = load(path), pydicom.dcmread(path)
-    assert found.text("SeriesDescription") == expected.SeriesDescription
+        found = load(path)
+    assert found.text("SeriesDescription") == description
     assert found.words("ScanOptions") == tuple(options)
     assert (found.number("Rows"), found.number("TemporalPositionTimeOffset")) == (rows, 1.25)
 
@@ -84,14 +82,49 @@ def test_unknown_sequences_of_unknown_length_are_passed(tmp_path):
     unknown = (b"\x09\x00\x02\x10UN\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
                + b"\x28\x00\x10\x00\x02\0\0\0\x09\0" + b"\xfe\xff\x0d\xe0\0\0\0\0" + b"\xfe\xff\xdd\xe0\0\0\0\0")
     (tmp_path / "x").write_bytes(content[:rows] + unknown + content[rows:])
-    assert load(tmp_path / "x").number("Rows") == pydicom.dcmread(tmp_path / "x").Rows == 7
+    assert load(tmp_path / "x").number("Rows") == 7
+
+
+@pytest.mark.parametrize("characters, text", [
+    ("ISO_IR 192", "Brust \u4e73\u623f"), ("ISO_IR 100", "S\u00e9quence"), ("ISO_IR 144", "\u041c\u0420\u0422"),
+    (["", "ISO 2022 IR 87"], "\u4e73\u623f"), (None, "plain")])
+def test_texts_in_any_characters(tmp_path, characters, text):
+    data = Dataset()
+    if characters:
+        data.SpecificCharacterSet = characters
+    data.SeriesDescription = text
+    save(tmp_path / "x", data, ExplicitVRLittleEndian)
+    assert load(tmp_path / "x").text("SeriesDescription") == text
+
+
+def test_the_other_encoding_than_told_is_read_without_a_warning(tmp_path, recwarn):
+    data = Dataset()
+    data.Rows, data.SpecificCharacterSet = 7, "ISO_IR 100"
+    save(tmp_path / "x", data, ImplicitVRLittleEndian)
+    content = (tmp_path / "x").read_bytes()
+    old, new = b"\x12\x001.2.840.10008.1.2\0", b"\x14\x001.2.840.10008.1.2.1\0"
+    assert content.count(old) == 1
+    (tmp_path / "x").write_bytes(content.replace(old, new).replace(b"ISO_IR 100", b"no such   "))
+    assert load(tmp_path / "x").number("Rows") == 7
+    assert not list(recwarn)
+
+
+def test_elements_longer_than_the_file_are_told(tmp_path):
+    data = Dataset()
+    data.SeriesDescription = "dyn"
+    save(tmp_path / "x", data, ImplicitVRLittleEndian)
+    content = (tmp_path / "x").read_bytes()
+    for length in (6, 0x7FFFFFFF):
+        (tmp_path / "x").write_bytes(content[:-8] + length.to_bytes(4, "little") + b"dyn ")
+        with pytest.raises(NotWhole, match=r"inside the element \(0008,103E\)"):
+            load(tmp_path / "x").text("SeriesDescription")
 
 
 def test_sequences_without_bottom_are_refused(tmp_path):
     save(tmp_path / "x", Dataset(), ExplicitVRLittleEndian)
     nested = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 5000
     (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes() + nested)
-    with pytest.raises(ValueError, match="deep"):
+    with pytest.raises(ValueError, match="recursion"):
         load(tmp_path / "x")
 
 
@@ -101,7 +134,7 @@ def test_what_inflates_without_end_is_refused(tmp_path, monkeypatch):
     data["PixelData"].VR = "OB"
     save(tmp_path / "x", data, DeflatedExplicitVRLittleEndian)
     assert load(tmp_path / "x").number("Rows") == 7
-    monkeypatch.setattr(dicom_elements, "INFLATED", 50_000)
+    monkeypatch.setattr(dicom_file, "INFLATED", 50_000)
     with pytest.raises(ValueError, match="inflates to more"):
         load(tmp_path / "x")
 
@@ -109,6 +142,7 @@ def test_what_inflates_without_end_is_refused(tmp_path, monkeypatch):
 @settings(max_examples=200, deadline=None)
 @given(cut=st.integers(0, 2000), changes=st.lists(st.tuples(st.integers(128, 2000), st.integers(0, 255)), max_size=6),
        syntax=st.sampled_from(SYNTAXES))
+@pytest.mark.filterwarnings("error")
 def test_damaged_files_are_read_or_refused(damaged, cut, changes, syntax):
     content = bytearray(damaged[syntax])
     for place, value in changes:
