@@ -2,57 +2,61 @@
 
 import math
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
+from typing import TYPE_CHECKING
 
-from imaging.dicom_elements import name_of
+from imaging.dicom_file import UNDEFINED, NotWhole, careful
 
-TEXTS = {
-    "SpecificCharacterSet": 0x00080005, "ImageType": 0x00080008, "SOPClassUID": 0x00080016, "StudyDate": 0x00080020,
-    "SeriesDate": 0x00080021, "AcquisitionDate": 0x00080022, "ContentDate": 0x00080023,
-    "AcquisitionDateTime": 0x0008002A, "AcquisitionTime": 0x00080032, "ContentTime": 0x00080033,
-    "Modality": 0x00080060, "Manufacturer": 0x00080070, "SeriesDescription": 0x0008103E,
-    "ManufacturerModelName": 0x00081090, "PatientID": 0x00100020, "ScanningSequence": 0x00180020,
-    "SequenceVariant": 0x00180021, "ScanOptions": 0x00180022, "MRAcquisitionType": 0x00180023,
-    "SequenceName": 0x00180024, "MagneticFieldStrength": 0x00180087, "ProtocolName": 0x00181030,
-    "TriggerTime": 0x00181060, "PulseSequenceName": 0x00189005, "EchoPulseSequence": 0x00189008,
-    "SpectrallySelectedSuppression": 0x00189025, "FrameAcquisitionDateTime": 0x00189074,
-    "StudyInstanceUID": 0x0020000D, "SeriesInstanceUID": 0x0020000E, "SeriesNumber": 0x00200011,
-    "InstanceNumber": 0x00200013, "ImagePositionPatient": 0x00200032, "ImageOrientationPatient": 0x00200037,
-    "FrameOfReferenceUID": 0x00200052, "TemporalPositionIdentifier": 0x00200100,
-    "PhotometricInterpretation": 0x00280004, "NumberOfFrames": 0x00280008, "PixelSpacing": 0x00280030,
-    "RescaleIntercept": 0x00281052, "RescaleSlope": 0x00281053}
-BINARY = {  # with the letter that the module struct has for their representation
-    "TemporalPositionIndex": (0x00209128, "I"), "NominalCardiacTriggerDelayTime": (0x00209153, "d"),
-    "TemporalPositionTimeOffset": (0x0020930D, "d"), "SamplesPerPixel": (0x00280002, "H"), "Rows": (0x00280010, "H"),
-    "Columns": (0x00280011, "H"), "BitsAllocated": (0x00280100, "H"), "BitsStored": (0x00280101, "H"),
-    "HighBit": (0x00280102, "H"), "PixelRepresentation": (0x00280103, "H")}
-PADDING = {"PixelPaddingValue": 0x00280120, "PixelPaddingRangeLimit": 0x00280121}  # signed where the pixels are
-SHARED, PER_FRAME = 0x52009229, 0x52009230
-GROUPS = frozenset({  # functional groups (PS3.3 C.7.6.16) that hold one of the above, in one item each
-    0x00189115, 0x00189118, 0x00209111, 0x00209113, 0x00209116, 0x00209310, 0x00289110, 0x00289145})
-SEQUENCES = GROUPS | {SHARED, PER_FRAME}
-WANTED = frozenset([*TEXTS.values(), *(tag for tag, _ in BINARY.values()), *PADDING.values(), *SEQUENCES])
-UTF_8 = "ISO_IR 192"
+if TYPE_CHECKING:
+    from pydicom import Dataset
+    from pydicom.dataelem import DataElement, RawDataElement
+
+SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
+GROUPS = (  # functional groups (PS3.3 C.7.6.16) that hold one of NAMES, in one item each
+    "MRModifierSequence", "CardiacSynchronizationSequence", "FrameContentSequence", "PlanePositionSequence",
+    "PlaneOrientationSequence", "TemporalPositionSequence", "PixelMeasuresSequence", "PixelValueTransformationSequence")
+NAMES = (
+    "SpecificCharacterSet", "ImageType", "SOPClassUID", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate",
+    "AcquisitionDateTime", "AcquisitionTime", "ContentTime", "Modality", "Manufacturer", "SeriesDescription",
+    "ManufacturerModelName", "PatientID", "ScanningSequence", "SequenceVariant", "ScanOptions", "MRAcquisitionType",
+    "SequenceName", "MagneticFieldStrength", "ProtocolName", "TriggerTime", "PulseSequenceName", "EchoPulseSequence",
+    "SpectrallySelectedSuppression", "FrameAcquisitionDateTime", "StudyInstanceUID", "SeriesInstanceUID",
+    "SeriesNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID",
+    "TemporalPositionIdentifier", "TemporalPositionIndex", "NominalCardiacTriggerDelayTime",
+    "TemporalPositionTimeOffset", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns",
+    "PixelSpacing", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue",
+    "PixelPaddingRangeLimit", "RescaleIntercept", "RescaleSlope")
+LETTERS = {"US": "H", "UL": "I", "FD": "d"}  # binary value representations as the module struct calls them
+
+
+@cache
+def wanted_tags() -> frozenset[int]:
+    """Tags of the elements that are read; all others are passed."""
+    from pydicom.datadict import tag_for_keyword
+
+    return frozenset(map(tag_for_keyword, (*NAMES, *GROUPS, SHARED, PER_FRAME)))
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """Values by tag, as read_elements gives them. Methods raise ValueError for a value of another kind than asked."""
+    """Elements by tag as pydicom finds them, and the `encodings` of their texts.
 
-    values: Mapping[int, bytes]
-    order: str = "<"
+    Methods raise NotWhole for a value that is cut, ValueError for one of another kind than asked.
+    """
+
+    elements: Mapping[int, "DataElement | RawDataElement"]
+    encodings: Sequence[str]
 
     def text(self, name: str) -> str:
-        """Empty where there is none, line breaks as spaces. In rare character sets letters come out wrong, on which
-        nothing depends."""
-        value = self.values.get(TEXTS[name], b"")
-        try:
-            text = value.decode("ascii")
-        except UnicodeDecodeError:
-            unicode = self.text("SpecificCharacterSet") == UTF_8
-            text = value.decode("utf-8", "replace") if unicode else value.decode("latin-1")
+        """Empty where there is none, line breaks as spaces."""
+        from pydicom.charset import decode_bytes
+
+        value = self._bytes(name)
+        with careful():
+            text = decode_bytes(value, self.encodings, set())
         return "".join(sign if sign.isprintable() else " " for sign in text).strip()
 
     def words(self, name: str) -> tuple[str, ...]:
@@ -69,14 +73,17 @@ class Attributes:
 
     def number(self, name: str) -> float | None:
         """One decimal or binary number."""
-        if name in BINARY:
-            return self._unpack(*BINARY[name])
+        from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+        letter = LETTERS.get(dictionary_VR(tag_for_keyword(name)))
+        if letter:
+            return self._unpack(name, letter)
         numbers = self.numbers(name)
         return numbers[0] if numbers else None
 
     def padding(self, name: str, signed: bool) -> int | None:
         """A stored value of a pixel."""
-        return self._unpack(PADDING[name], "h" if signed else "H")
+        return self._unpack(name, "h" if signed else "H")
 
     def moment(self, name: str) -> float | None:
         """Seconds since the year 1 of a date and time in one; None where there is none."""
@@ -92,27 +99,64 @@ class Attributes:
         """The first text that is there."""
         return next(filter(None, map(self.text, names)), "")
 
-    def frames(self) -> Iterator["Attributes"]:
-        """What holds for each frame: its own functional groups before the shared ones before the rest."""
-        common = dict(self.values)
-        for group in common.pop(SHARED, []):
-            common |= _flat(group)
-        for group in common.pop(PER_FRAME, []):
-            yield Attributes(common | _flat(group), self.order)
-
-    def _unpack(self, tag: int, letter: str) -> int | float | None:
-        value = self.values.get(tag)
+    def _unpack(self, name: str, letter: str) -> int | float | None:
+        value = self._bytes(name)
         if not value:
             return None
         if len(value) != struct.calcsize(letter):
-            raise ValueError(f"{len(value)} bytes in the element {name_of(tag)}")
-        return struct.unpack(self.order + letter, value)[0]
+            raise ValueError(f"{len(value)} bytes in the element {name}")
+        return struct.unpack(("<" if self._element(name).is_little_endian else ">") + letter, value)[0]
+
+    def _bytes(self, name: str) -> bytes:
+        element = self._element(name)
+        if element is None:
+            return b""
+        _check_whole(element)
+        if not isinstance(element.value, bytes | None):
+            raise ValueError(f"a sequence in the element {name}")
+        return element.value or b""
+
+    def _element(self, name: str) -> "DataElement | RawDataElement | None":
+        from pydicom.datadict import tag_for_keyword
+
+        return self.elements.get(tag_for_keyword(name))
 
 
-def _flat(group: Mapping[int, object]) -> dict[int, bytes]:
+def attributes_of(data: "Dataset") -> Attributes:
+    """What holds for the whole file."""
+    return Attributes(dict(data.items()), data.original_character_set)
+
+
+def frames_of(data: "Dataset") -> list[Attributes]:
+    """What holds for each frame: its own functional groups before the shared ones before the rest."""
+    common, encodings = dict(data.items()), data.original_character_set
+    for group in _items(data, SHARED):
+        common |= _flat(group)
+    return [Attributes(common | _flat(group), encodings) for group in _items(data, PER_FRAME)]
+
+
+def _flat(group: "Dataset") -> dict[int, "DataElement | RawDataElement"]:
     """The elements of the one item of each functional group."""
-    return {tag: value for items in group.values() if isinstance(items, list) and items
-            for tag, value in items[0].items() if not isinstance(value, list)}
+    return {tag: element for name in GROUPS for item in _items(group, name)[:1] for tag, element in item.items()}
+
+
+@careful()
+def _items(data: "Dataset", name: str) -> Sequence["Dataset"]:
+    from pydicom.sequence import Sequence as Items
+
+    if name not in data:
+        return []
+    _check_whole(data.get_item(name, keep_deferred=True))
+    items = data[name].value
+    if not isinstance(items, Items):
+        raise ValueError(f"no sequence in the element {name}")
+    return items
+
+
+def _check_whole(element: "DataElement | RawDataElement") -> None:
+    """pydicom gives what there is, and None for an element that says to be longer than the file."""
+    if element.is_raw and element.length not in (UNDEFINED, len(element.value or b"")):
+        raise NotWhole(f"its end inside the element {element.tag}", f"{element.length} bytes there")
 
 
 def _day(text: str) -> float:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imaging.dicom_attributes import PER_FRAME, SEQUENCES, WANTED, Attributes
-from imaging.dicom_elements import NotDicom, NotWhole, open_dicom, read_elements
-from imaging.dicom_pieces import PIXEL_DATA, Piece, Pixels, find_frames
+from imaging.dicom_attributes import PER_FRAME, Attributes, attributes_of, frames_of, wanted_tags
+from imaging.dicom_file import NotDicom, NotWhole, open_dicom, read_elements
+from imaging.dicom_pieces import Piece, Pixels, find_frames
 from pipeline.errors import InputError
 
 MR = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")  # classic, Enhanced,
@@ -89,13 +89,13 @@ def read_headers(file: Path, case: str) -> list[SliceHeader]:
     attribute, has absurd ones or is truncated.
     """
     with _told(file, case), open_dicom(file) as source:
-        data = Attributes(read_elements(source, WANTED, SEQUENCES, PIXEL_DATA - 1), source.encoding.order)
-        _check_kind(data, file, case)
-        frames = list(data.frames()) if PER_FRAME in data.values else [data]
-        rows, columns, allocated = _check_matrix(data, len(frames), file, case)
-        pieces = find_frames(source, len(frames), rows * columns * (allocated // 8))
-        several = PER_FRAME in data.values
-        return [_header(frame, file, case, index + 1 if several else None, place, source.encoding.syntax)
+        data, length = read_elements(source, wanted_tags())
+        common, several = attributes_of(data), PER_FRAME in data
+        _check_kind(common, file, case)
+        frames = frames_of(data) if several else [common]
+        rows, columns, allocated = _check_matrix(common, len(frames), file, case)
+        pieces = find_frames(source, length, len(frames), rows * columns * (allocated // 8))
+        return [_header(frame, file, case, index + 1 if several else None, place, source.syntax)
                 for index, (frame, place) in enumerate(zip(frames, pieces, strict=True))]
 
 

@@ -1,12 +1,12 @@
 """Where the pixels of each frame lie in a DICOM file, and that all of them are there (PS3.5 chapter 8, annex A.4)."""
 
-import struct
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
-from imaging.dicom_elements import EXPLICIT_LITTLE, ITEM, SEQUENCE_END, UNDEFINED, NotWhole, Source, read_start
+from imaging.dicom_file import EXPLICIT_LITTLE, UNDEFINED, NotWhole, Source, careful
 
-PIXEL_DATA = 0x7FE00010
+MARK = 8  # bytes: tag and length of an item, or of the end of all
 
 Piece = tuple[int, int]  # offset in the file (in its inflated content), length in bytes
 
@@ -28,14 +28,13 @@ class Pixels:
     padding: tuple[int, int] | None = None
 
 
-def find_frames(source: Source, frames: int, frame_bytes: int) -> list[tuple[Piece, ...]]:
-    """The pieces of each frame; the stream stands at the pixel data. Nothing of them is read.
+def find_frames(source: Source, length: int, frames: int, frame_bytes: int) -> list[tuple[Piece, ...]]:
+    """The pieces of each frame; the stream stands at the pixels, `length` as read_elements tells it. None is read.
 
     Raises NotWhole when the file holds less or more of them than the header says.
     """
     expected = f"{frames * frame_bytes} bytes of pixels"
-    tag, _, length = read_start(source)
-    if tag != PIXEL_DATA:
+    if not length:
         raise NotWhole("no pixels", expected)
     if length == UNDEFINED:
         return _compressed_frames(source, frames)
@@ -47,30 +46,35 @@ def find_frames(source: Source, frames: int, frame_bytes: int) -> list[tuple[Pie
 
 
 def _compressed_frames(source: Source, frames: int) -> list[tuple[Piece, ...]]:
-    (start, size), *fragments = _fragments(source)
-    if frames == 1 and fragments:
+    try:
+        table, fragments = _fragments(source)
+    except ValueError as error:
+        raise NotWhole(error, f"the compressed pixels of {frames} frames") from None
+    if frames == 1:
         return [tuple(fragments)]
     if frames == len(fragments):
         return [(fragment,) for fragment in fragments]
-    source.stream.seek(start)
-    table = struct.unpack(f"<{size // 4}I", source.stream.read(size // 4 * 4))
-    if len(table) != frames or not fragments:
+    if len(table) != frames:
         raise NotWhole(f"{len(fragments)} compressed pieces, {len(table)} of them marked as the first of a frame",
                        f"{frames} frames")
     return _grouped(fragments, [offset + fragments[0][0] for offset in table])
 
 
-def _fragments(source: Source) -> list[Piece]:
-    """Every item of compressed pixel data, the table of offsets first."""
-    stream, items = source.stream, []
-    while True:
-        tag, _, size = read_start(source)
-        if tag == SEQUENCE_END and items:
-            return items
-        if tag != ITEM or size > source.size - stream.tell():
-            raise NotWhole(f"no end of the compressed pixels after {max(len(items) - 1, 0)} pieces", "all of them")
-        items.append((stream.tell(), size))
-        stream.seek(items[-1][0] + size)
+@careful()
+def _fragments(source: Source) -> tuple[list[int], list[Piece]]:
+    """The table of offsets, and every piece of the compressed pixels, at least one."""
+    from pydicom.encaps import parse_basic_offsets, parse_fragments
+
+    stream = source.stream
+    table = parse_basic_offsets(stream)
+    _, starts = parse_fragments(stream)
+    if not starts:
+        raise ValueError("no compressed pieces")
+    stream.seek(starts[-1] + MARK - 4)
+    end = starts[-1] + MARK + int.from_bytes(stream.read(4), "little")
+    if end + MARK > source.size:
+        raise ValueError(f"no end of the compressed pixels after {len(starts)} pieces")
+    return table, [(start + MARK, after - start - MARK) for start, after in pairwise([*starts, end])]
 
 
 def _grouped(fragments: list[Piece], firsts: list[int]) -> list[tuple[Piece, ...]]:

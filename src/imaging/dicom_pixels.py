@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from imaging.dicom_elements import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, open_dicom
+from imaging.dicom_file import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, open_dicom
 from imaging.dicom_header import SliceHeader
 from imaging.dicom_pieces import Pixels
 from imaging.volume import last_line

@@ -97,6 +97,15 @@ def test_texts_in_any_characters(tmp_path, characters, text):
     assert load(tmp_path / "x").text("SeriesDescription") == text
 
 
+def test_names_of_characters_that_are_none_do_not_matter(tmp_path, recwarn):
+    data = Dataset()
+    data.SpecificCharacterSet, data.SeriesDescription = "ISO_IR 100", "plain"
+    save(tmp_path / "x", data, ExplicitVRLittleEndian)
+    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes().replace(b"ISO_IR 100", b"\xff\xfe\x90 IR 100"))
+    assert load(tmp_path / "x").text("SeriesDescription") == "plain"
+    assert not list(recwarn)
+
+
 def test_the_other_encoding_than_told_is_read_without_a_warning(tmp_path, recwarn):
     data = Dataset()
     data.Rows, data.SpecificCharacterSet = 7, "ISO_IR 100"
