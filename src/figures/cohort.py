@@ -12,6 +12,7 @@ from figures.note import draw_note
 
 ROLES = ("generator training", "validation", "test", "external", "unused", "left out")
 PALETTE = (*COLOURS[:4], "#BBBBBB", "#666666")
+ROOM = 1.1  # beyond the largest value, so that its point is whole
 FEW = 12  # sites, or phases, that fit side by side
 
 Row = Mapping[str, str]
@@ -64,12 +65,18 @@ def _draw_times(axes: Axes, used: Sequence[Row]) -> None:
 
 def _draw_voxels(axes: Axes, used: Sequence[Row], sites: Sequence[str]) -> None:
     for site, colour in zip(sites, COLOURS * FEW, strict=False):
-        steps = Counter(tuple(map(float, row["spacing_mm"].split(" x ")))[::2] for row in used if row["site"] == site)
+        steps = Counter(_steps(row) for row in used if row["site"] == site)
         axes.scatter([step[0] for step in steps], [step[1] for step in steps], color=colour, alpha=0.6, label=site,
                      s=[20 + 60 * count / len(used) for count in steps.values()])
-    axes.margins(0.2)  # points at the very edge would be cut
+    widest, thickest = (ROOM * max(lengths) for lengths in zip(*map(_steps, used), strict=True))
     axes.legend(frameon=False, fontsize=8, title="site", loc="lower left", markerscale=0.7)
-    axes.set(xlabel="pixel spacing, mm", ylabel="slice distance, mm", xlim=(0, None), ylim=(0, None))
+    axes.set(xlabel="pixel spacing, mm", ylabel="slice distance, mm", xlim=(0, widest), ylim=(0, thickest))
+
+
+def _steps(row: Row) -> tuple[float, float]:
+    """Distance of the columns and of the slices in mm."""
+    across, _, along = map(float, row["spacing_mm"].split(" x "))
+    return across, along
 
 
 def _draw_tumours(axes: Axes, used: Sequence[Row]) -> None:
