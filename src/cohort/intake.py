@@ -80,11 +80,18 @@ def about_case(entry: Entry, written: Path | None = None) -> Iterator[None]:
 def left_out(entry: Entry, error: InputError) -> Taken:
     """The result of a case that cannot be used. Its line names files without their folders, which in an archive's
     download are UIDs and dates; `error` keeps them."""
-    told = InputError(error.problem, file=None if error.file is None else Path(error.file).name, found=error.found,
-                      expected=error.expected, todo=error.todo)
     known = {"case": entry.case, "site": entry.site, "patient": entry.patient, "status": "left out",
-             "reason": str(told)}
+             "reason": str(_without_folders(error))}
     return Taken(None, dict.fromkeys(COLUMNS, "") | known, error)
+
+
+def _without_folders(error: InputError) -> InputError:
+    """The error with the bare name of its file, also in what a library found, which may tell the whole path."""
+    if error.file is None:
+        return InputError(error.problem, found=error.found, expected=error.expected, todo=error.todo)
+    folder = f"{Path(error.file).parent}/"
+    found = None if error.found is None else error.found.replace(folder, "")
+    return InputError(error.problem, file=Path(error.file).name, found=found, expected=error.expected, todo=error.todo)
 
 
 def _take_in(entry: Entry, target: Path, settings) -> Taken:
