@@ -1,10 +1,11 @@
 """Phases are named by what the series are: spellings, copies, slips and contradictions."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cohort.phases import name_phases, why_not_dynamic
+from cohort.phases import drop_unsuppressed, name_phases, why_not_dynamic
 from imaging.dicom import Series
 from imaging.dicom_header import SliceHeader
 
@@ -78,3 +79,38 @@ def test_pixels_are_compared_only_where_two_may_be_copies():
      "contradict")])
 def test_gaps_and_contradictions_are_refused(given, words, refused):
     refused(lambda: named(*given), "case P1", words, "found", "expected", "what to do")
+
+
+def tagged(number, **tags):
+    one = series("ax dynamic", number, 10.0 * number)
+    return replace(one, slices=(replace(one.head, **tags),))
+
+
+@pytest.mark.parametrize("sign", [{"scan_options": ("FAST_GEMS", "FS")}, {"sequence_name": "*fl3d1_spair"},
+                                  {"protocol": "breast fat_sat"}])
+def test_where_some_series_are_fat_suppressed_the_others_are_left_out(sign):
+    plain, *suppressed = tagged(1, scan_options=("FAST_GEMS",)), tagged(2, **sign), tagged(3, **sign)
+    kept, left_out = drop_unsuppressed([plain, *suppressed])
+    assert kept == suppressed
+    assert left_out == ["ax dynamic (1): not fat-suppressed, by ScanOptions and SequenceName"]
+
+
+def test_where_no_series_says_so_all_are_kept():
+    given = [tagged(1), tagged(2, scan_options=("PFP",))]
+    assert drop_unsuppressed(given) == (given, [])
+
+
+@pytest.mark.parametrize("tags, reason", [
+    ({"scanning_sequence": ("SE",)}, "a spin echo sequence"),
+    ({"image_type": ("DERIVED", "PRIMARY", "MIP")}, "derived"),
+    ({"scanning_sequence": ("SE", "GR")}, None)])
+def test_tags_tell_what_names_do_not(tags, reason):
+    found = why_not_dynamic(tagged(1, **tags).head)
+    assert found is None if reason is None else reason in found
+
+
+@pytest.mark.parametrize("key", ["1.8", "#8"])
+def test_a_table_counts_more_than_a_name(key):
+    given = [series("ax dyn pre", 5, 0.0), series("ax dyn pre", 8, 60.0)]
+    phases, _ = name_phases("P1", given, lambda one, other: False, {key: "post1"})
+    assert [(role, one.head.number) for role, one in phases.items()] == [("pre", 5), ("post1", 8)]
