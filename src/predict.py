@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from imaging.bias import log_bias_field, remove_bias
-from imaging.dicom import find_series, read_folder
+from imaging.dicom import find_series, read_series
 from imaging.dicom_write import write_synthetic_series
 from imaging.finite import check_finite
 from imaging.scale import IntensityScale
@@ -23,9 +23,10 @@ def main() -> None:
     check_paths(arguments.input, arguments.output)
     params = load_params()
     translate = load_translate(arguments.weights or params.synthesis.weights, params)
-    synthetic = predict(read_input(arguments.input), translate, params)
+    series = find_series(arguments.input) if arguments.input.is_dir() else None
+    synthetic = predict(read_series(series) if series else read_file(arguments.input), translate, params)
     if is_folder(arguments.output):
-        write_synthetic_series(synthetic, find_series(arguments.input), arguments.output)
+        write_synthetic_series(synthetic, series, arguments.output)
     else:
         write_volume(synthetic, arguments.output)
     print(f"{arguments.output}: {describe_geometry(synthetic)}")
@@ -91,10 +92,8 @@ def load_translate(weights: str, params: Params) -> Translate:
     return lambda slices: translate(generator, slices, params.synthesis.batch_size)
 
 
-def read_input(path: Path) -> Volume:
-    """The volume in a file, turned as it is there, or that of the one DICOM series in a folder, turned to LPS."""
-    if path.is_dir():
-        return read_folder(path)
+def read_file(path: Path) -> Volume:
+    """The volume in a file, turned as it is there. Raises InputError for values that are no finite numbers."""
     volume = read_volume(path)
     check_finite(volume, path)
     return volume
