@@ -8,10 +8,11 @@ from imaging.body import body_mask
 from imaging.masks import millilitres
 from imaging.volume import read_volume
 from pipeline.errors import about, run_stage
-from pipeline.files import read_table, write_json, write_table
+from pipeline.files import read_table, write_table
 from pipeline.params import load_params
 from pipeline.paths import METRICS, PLOTS, SYNTHETIC, VOLUMES
 from pipeline.progress import progress
+from pipeline.provenance import write_metrics
 from quality.detection_table import BOTH, IMAGES, OF_IMAGE, detection_rates, property_rows, summary
 from quality.lesion_properties import enhancement_error, image_properties, lesion_shell
 from quality.numbers import rounded
@@ -35,7 +36,7 @@ def main() -> None:
     correlations = property_rows(rows, params.statistics, [params.seed, DETECTION_STREAM])
     write_table(PLOTS / "detection.csv", rows)
     write_table(PLOTS / "detection_properties.csv", correlations)
-    write_json(METRICS / "detection.json", summary(rates, correlations) if rows else {"note": note})
+    write_metrics(METRICS / "detection.json", summary(rates, correlations) if rows else {"note": note})
     if note:
         print(note)
     for row in rates:

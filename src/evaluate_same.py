@@ -15,10 +15,11 @@ from imaging.synthesis import synthetic_volume
 from imaging.volume import read_volume
 from pipeline.device import best_device
 from pipeline.errors import about, run_stage
-from pipeline.files import read_table, write_json, write_table
+from pipeline.files import read_table, write_table
 from pipeline.params import Params, load_params
 from pipeline.paths import CHECKPOINTS, METRICS, NNUNET, PLOTS, SEGMENTERS, SPLITS, VOLUMES
 from pipeline.progress import progress
+from pipeline.provenance import write_metrics
 from pix2pixhd.checkpoint import load_generator
 from pix2pixhd.continuation import checkpoint_path
 from pix2pixhd.translate import translate
@@ -105,7 +106,7 @@ def report(dice: Mapping[str, Mapping[str, float]], scores: Mapping, params: Par
                                                 for epoch, own in dice.items() for case, value in own.items()])
     write_table(PLOTS / "same_correlations.csv", correlations)
     found = summary(params.segmentation.judge, rows, correlations) if rows else {"note": note}
-    write_json(METRICS / "same_dice.json", found)
+    write_metrics(METRICS / "same_dice.json", found)
     print(note or f"SAMe chooses epoch {found['epoch'][SAME]} (Dice {found['dice'][SAME]:.3f}), the Dice epoch "
                   f"{found['epoch']['dice']} ({found['dice']['dice']:.3f}) of {found['checkpoints']}; rank correlation "
                   f"with the Dice {found['spearman'][SAME]}")

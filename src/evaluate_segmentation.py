@@ -8,10 +8,11 @@ from cohort.splits import Splits
 from cohort.tumour import read_mask
 from imaging.volume import read_volume, write_volume
 from pipeline.errors import InputError, run_stage
-from pipeline.files import write_json, write_table
+from pipeline.files import write_table
 from pipeline.params import Params, Segmentation, load_params
 from pipeline.paths import METRICS, NNUNET, PLOTS, PREDICTIONS, SEGMENTERS, SPLITS, SYNTHETIC, VOLUMES
 from pipeline.progress import progress
+from pipeline.provenance import write_metrics
 from quality.numbers import rounded
 from segmentation.breasts import counted, prepare, segment_prepared
 from segmentation.evaluation import gain_rows, statistics_rows, summary
@@ -42,7 +43,7 @@ def main() -> None:
     write_table(PLOTS / "segmentation_statistics.csv", statistics)
     write_table(PLOTS / "segmentation_gains.csv", gains)
     found = summary(statistics, gains)
-    write_json(METRICS / "segmentation.json", found)
+    write_metrics(METRICS / "segmentation.json", found)
     for name in study.train:
         print(f"{name:20}" + "  ".join(f"{domain} {cell['dice']:.3f}" for domain, cell in found[name].items()))
 

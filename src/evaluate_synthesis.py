@@ -18,10 +18,11 @@ from imaging.slices import to_slices
 from imaging.volume import Volume, describe_geometry, read_volume, same_geometry
 from pipeline.device import best_device
 from pipeline.errors import InputError, about, run_stage
-from pipeline.files import write_json, write_table
+from pipeline.files import write_table
 from pipeline.params import Params, load_params
 from pipeline.paths import METRICS, PLOTS, SLICES, SPLITS, SYNTHETIC, VOLUMES
 from pipeline.progress import progress
+from pipeline.provenance import write_metrics
 from quality.extractors import Extractor, make_extractors, perceptual_metric
 from quality.floors import LookupTable, fit_lookup_table
 from quality.numbers import rounded
@@ -55,7 +56,7 @@ def main() -> None:
               "synthesis_distances": [{"group": group, **row} for group in GROUPS for row in distances[group]]}
     for name, rows in tables.items():
         write_table(PLOTS / f"{name}.csv", rows)
-    write_json(METRICS / "synthesis.json",
+    write_metrics(METRICS / "synthesis.json",
                {group: group_table(group, len(members[group]), statistics, gains) | distance_table(distances[group])
                 for group in GROUPS})
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cohort.patients import RELEASED, UNKNOWN, digest, training_patients
 from pipeline.errors import InputError, run_stage
+from pipeline.model_card import write_card
 
 
 def main() -> None:
@@ -17,7 +18,9 @@ def main() -> None:
     from pix2pixhd.original_weights import read_original
 
     original = read_original(arguments.old)
-    original.save(arguments.new, None if patients is None else [*map(digest, patients)])
+    digests = None if patients is None else sorted(map(digest, patients))
+    original.save(arguments.new, digests)
+    write_card(arguments.new, str(original), patients=digests, source=f"{arguments.old.name}, sha256 {original.sha256}")
     print(f"{arguments.old} (sha256 {original.sha256}): {original}; written to {arguments.new}, as trained on "
           + (f"{len(patients)} patients ({arguments.trained_on})" if patients else "unknown patients"))
 

@@ -2,6 +2,7 @@
 
 from cohort.case import find_cases
 from cohort.leakage import read_study
+from cohort.patients import digest, patient_of
 from pipeline.errors import run_stage
 from pipeline.params import load_params
 from pipeline.paths import NNUNET, SPLITS, SYNTHETIC, VOLUMES
@@ -25,7 +26,8 @@ def main() -> None:
         plans = plan_and_preprocess(folder, [key(case.id, PLANNED_ON) for case in cases], study.plan == "small",
                                     study.threads)
         for name in study.train:
-            write_setting(folder, name, folds[name], plans["plans_name"])
+            write_setting(folder, name, folds[name], plans["plans_name"],
+                          {case.id: digest(patient_of(case)) for case in cases})
     planned = plans["configurations"][CONFIGURATION]
     print(f"{plans['plans_name']}: {len(cases)} patients x {', '.join(phases)}; window {planned['patch_size']} of "
           f"{[round(float(size), 2) for size in planned['spacing']]} mm, "

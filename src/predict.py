@@ -12,6 +12,7 @@ from imaging.synthesis import Translate, synthetic_volume
 from imaging.volume import Volume, describe_geometry, from_lps, read_volume, to_lps, write_volume
 from pipeline.device import best_device
 from pipeline.errors import InputError, run_stage
+from pipeline.model_card import check_card
 from pipeline.params import Params, load_params
 
 INPUTS = (".nii", ".nii.gz", ".mha", ".mhd")
@@ -22,7 +23,9 @@ def main() -> None:
     arguments = read_arguments()
     check_paths(arguments.input, arguments.output)
     params = load_params()
-    translate = load_translate(arguments.weights or params.synthesis.weights, params)
+    weights = Path(arguments.weights or params.synthesis.weights)
+    translate = load_translate(weights, params)
+    check_card(weights, params)
     series = find_series(arguments.input) if arguments.input.is_dir() else None
     synthetic = predict(read_series(series) if series else read_file(arguments.input), translate, params)
     if is_folder(arguments.output):
@@ -79,7 +82,7 @@ def check_folder(source: Path, target: Path) -> None:
                          todo="choose another name, or empty it")
 
 
-def load_translate(weights: str, params: Params) -> Translate:
+def load_translate(weights: Path, params: Params) -> Translate:
     """The generator as a function of slices, on the GPU where there is one."""
     import torch  # seconds: only once the arguments are known to be right
 

@@ -19,6 +19,7 @@ from pipeline.errors import run_stage
 from pipeline.files import read_json, read_table, write_table
 from pipeline.params import load_params
 from pipeline.paths import METRICS, PLOTS, PREDICTIONS, SYNTHETIC, VOLUMES
+from pipeline.provenance import PROVENANCE
 from segmentation.study import group_and_phase, volume_file
 
 EXAMPLES = 3  # patients shown: the best, the median and the worst in the lesion
@@ -29,7 +30,7 @@ def dice_table(metrics: dict, gains: Sequence[Mapping[str, str]]) -> list[dict]:
     how much (difference, p after Holm), both None without one. `gains` is plots/segmentation_gains.csv."""
     baselines = {row["setting"]: row["baseline"] for row in gains}
     rows = []
-    for setting in (name for name in metrics if name != "gain"):
+    for setting in (name for name in metrics if name not in ("gain", PROVENANCE)):
         for domain, cell in metrics[setting].items():
             gain = metrics["gain"].get(setting, {}).get(domain, {})
             rows.append({"setting": setting, "domain": domain,

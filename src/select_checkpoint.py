@@ -10,11 +10,13 @@ import torch
 from imaging.slice_store import map_array
 from pipeline.device import best_device
 from pipeline.errors import InputError, about, run_stage
-from pipeline.files import atomic_path, read_table, write_json, write_table
-from pipeline.params import Params, load_params
-from pipeline.paths import CHECKPOINTS, GENERATOR, METRICS, PLOTS, SLICES
+from pipeline.files import atomic_path, read_table, sha256_of, write_table
+from pipeline.model_card import write_card
+from pipeline.params import Params, Statistics, load_params
+from pipeline.paths import CHECKPOINTS, GENERATOR, METRICS, PLOTS, SLICES, SPLITS
 from pipeline.progress import progress
-from pix2pixhd.checkpoint import load_generator
+from pipeline.provenance import cohort_hash, made_with, write_metrics
+from pix2pixhd.checkpoint import load_generator, read_trained_on
 from pix2pixhd.translate import translate
 from quality.checkpoint_scores import CheckpointScores, Slices, Translate, score_checkpoints
 from quality.extractors import make_extractors, perceptual_metric
@@ -24,6 +26,8 @@ from quality.resampling import draw_patients
 from quality.same import Same, same
 from quality.same_stability import rank_correlation, under_each_scaling, win_shares, without_each_metric
 
+INGEST_ON_CARD = ("n4_bias_correction", "low_percentile", "high_percentile", "ceiling")  # the scale of images
+PIXEL_METRICS = ("mae", "mse", "psnr", "nmse", "ssim")  # on the card: means over patients
 SELECTION_STREAM = 8  # number of this stage's random stream, so that no other stage draws the same numbers
 
 
@@ -43,9 +47,34 @@ def main() -> None:
     write_table(PLOTS / "same_stability.csv", variations)
     print(f"SAMe: epoch {result.best} is chosen; it wins in {wins[result.best]:.1%} of {params.same.draws} draws of "
           f"patients, and in {sum(row['epoch'] == result.best for row in variations)} of {len(variations)} variations")
-    write_json(METRICS / "same.json", summary(found, result, wins, variations, slices, dice))
+    write_metrics(METRICS / "same.json", summary(found, result, wins, variations, slices, dice))
     with atomic_path(GENERATOR) as temporary:
         shutil.copyfile(checkpoints[result.best], temporary)
+    write_card(GENERATOR, "Pix2PixHD generator", **card_facts(params, found, result.best, slices))
+
+
+def card_facts(params: Params, found: CheckpointScores, best: str, slices: Slices) -> dict:
+    """What the chosen generator's card says of it; its metrics are means over the validation patients."""
+    trained_on, settings, n = read_trained_on(GENERATOR), params.model_dump(), len(set(slices.patients))
+    return {"patients": None if trained_on is None else sorted(trained_on), "data": cohort_hash(),
+            "split": sha256_of(SPLITS), "made_with": made_with(GENERATOR),
+            "source": f"epoch {best}, the lowest SAMe of {len(found.table)} checkpoints",
+            "params": {name: settings[name] for name in ("seed", "slices", "gan")} | {
+                "ingest": {key: settings["ingest"][key] for key in INGEST_ON_CARD}},
+            "metrics": {metric: {"value": rounded(found.table[best][metric]), "n": n,
+                                 **interval(found.drawn[best][metric], n, params.statistics)}
+                        for metric in PIXEL_METRICS},
+            "metrics_of": "slices of the validation patients, intervals by drawing patients with replacement; for the "
+                          "test patients see metrics/synthesis.json of the same commit"}
+
+
+def interval(drawn: np.ndarray, n: int, settings: Statistics) -> dict[str, float | None]:
+    """The percentile interval of a metric over draws of n patients; withheld where n is too small."""
+    if n < settings.min_patients:
+        return {"low": None, "high": None}
+    tail = (1 - settings.confidence) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])  # NaN, so withheld as well, where a draw has no value
+    return {"low": rounded(low), "high": rounded(high)}
 
 
 def find_checkpoints() -> dict[str, Path]:

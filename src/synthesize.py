@@ -12,6 +12,7 @@ from imaging.synthesis import synthetic_volume
 from imaging.volume import read_volume, write_volume
 from pipeline.device import best_device
 from pipeline.errors import run_stage
+from pipeline.model_card import check_card
 from pipeline.params import load_params
 from pipeline.paths import SPLITS, SYNTHETIC, VOLUMES
 from pipeline.progress import progress
@@ -28,6 +29,7 @@ def main() -> None:
     cases = find_cases(sorted(case for part in SCORED for case in getattr(splits, part)), known)
     generator = load_generator(weights).to(best_device())
     generator.plan.check_size(params.slices.size)
+    check_card(weights, params)
     run = partial(translate, generator, batch_size=params.synthesis.batch_size)
     for case in progress(cases, "synthesize", unit="case"):
         volume = synthetic_volume(read_volume(case.path("pre")), case.scale, params.slices.size, run)

@@ -7,6 +7,7 @@ from pipeline.errors import InputError, run_stage
 from pipeline.params import load_params
 from pipeline.paths import NNUNET, SEGMENTERS
 from segmentation.nnunet import whole_folder
+from segmentation.segmenter_card import write_segmenter_card
 from segmentation.setting_file import read_setting
 from segmentation.study import fold_folder
 from segmentation.training import train
@@ -25,8 +26,10 @@ def main() -> None:
     if not 0 <= wanted.fold < len(folds):
         raise InputError("there is no such fold", found=wanted.fold, expected=f"0 to {len(folds) - 1}",
                          todo="choose another segmentation.folds, or raise split.folds")
-    with whole_folder(fold_folder(SEGMENTERS, wanted.setting, wanted.fold)) as folder:
+    output = fold_folder(SEGMENTERS, wanted.setting, wanted.fold)
+    with whole_folder(output) as folder:
         state = train(params.segmentation, wanted.setting, wanted.fold, folds, params.seed, NNUNET, folder)
+        write_segmenter_card(folder, output, params.segmentation, wanted.setting, wanted.fold, params.seed, NNUNET)
     shutil.rmtree(state, ignore_errors=True)
 
 

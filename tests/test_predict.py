@@ -22,6 +22,7 @@ from imaging.dicom import read_folder
 from imaging.synthesis import synthetic_volume
 from imaging.volume import Volume, read_volume, same_geometry, to_lps, write_volume
 from pipeline.errors import run_stage
+from pipeline.model_card import card_file, write_card
 from pipeline.params import load_params
 from pix2pixhd.architecture import Architecture
 from pix2pixhd.checkpoint import load_generator, save_generator
@@ -47,6 +48,7 @@ def save_weights(path: Path, change: float = 0.0, **settings) -> Path:
         for weight in [layer for layer in generator.modules() if isinstance(layer, torch.nn.Conv2d)][-1].parameters():
             weight *= change
     save_generator(generator, path)
+    write_card(path, "a residual generator")
     return path
 
 
@@ -363,6 +365,23 @@ def slices_too_small(dicom):
     return {"--weights": weights}, ("slices.size 16", "at least 32")
 
 
+def weights_of_another_card(dicom):
+    weights = save_weights(Path("other.safetensors"), change=1.0)
+    card_file(weights).write_bytes(card_file(Path("identity.safetensors")).read_bytes())
+    return {"--weights": weights}, ("other.safetensors", "not those of their card", "pull weights and card again")
+
+
+def weights_of_another_scale(dicom):
+    weights = save_weights(Path("other.safetensors"))
+    write_card(weights, "a generator", params={"ingest": {"ceiling": 2.0}})
+    return {"--weights": weights}, ("other.safetensors", "ingest.ceiling 3.0 in params.yaml", "expected: 2.0")
+
+
+def a_damaged_card(dicom):
+    card_file(Path("identity.safetensors")).write_text('{"model": "x"}')
+    return {}, ("identity.card.json", "no model card", "sha256")
+
+
 def weights_that_give_nan(dicom):
     return {"--weights": save_weights(Path("nan.safetensors"), change=np.nan)}, ("not finite",)
 
@@ -377,7 +396,8 @@ BAD = [missing, four_dimensions, colours, one_plane, not_a_volume, truncated, a_
        output_is_a_folder, folder_for_a_file, folder_that_is_not_empty, folder_that_is_the_input, folder_that_is_a_file,
        folder_inside_a_file, folder_for_two_series, output_is_the_input, output_is_a_link_to_the_input,
        output_inside_a_file, missing_weights,
-       foreign_weights, folder_of_weights, unsuitable_slices, slices_too_small, weights_that_give_nan, no_params]
+       foreign_weights, folder_of_weights, unsuitable_slices, slices_too_small, weights_of_another_card,
+       weights_of_another_scale, a_damaged_card, weights_that_give_nan, no_params]
 
 
 @pytest.mark.parametrize("spoil", BAD, ids=lambda spoil: spoil.__name__)

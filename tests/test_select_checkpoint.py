@@ -18,7 +18,8 @@ from pix2pixhd.generator import make_generator
 from quality.same import same
 
 ROOT = Path(__file__).parents[1]
-OUTPUTS = ("metrics/same.json", "plots/same.csv", "plots/same_stability.csv", "artifacts/generator.safetensors")
+OUTPUTS = ("metrics/same.json", "plots/same.csv", "plots/same_stability.csv",
+           "artifacts/generator/generator.safetensors")
 ADDED = {"2": 0.5, "4": 0.23, "10": -0.3}  # what each epoch adds; 0.2 would be right
 CASES = ["b", "a", "b", "a", "c", "c", "b", "c"]
 PIXEL = ("mae", "mse", "psnr", "nmse", "ssim")
@@ -56,6 +57,7 @@ def write_params(**same) -> None:
 
 
 def fill() -> None:
+    Path("splits.json").write_text("{}")
     Path("artifacts/slices").mkdir(parents=True)
     write_params()
     save_slices()
@@ -105,7 +107,7 @@ def test_the_checkpoint_nearest_to_the_real_slices_becomes_the_generator(chosen)
 def test_the_summary_has_what_was_chosen_and_how_firmly(chosen):
     found = summary(chosen)
     assert list(found) == ["epoch", "same", *PIXEL, *DISTANCES, "lesion_mae", "wins", "rank_correlation", "floors",
-                           "checkpoints", "slices", "patients"]
+                           "checkpoints", "slices", "patients", "provenance"]
     assert found["same"] == 0  # the best in every metric
     assert found["wins"] == {"draws_of_patients": 1, "variations": 1}
     assert (found["checkpoints"], found["slices"], found["patients"]) == (3, 8, 3)
@@ -225,7 +227,7 @@ def test_a_malformed_table_of_dice_is_refused(place, refused):
     Path("dice.csv").write_text("checkpoint,dice\n2,0.5\n")
     write_params(dice_table="dice.csv")
     refused(select_checkpoint.main, "file dice.csv", "not a table of Dice by checkpoint", "columns epoch and dice")
-    assert not Path("artifacts/generator.safetensors").exists() and not Path("metrics").exists()
+    assert not Path("artifacts/generator/generator.safetensors").exists() and not Path("metrics").exists()
 
 
 @pytest.mark.parametrize("text", ["epoch,score\n2,0.5\n", "epoch,dice\nlast,0.5\n", "epoch,dice\n2,good\n",

@@ -19,6 +19,7 @@ from imaging.scale import IntensityScale
 from imaging.volume import Volume, read_volume, same_geometry, write_volume
 from pipeline.errors import InputError
 from pipeline.files import read_json
+from pipeline.model_card import card_file, write_card
 from pix2pixhd.architecture import Architecture
 from pix2pixhd.checkpoint import save_generator
 from pix2pixhd.generator import make_generator
@@ -37,6 +38,7 @@ def save_weights(path: Path, brighter: float, trained_on=None, **settings) -> No
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.constant_(last.bias, 2 * brighter)
     save_generator(generator, path, trained_on)
+    write_card(path, "a generator that brightens")
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def save_cases(names: list[str]) -> None:
 
 
 def test_every_masked_patient_gets_what_the_named_weights_make(place):
-    save_weights(place / "artifacts/generator.safetensors", 9.0)
+    save_weights(place / "artifacts/generator/generator.safetensors", 9.0)
     synthesize.main()
     made = sorted((place / "artifacts/synthetic").iterdir())
     assert [path.name for path in made] == [f"{case}.nii.gz" for case in WANTED]
@@ -111,6 +113,22 @@ def test_nobody_is_synthesised_by_weights_that_they_trained(place, capsys):
     save_weights(weights, 0.5)
     synthesize.main()
     assert "warning: weights/published.safetensors" in capsys.readouterr().err
+
+
+def test_weights_that_do_not_match_their_card_are_refused_before_any_work(place, capsys):
+    weights = place / "weights/published.safetensors"
+    kept = card_file(weights).read_bytes()
+    save_weights(weights, 0.7, channels=3)
+    card_file(weights).write_bytes(kept)
+    with pytest.raises(InputError, match="not those of their card"):
+        synthesize.main()
+    write_card(weights, "a generator", params={"slices": {"size": 32}})
+    with pytest.raises(InputError, match=r"slices\.size 16 in params\.yaml; expected: 32"):
+        synthesize.main()
+    assert not (place / "artifacts/synthetic").exists()
+    card_file(weights).unlink()
+    synthesize.main()
+    assert "published.safetensors has no card" in capsys.readouterr().err
 
 
 def test_released_weights_are_refused_the_patients_that_they_have_seen(place, monkeypatch):

@@ -194,8 +194,9 @@ class Segmentation(Section):
             raise ValueError(f"train names {unknown[0]!r}, which is not among settings: {', '.join(self.settings)}")
         if self.judge not in self.settings:
             raise ValueError(f"judge is {self.judge!r}, which is not among settings: {', '.join(self.settings)}")
-        if "gain" in self.settings:
-            raise ValueError("a setting cannot be called 'gain': metrics/segmentation.json has a key of that name")
+        taken = next((name for name in self.settings if name in ("gain", "provenance")), None)
+        if taken:
+            raise ValueError(f"a setting cannot be called {taken!r}: metrics/segmentation.json has a key of that name")
         return self
 
 

@@ -6,15 +6,14 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.files import sha256_of
+
 
 def resume_folder(stage: str, settings: dict, files: Iterable[Path]) -> Path:
-    """The folder of this very run: its name is a hash of the settings and of the content of data and code files.
-
-    """
+    """The folder of this very run: its name is a hash of the settings and of the content of data and code files."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for file in sorted(map(Path, files)):
-        with open(file, "rb") as content:
-            digest.update(file.name.encode() + hashlib.file_digest(content, "sha256").digest())
+        digest.update(file.name.encode() + sha256_of(file).encode())
     return resume_root() / stage / digest.hexdigest()[:16]
 
 

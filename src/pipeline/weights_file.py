@@ -3,7 +3,6 @@
 Such a file is named by its path and its SHA-256; see weights/README.md. Torch is imported only where it is needed.
 """
 
-import hashlib
 import warnings
 import zipfile
 from collections.abc import Collection, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError
+from pipeline.files import sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,8 +35,7 @@ class WeightsFile:
     def check_hash(self) -> None:
         """Raises InputError when the file cannot be read or is not the one with this hash."""
         try:
-            with open(self.path, "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = sha256_of(self.path)
         except OSError as error:
             raise self.unreadable(error.strerror) from None
         if len(self.sha256) < SHORTEST or not found.startswith(self.sha256.lower()):

@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.device import best_device
 from pipeline.errors import InputError
 from pipeline.files import read_json
+from pipeline.model_card import read_card
 from segmentation.nnunet import CONFIGURATION, DATASET, has_bfloat16, quiet
 
 CHECKPOINT = "checkpoint_final.pth"
@@ -29,9 +30,10 @@ def load_segmenter(name: str, folders: list[Path], plans_name: str, folds: list[
     """Loads the folds of a setting from their folders artifacts/segmenters/<setting>_<fold>.
 
     Raises InputError when a fold was not trained, was trained by another plan, cannot be read or, where `folds` are
-    given (fold_keys of every fold), was trained on other patients than these say.
+    given (fold_keys of every fold), was trained on other patients than these say; also when weights do not match their
+    model card.
     """
-    files = [_find_checkpoint(folder, plans_name) for folder in folders]
+    files = [find_checkpoint(folder, plans_name) for folder in folders]
     plans = [read_json(file.parents[1] / "plans.json") for file in files]
     for folder, own in zip(folders, plans, strict=True):
         check_same_plans(own, plans[0], folder)
@@ -39,6 +41,8 @@ def load_segmenter(name: str, folders: list[Path], plans_name: str, folds: list[
             raise InputError("the folds have changed since this was trained", found="other volumes than now",
                              expected="the folds of splits.json", file=folder / DATASET / "splits_final.json",
                              todo="run `dvc repro evaluate_segmentation`, which trains this again")
+    for file in files:
+        read_card(file)  # which refuses weights that are not those of their card
     checkpoints = [read_checkpoint(file) for file in files]
     return Segmenter(name, plans[0], read_json(files[0].parents[1] / "dataset.json"),
                      [checkpoint["network_weights"] for checkpoint in checkpoints],
@@ -52,7 +56,7 @@ def check_same_plans(plans: dict, expected: dict, folder: Path) -> None:
                          todo="train every setting and fold again: `dvc repro evaluate_segmentation`")
 
 
-def _find_checkpoint(folder: Path, plans_name: str) -> Path:
+def find_checkpoint(folder: Path, plans_name: str) -> Path:
     found = sorted(folder.glob(f"{DATASET}/*__{plans_name}__{CONFIGURATION}/fold_*/{CHECKPOINT}"))
     if len(found) != 1:
         raise InputError("this training is missing or another plan's", file=folder,

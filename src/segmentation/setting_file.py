@@ -4,11 +4,11 @@ Trainings depend on this file instead of the folder that all settings share: ano
 changes the folder, but only the files of those settings that it concerns.
 """
 
-import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, sha256_of, write_json
 from segmentation.nnunet import CONFIGURATION, preprocessed_folder
 from segmentation.study import case_of
 
@@ -20,14 +20,17 @@ def setting_file(nnunet: Path, setting: str) -> Path:
     return nnunet / "settings" / f"{setting}.json"
 
 
-def write_setting(nnunet: Path, setting: str, folds: list[dict[str, list[str]]], plans_name: str) -> None:
-    """Writes {"folds": as nnU-Net's splits_final, "sha256": {file: digest}} of the plan and every preprocessed file."""
+def write_setting(nnunet: Path, setting: str, folds: list[dict[str, list[str]]], plans_name: str,
+                  patients: Mapping[str, str]) -> None:
+    """Writes {"folds": as nnU-Net's splits_final, "patients": {case: the patient's digest}, "sha256": {file: digest}},
+    the last of the plan and every preprocessed file."""
     home = preprocessed_folder(nnunet)
     plans = home / f"{plans_name}.json"
     data = home / read_json(plans)["configurations"][CONFIGURATION]["data_identifier"]
     files = [plans, *(data / f"{name}{ending}" for name in _names(folds) for ending in ENDINGS)]
     write_json(setting_file(nnunet, setting), {
-        "folds": folds, "sha256": {str(file.relative_to(home)): _digest(file) for file in files}})
+        "folds": folds, "patients": {case: patients[case] for case in sorted(set(map(case_of, _names(folds))))},
+        "sha256": {str(file.relative_to(home)): sha256_of(file) for file in files}})
 
 
 def read_setting(nnunet: Path, setting: str) -> list[dict[str, list[str]]]:
@@ -43,10 +46,11 @@ def read_setting(nnunet: Path, setting: str) -> list[dict[str, list[str]]]:
     return content["folds"]
 
 
+def fold_patients(nnunet: Path, setting: str, fold: int, side: str) -> list[str]:
+    """Digests, sorted, of the patients of one side of a fold, "train" or "val"."""
+    content = read_json(setting_file(nnunet, setting))
+    return sorted({content["patients"][case_of(name)] for name in content["folds"][fold][side]})
+
+
 def _names(folds: list[dict[str, list[str]]]) -> list[str]:
     return sorted({name for fold in folds for side in fold.values() for name in side})
-
-
-def _digest(file: Path) -> str:
-    with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -9,6 +9,7 @@ from imaging.volume import read_volume, same_geometry
 from pipeline.files import read_json, read_table
 
 SETTINGS = ("pre", "pre_synthetic")
+GENERATOR = "artifacts/generator/generator.safetensors"
 DOMAINS = tuple(f"{group}_{phase}" for group in ("test", "external")
                 for phase in ("pre", "post1", "post2", "synthetic"))
 
@@ -37,7 +38,7 @@ def test_the_chosen_generator_is_the_checkpoint_with_the_lowest_same(reproduced)
     rows = read_table(reproduced.path / "plots" / "same.csv")
     best = min(rows, key=lambda row: float(row["same"]))["epoch"]
     assert read_json(reproduced.path / "metrics" / "same.json")["epoch"] == int(best)
-    chosen = reproduced.path / "artifacts" / "generator.safetensors"
+    chosen = reproduced.path / GENERATOR
     kept = reproduced.path / "artifacts" / "gan" / f"epoch_{int(best):04d}.safetensors"
     assert chosen.read_bytes() == kept.read_bytes()
 
@@ -78,11 +79,11 @@ def test_an_experiment_reruns_what_depends_on_it_and_the_way_back_is_served_from
     printed = reproduced.run("dvc", "exp", "run", "-S", "statistics.min_patients=3")
     assert "Running stage 'evaluate_synthesis'" in printed
     assert "Running stage 'train_gan'" not in printed
-    before = (reproduced.path / "artifacts" / "generator.safetensors").read_bytes()
+    before = (reproduced.path / GENERATOR).read_bytes()
     assert "Running stage 'train_gan'" in reproduced.run("dvc", "exp", "run", "-S", "gan.epochs=1", "train_gan")
     printed = reproduced.run("dvc", "exp", "run", "-S", "gan.epochs=2", "-S", "statistics.min_patients=2")
     assert "Running stage" not in printed
-    assert (reproduced.path / "artifacts" / "generator.safetensors").read_bytes() == before
+    assert (reproduced.path / GENERATOR).read_bytes() == before
     assert "gan.epochs" in reproduced.run("dvc", "exp", "show", "--md")
     reproduced.restore()
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from pipeline.model_card import read_card
 from pix2pixhd import load_discriminator, load_generator
 from pix2pixhd.architecture import Architecture
 from pix2pixhd.checkpoint import read_trained_on
@@ -362,7 +363,8 @@ def test_the_script_says_what_it_found_and_where_it_wrote(save, tmp_path):
                            f"written to {new}, as trained on 668 patients (duke_spie2024)\n")
     assert load_generator(new)(images(1)).shape == images(1).shape
     assert len(read_trained_on(new)) == 668
-    assert [file.name for file in new.parent.iterdir()] == [new.name]
+    assert sorted(file.name for file in new.parent.iterdir()) == ["new.card.json", new.name]
+    assert read_card(new).patients == sorted(read_trained_on(new))
 
 
 @pytest.mark.parametrize(("origin", "patients"), [("unknown", None), ("splits.json", {"duke:003", "P1"}),

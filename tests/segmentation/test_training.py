@@ -32,7 +32,7 @@ def test_the_folder_is_laid_out_as_nnunet_users_expect(evaluated):
     trained = TRAINED.partition("/")[2]
     assert names == {"splits_final.json", *(f"{trained}/{name}" for name in (
         "plans.json", "dataset.json", "dataset_fingerprint.json", "fold_0/checkpoint_final.pth",
-        "fold_0/training_log.txt"))}
+        "fold_0/checkpoint_final.card.json", "fold_0/training_log.txt"))}
     assert json.loads((folder / "splits_final.json").read_text()) == [
         {"train": ["b__pre", "d__pre"], "val": ["a__pre", "c__pre"]},
         {"train": ["a__pre", "c__pre"], "val": ["b__pre", "d__pre"]}]
