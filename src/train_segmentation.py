@@ -2,10 +2,12 @@
 
 import argparse
 import shutil
+from functools import partial
 
 from pipeline.errors import InputError, run_stage
+from pipeline.files import write_table
 from pipeline.params import load_params
-from pipeline.paths import NNUNET, SEGMENTERS
+from pipeline.paths import NNUNET, PLOTS, SEGMENTERS
 from segmentation.nnunet import whole_folder
 from segmentation.segmenter_card import write_segmenter_card
 from segmentation.setting_file import read_setting
@@ -28,7 +30,8 @@ def main() -> None:
                          todo="choose another segmentation.folds, or raise split.folds")
     output = fold_folder(SEGMENTERS, wanted.setting, wanted.fold)
     with whole_folder(output) as folder:
-        state = train(params.segmentation, wanted.setting, wanted.fold, folds, params.seed, NNUNET, folder)
+        state = train(params.segmentation, wanted.setting, wanted.fold, folds, params.seed, NNUNET, folder,
+                      partial(write_table, PLOTS / "segmenters" / f"{output.name}.csv"))
         write_segmenter_card(folder, output, params.segmentation, wanted.setting, wanted.fold, params.seed, NNUNET)
     shutil.rmtree(state, ignore_errors=True)
 

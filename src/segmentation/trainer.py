@@ -1,5 +1,6 @@
 """nnU-Net's trainer, made repeatable to the byte and fit for a CPU; loss, augmentation and schedule are its own."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from pipeline.files import atomic_path
 from pipeline.progress import progress
 from segmentation.training_state import load_state, save_state
 
+HISTORY = {"learning_rate": "lrs", "train_loss": "train_losses", "validation_loss": "val_losses",
+           "pseudo_dice": "mean_fg_dice"}  # our columns, and nnU-Net's names for them
 PLOT_FROM_EPOCHS = 50  # nnU-Net's progress.png takes seconds to draw and says little about a shorter training
 
 
@@ -21,7 +24,7 @@ class RepeatableTrainer(nnUNetTrainer):
 
     Set `split`, `bfloat16` and the numbers of epochs and steps before `initialize`, which builds the learning rate's
     schedule from them. Every `state_every` steps the whole state goes to `state_folder`, if there is one, and training
-    starts from what lies there.
+    starts from what lies there. `report` is given the history after every epoch.
     """
 
     split: dict[str, list[str]]
@@ -29,6 +32,7 @@ class RepeatableTrainer(nnUNetTrainer):
     title: str = "train"
     state_folder: Path | None = None
     state_every: int = 250
+    report: Callable[[list[dict]], None] = staticmethod(lambda history: None)
 
     def do_split(self) -> tuple[list[str], list[str]]:
         return self.split["train"], self.split["val"]
@@ -84,9 +88,16 @@ class RepeatableTrainer(nnUNetTrainer):
         said = {name: self.logger.get_value(name, step=-1) for name in ("train_losses", "val_losses", "mean_fg_dice")}
         self.print_to_log_file("train_loss {train_losses:.4f}  val_loss {val_losses:.4f}  "
                                "Pseudo dice {mean_fg_dice:.4f}".format(**said))
+        self.report(self._history())
         if self.current_epoch == self.num_epochs - 1 >= PLOT_FROM_EPOCHS - 1:
             self.logger.plot_progress_png(self.output_folder)
         self.current_epoch += 1
+
+    def _history(self) -> list[dict]:
+        """A row an epoch so far, six digits each."""
+        columns = {name: self.logger.get_value(logged, step=None) for name, logged in HISTORY.items()}
+        return [{"epoch": epoch + 1, **{name: float(f"{values[epoch]:.6g}") for name, values in columns.items()}}
+                for epoch in range(self.current_epoch + 1)]
 
     def save_checkpoint(self, filename: str) -> None:
         """nnU-Net's checkpoint, whole or not at all; through a file object, since a file's name enters its bytes."""

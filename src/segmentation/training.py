@@ -2,6 +2,7 @@
 
 import random
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,10 @@ UNSEEN = {"train", "settings", "folds", "test_phases", "train_on", "test_on", "j
 
 
 def train(params: Segmentation, name: str, fold: int, folds: list[dict[str, list[str]]], seed: int, nnunet: Path,
-          results: Path) -> Path:
+          results: Path, report: Callable[[list[dict]], None]) -> Path:
     """Trains on folds[fold]["train"], with a pseudo Dice of patches of its "val" each epoch, and leaves in `results`
     what nnU-Net would: <dataset>/<trainer>__<plans>__3d_fullres/fold_<fold>/checkpoint_final.pth and its companions.
+    After every epoch `report` is given the losses so far, a row an epoch.
 
     The same seed, threads and kind of CPU give the same bytes, also if the training is killed and started again: it
     keeps its state in the folder that is returned, to be deleted when the results are safe. On a GPU, where processes
@@ -38,6 +40,7 @@ def train(params: Segmentation, name: str, fold: int, folds: list[dict[str, list
     trainer = make_trainer(params, name, fold, split, plans, dataset, device)
     trainer.state_folder = _state_folder(params, name, fold, seed, nnunet)
     trainer.state_every = params.state_every
+    trainer.report = report
     precision = "bfloat16" if trainer.bfloat16 else "float16" if device.type == "cuda" else "float32"
     print(f"{name}, fold {fold}: {len(split['train'])} volumes, {params.epochs} x {params.iterations} steps of "
           f"{params.batch_size} patches; {device.type}, {params.threads} threads, {precision}", flush=True)

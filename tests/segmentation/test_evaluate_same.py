@@ -141,7 +141,7 @@ def test_a_judge_that_is_not_trained_leaves_empty_tables_and_says_so(place, stag
     stage(place, "evaluate_same")
     assert "segmentation.judge is post, which is not trained" in capsys.readouterr().out
     assert all(table(place, Path(name).stem) == [] for name in OUTPUTS[:3])
-    assert list(json.loads((place / OUTPUTS[3]).read_text())) == ["note"]
+    assert list(json.loads((place / OUTPUTS[3]).read_text())) == ["note", "provenance"]
 
 
 def test_a_segmenter_that_may_have_seen_a_patient_does_not_judge(place, stage):

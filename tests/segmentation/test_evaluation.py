@@ -44,7 +44,7 @@ def test_rows_tell_of_the_saved_masks(table, evaluated):
 
 def test_the_summary_has_means_and_paired_gains(table, evaluated):
     summary = json.loads((evaluated / "metrics/segmentation.json").read_text())
-    assert list(summary) == ["pre", "pre_synthetic", "gain"]
+    assert list(summary) == ["pre", "pre_synthetic", "gain", "provenance"]
     for domain in DOMAINS:
         means = [np.mean([float(row["dice"]) for row in table if (row["setting"], row["domain"]) == (name, domain)])
                  for name in ("pre", "pre_synthetic")]

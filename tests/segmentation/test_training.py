@@ -1,10 +1,14 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from cohort.patients import digest
 from pipeline.errors import InputError
+from pipeline.files import read_table
+from pipeline.model_card import read_card
 from pipeline.params import load_params
 from segmentation.setting_file import read_setting
 
@@ -180,3 +184,32 @@ def test_a_damaged_state_is_refused(evaluated, stage, set_params, monkeypatch):
 def test_training_before_planning_says_so(cohort, stage):
     with pytest.raises(InputError, match="not planned for"):
         stage(cohort, "train_segmentation", "--setting", "pre", "--fold", "0")
+
+
+def test_the_history_is_a_row_an_epoch_with_what_nnunet_logged(evaluated, stage):
+    stage(evaluated, "train_segmentation", "--setting", "pre", "--fold", "0")
+    rows = read_table(evaluated / "plots/segmenters/pre_0.csv")
+    logged = torch.load(evaluated / "artifacts/segmenters/pre_0" / TRAINED / "fold_0/checkpoint_final.pth",
+                        weights_only=True)["logging"]
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    for column, name in (("train_loss", "train_losses"), ("validation_loss", "val_losses"), ("learning_rate", "lrs"),
+                         ("pseudo_dice", "mean_fg_dice")):
+        assert [float(row[column]) for row in rows] == pytest.approx(logged[name], rel=1e-5)
+
+
+def test_a_card_lies_beside_the_checkpoint(evaluated):
+    checkpoint = evaluated / "artifacts/segmenters/pre_0" / TRAINED / "fold_0/checkpoint_final.pth"
+    card = read_card(checkpoint)
+    assert card.patients == sorted(map(digest, "bd"))  # fold 0 holds a and c out
+    assert card.metrics["pseudo_dice"].n == 2
+    assert card.params["segmentation"]["epochs"] == 2
+
+
+def test_a_checkpoint_that_is_not_its_cards_is_refused(evaluated, tmp_path, refused):
+    from segmentation.prediction import load_segmenter
+
+    folder = shutil.copytree(evaluated / "artifacts/segmenters/pre_0", tmp_path / "pre_0")
+    checkpoint = folder / TRAINED / "fold_0/checkpoint_final.pth"
+    assert load_segmenter("pre", [folder], "smallPlans")
+    checkpoint.write_bytes(checkpoint.read_bytes() + b"1")
+    refused(lambda: load_segmenter("pre", [folder], "smallPlans"), "checkpoint_final.pth", "not those of their card")
