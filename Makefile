@@ -14,7 +14,7 @@ repro: setup data       ## run every stage whose code, data or parameters change
 	dvc repro
 
 test: setup             ## run the tests
-	pytest
+	pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder
 
 setup: $(INSTALLED)     ## make the environment in .venv, again only when requirements.lock changed
 

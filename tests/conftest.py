@@ -1,5 +1,6 @@
 """Tiny DICOM series and cohorts in the Duke layout, for the tests of every room."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,12 +10,33 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from scipy.ndimage import gaussian_filter
 
+TESTS = Path(__file__).parent
+LONGEST = "pipeline"  # the group that begins first, so that nobody waits for it in the end
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 AXIAL = (1, 0, 0, 0, 1, 0)
 SHAPE = (6, 16, 20)  # z, y, x
 SPACING = (0.75, 0.75, 2.5)  # x, y, z
 ORIGIN = (-10.0, -20.0, 30.0)
 LESION = (2, 8, slice(9, 11))
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: one thread each, where a test does not say otherwise
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Keeps the tests of a folder, which share what is costly to make, in one of several processes."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.partition("::")[0].split("/")[1]  # pipeline, or test_split.py
+
+    return ByFolder(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] != LONGEST)
 
 
 def uid(*parts) -> str:

@@ -89,7 +89,7 @@ def test_every_patient_has_the_properties_of_both_images(place):
 def test_rates_and_correlations_are_summarised(place):
     evaluate_detection.main()
     found = json.loads(Path("metrics/detection.json").read_text())
-    assert list(found) == ["pre", "post"] and list(found["post"]) == ["test", "external", "both"]
+    assert list(found) == ["pre", "post", "provenance"] and list(found["post"]) == ["test", "external", "both"]
     both = found["post"]["both"]
     assert (both["synthetic"], both["real"], both["only_synthetic"], both["only_real"], both["n"]) == (0.5, 1, 0, 3, 6)
     assert both["p"] == 0.25 and both["p_holm"] == 0.5
@@ -112,7 +112,7 @@ def test_without_both_domains_the_tables_are_empty_and_it_is_said(place, phases,
     evaluate_detection.main()
     assert "name synthetic and post1 in segmentation.test_phases" in capsys.readouterr().out
     assert table("detection") == table("detection_properties") == []
-    assert list(json.loads(Path("metrics/detection.json").read_text())) == ["note"]
+    assert list(json.loads(Path("metrics/detection.json").read_text())) == ["note", "provenance"]
 
 
 def test_a_case_without_tumour_is_left_out_and_said(place, capsys):

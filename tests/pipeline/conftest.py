@@ -12,10 +12,10 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[2]
 
 TINY = {"slices.size": 32, "split.folds": 2, "gan.width": 4, "gan.downs": 2, "gan.blocks": 1,
-        "gan.discriminator_width": 4, "gan.epochs": 2, "gan.save_every": 1, "gan.slices_per_case": 2,
+        "gan.discriminator_width": 4, "gan.epochs": 2, "gan.save_every": 1, "gan.slices_per_case": 2, "gan.threads": 1,
         "segmentation.train": ["pre", "pre_synthetic"], "segmentation.folds": [0, 1], "segmentation.epochs": 1,
-        "segmentation.judge": "pre",
-        "segmentation.iterations": 2, "statistics.bootstrap_draws": 100, "statistics.min_patients": 2}
+        "segmentation.judge": "pre", "segmentation.iterations": 2, "segmentation.threads": 1,
+        "statistics.bootstrap_draws": 100, "statistics.min_patients": 2}
 
 
 class Clone:

@@ -228,7 +228,7 @@ def test_a_distance_by_hand(measured, monkeypatch):
 
 def test_the_short_table_has_the_same_keys_for_each_group(measured):
     found = metrics(measured)
-    assert list(found) == ["test", "external"]
+    assert list(found) == ["test", "external", "provenance"]
     assert (found["test"]["n"], found["external"]["n"]) == (6, 1)
     for key in found["test"]:
         if isinstance(found["test"][key], dict):

@@ -1,0 +1,69 @@
+"""The owner's project, a second clone of it, and remotes on servers of loopback."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+import remotes
+import yaml
+from project import FOLDER, ROOT, Project, save_generator_and_card
+
+
+@pytest.fixture(scope="session")
+def owner(tmp_path_factory) -> Project:
+    """The project of who shares: its generator is tracked, committed and in the cache."""
+    project = Project(tmp_path_factory.mktemp("sharing") / "owner")
+    project.path.mkdir()
+    project.run("git", "init", "-q")
+    project.run("git", "config", "user.name", "Test")
+    project.run("git", "config", "user.email", "test@localhost")
+    project.run("dvc", "init", "-q")
+    shutil.copy(ROOT / ".dvc/config", project.path / ".dvc/config")
+    save_generator_and_card(project.path / FOLDER)
+    shutil.copytree(ROOT / "src", project.path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    project.run("dvc", "add", "-q", FOLDER)
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "A generator")
+    return project
+
+
+@pytest.fixture(scope="session", params=list(remotes.KINDS))
+def remote(request, tmp_path_factory, owner) -> Iterator[remotes.Remote]:
+    """A remote to which the owner has pushed."""
+    if request.param == "ssh" and remotes.SSHD is None:
+        pytest.skip("OpenSSH's server is not installed here")
+    with remotes.KINDS[request.param](tmp_path_factory.mktemp(request.param) / "server") as found:
+        print(f"runs on {found.server}")
+        owner.use(found)
+        if found.pushes_to:
+            owner.use(remotes.Remote("", found.pushes_to, *[None] * 3))
+        owner.run("dvc", "push")
+        yield found
+
+
+@pytest.fixture(scope="session")
+def _clone(tmp_path_factory, owner) -> Project:
+    path = tmp_path_factory.mktemp("second") / "clone"
+    subprocess.run(["git", "clone", "-q", owner.path, path], check=True)
+    return Project(path)
+
+
+@pytest.fixture
+def clone(_clone, remote) -> Project:
+    """A second clone that has nothing yet, pointed to the remote."""
+    _clone.forget()
+    _clone.use(remote)
+    return _clone
+
+
+@pytest.fixture
+def objects(owner) -> dict[str, str]:
+    """Keys in the remote: of the folder's list, the weights and the card."""
+    def key(md5: str) -> str:
+        return f"files/md5/{md5[:2]}/{md5[2:]}"
+
+    listed = yaml.safe_load((owner.path / f"{FOLDER}.dvc").read_text())["outs"][0]["md5"]
+    entries = json.loads((owner.path / ".dvc/cache" / key(listed)).read_text())
+    return {"list": key(listed), **{entry["relpath"]: key(entry["md5"]) for entry in entries}}
