@@ -115,7 +115,7 @@ def differences(committed, computed, tolerance: float, name: str = "") -> Iterat
 
 def _equal(one, other, tolerance: float) -> bool:
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other))
-    return math.isclose(one, other, rel_tol=tolerance) if numbers else one == other
+    return math.isclose(one, other, rel_tol=tolerance) if numbers else one == other and type(one) is type(other)
 
 
 def verdict(file: Path, key: str, arguments: argparse.Namespace, committed, unequal: list[str]) -> str:
