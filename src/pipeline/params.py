@@ -228,6 +228,16 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _slices_fit_the_generator(self) -> Self:
+        """As pix2pixhd.architecture.Architecture.check_size, which asks the weights that are used."""
+        gan, size = self.gan, self.slices.size
+        halvings = gan.downs + (gan.enhancers if gan.generator == "local" else 0)
+        if size % 2**halvings or size < 2 * 2**halvings:
+            raise ValueError(f"slices.size {size} does not fit gan.downs {gan.downs}: it must be a multiple of "
+                             f"{2**halvings}, and at least {2 * 2**halvings}, for a {gan.generator} generator")
+        return self
+
+    @model_validator(mode="after")
     def _weighted_metrics_exist(self) -> Self:
         files = {"fid_img": "inception_weights", "fid_rad": "radimagenet_weights", "lpips": "lpips_weights"}
         for metric, file in files.items():

@@ -26,9 +26,11 @@ class Clone:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The user's, with the commands of this Python environment and without the paths of these tests."""
+        """The user's, with the commands of this Python environment, without the paths of these tests, and with a home
+        beside the clone, in which the repository's own remote lies."""
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        return inherited | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        return inherited | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                            "HOME": str(self.path.parent)}
 
     def run(self, *command: str, expect: int = 0) -> str:
         """Runs a command, checks its exit code, returns what it printed (both streams)."""

@@ -19,11 +19,14 @@ IMAGES = ("data", "artifacts/volumes", "artifacts/slices", "artifacts/synthetic"
 
 @pytest.fixture(scope="module")
 def shared(reproduced):
-    """The tiny study after a short experiment and a push of everything: the remote lies beside the clone."""
-    reproduced.run("dvc", "exp", "run", "-S", "gan.epochs=1", "train_gan")
+    """The tiny study after a short experiment and a push of everything: the remote lies at home, beside the clone."""
+    reproduced.run("dvc", "exp", "run", "-n", "shared", "-S", "gan.epochs=1", "train_gan")
     reproduced.restore()
     reproduced.run("dvc", "push")
     reproduced.run("dvc", "push", "--run-cache")
+    origin = reproduced.path.with_name("origin.git")
+    reproduced.run("git", "init", "-q", "--bare", str(origin))
+    reproduced.run("dvc", "exp", "push", str(origin), "shared")  # its checkpoints too: the run cache only lists them
     return reproduced
 
 
@@ -64,7 +67,8 @@ def test_with_the_cohort_at_hand_everything_but_the_trainings_is_made_anew(share
     assert "Running stage 'train" not in printed
     assert second.run("git", "status", "--porcelain") == ""  # metrics, plots and dvc.lock are the same to the byte
     second.run("dvc", "pull", "--run-cache", "--allow-missing")
-    printed = second.run("dvc", "exp", "run", "-S", "gan.epochs=1", "train_gan")
+    second.run("dvc", "add", "-q", "data")  # --pull wants the cohort in the cache
+    printed = second.run("dvc", "exp", "run", "--pull", "-S", "gan.epochs=1", "train_gan")
     assert "Stage 'train_gan' is cached - skipping run" in printed
     assert read_json(second.path / "metrics/same.json") == read_json(shared.path / "metrics/same.json")
 
@@ -88,7 +92,7 @@ def test_four_lines_of_python_open_the_weights(shared):
 
 
 def test_a_tagged_model_is_found_by_its_name(shared, tmp_path):
-    shared.run("git", "tag", "generator@v1.0.0")
+    shared.run("git", "tag", "-a", "generator@v1.0.0", "-m", "First")
     project = type(shared)(tmp_path)
     project.run("dvc", "artifacts", "get", str(shared.path), "generator", "--out", "model")
     assert load_generator(tmp_path / "model/generator.safetensors")

@@ -27,6 +27,7 @@ class Project:
         """The user's, without what would let a command look elsewhere than it is told."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHONPATH"))}
         return inherited | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                            "HOME": str(self.path.parent),  # the repository's own remote lies there
                             "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",  # Swift knows no other
                             "DVC_SITE_CACHE_DIR": str(self.path.with_name(f"{self.path.name}.site"))}
 

@@ -142,9 +142,9 @@ def test_what_cannot_be_reached_or_entered_is_told_in_one_line(clone, remote):
             assert "does not let you in" in told()
 
 
-def test_the_repositorys_own_remote_verifies_and_is_a_folder_beside_it(owner, tmp_path):
+def test_the_repositorys_own_remote_verifies_and_is_a_folder_at_home(owner, tmp_path):
     assert "remote.shared.verify=true" in owner.run("dvc", "config", "--list").replace(" ", "")
     copy = shutil.copytree(owner.path, tmp_path / "copy", ignore=shutil.ignore_patterns("config.local"))
     project = type(owner)(copy)
     project.run("dvc", "push")
-    assert list((tmp_path / "pre2post-shared").rglob("*")), "nothing lies beside the project"
+    assert list((tmp_path / "pre2post-shared").rglob("*")), "nothing was pushed home"
