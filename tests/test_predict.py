@@ -56,7 +56,7 @@ def save_weights(path: Path, change: float = 0.0, **settings) -> Path:
 def place(tmp_path, monkeypatch) -> Iterator[Path]:
     """A working directory with params.yaml and the weights that it names, which change nothing."""
     set_params(tmp_path, slices={"size": SIZE}, synthesis={"weights": "identity.safetensors"},
-               gan={"threads": 1})
+               gan={"threads": 1, "downs": 1})
     save_weights(tmp_path / "identity.safetensors")
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()

@@ -46,7 +46,7 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["slices"]["size"], content["synthesis"]["weights"] = 16, "weights/published.safetensors"
-    content["gan"]["threads"] = 1
+    content["gan"] |= {"threads": 1, "downs": 1}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     (tmp_path / "splits.json").write_text(json.dumps(SPLITS))
     volumes = tmp_path / "artifacts/volumes"

@@ -120,9 +120,9 @@ def test_nested_keys_lists_and_new_settings_reach_the_parameters(swept):
 
 @pytest.mark.parametrize(("settings", "words"), [
     ("gan.nope=1", "gan.nope"), ("gan.epochs=many", "gan.epochs: found 'many' (str), allowed: a valid integer"),
-    ("slices.size=36", "slices.size 36"),
-    ("segmentation.train=[pre,none]", "train names 'none'"),
-    ("segmentation.folds=[0,7]", "segmentation.folds has 7"), ("synthesis.weights=none.safetensors", "none.safetensors")])
+    ("gan.downs=5", "slices.size 32 does not fit gan.downs 5"), ("segmentation.train=[pre,none]", "train names 'none'"),
+    ("segmentation.folds=[0,7]", "segmentation.folds has 7"),
+    ("synthesis.weights=none.safetensors", "none.safetensors")])
 def test_what_cannot_work_is_refused_by_the_first_stage_in_one_line(swept, settings, words):
     printed = swept.run("dvc", "exp", "run", "-S", settings, expect=255)
     told = [line for line in printed.splitlines() if words in line]

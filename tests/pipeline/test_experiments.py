@@ -13,34 +13,63 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "experiments").glob("*.args"))
 
 
-def settings_of(file):
-    """The -S settings of a file as a list of (dotted name, value)."""
-    return [(name, yaml.safe_load(value)) for name, value in re.findall(r"-S ([\w.]+)=(\S+)", file.read_text())]
+def lines_of(file):
+    """What `grep -v '^#'` leaves of a file: one experiment, or one a line."""
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
+    return lines if all(line.startswith("-n ") for line in lines) else [" ".join(lines)]
+
+
+def settings_of(text):
+    """The -S settings as a list of (dotted name, value); of the values of a sweep all."""
+    found = []
+    for name, value in re.findall(r"-S ([\w.]+)=(\S+)", text):
+        values = [value] if value.startswith("[") else value.split(",")
+        found += [(name, yaml.safe_load(one)) for one in values]
+    return found
+
+
+EXPERIMENTS = [(file, line) for file in FILES for line in lines_of(file)]
 
 
 @pytest.fixture
 def applied(tmp_path):
-    """The parameters with a file's settings put in, as DVC would."""
-    def apply(file):
+    """The parameters with settings put in, as DVC would."""
+    def apply(settings):
         content = yaml.safe_load((ROOT / "params.yaml").read_text())
-        for name, value in settings_of(file):
-            section, key = name.split(".")
-            assert key in content[section], f"{name} is no parameter"
-            content[section][key] = value
+        for name, value in settings:
+            *sections, key = name.split(".")
+            section = content
+            for part in sections:
+                section = section[part]
+            assert key in section, f"{name} is no parameter"
+            section[key] = value
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
         return load_params(tmp_path / "params.yaml")
     return apply
 
 
+@pytest.mark.parametrize(("file", "line"), EXPERIMENTS, ids=lambda part: part.stem if isinstance(part, Path) else part[:20])
+def test_every_setting_is_allowed_and_given_once(file, line, applied):
+    names = [name for name, _ in settings_of(line)]
+    assert len(set(names)) == line.split().count("-S") > 0
+    for setting in settings_of(line):
+        assert applied([*settings_of(line), setting])
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_every_setting_is_allowed_and_given_once(file, applied):
-    names = [name for name, _ in settings_of(file)]
-    assert len(set(names)) == len(names) == file.read_text().split().count("-S")
-    assert applied(file)
+def test_the_first_line_says_what_it_answers_and_what_it_costs(file):
+    first = file.read_text().splitlines()[0]
+    assert first.startswith("# ") and re.search(r"minutes|hours", first)
+
+
+def test_the_last_experiment_of_the_ablation_is_the_default_at_half_length(applied):
+    *_, last = lines_of(ROOT / "experiments/ablation.args")
+    assert settings_of(last) == [("gan.epochs", 11), ("gan.threads", 1)]
+    assert applied([]).gan.epochs == 22
 
 
 def test_spie2024_is_the_published_generator_and_training(applied):
-    params = applied(ROOT / "experiments" / "spie2024.args")
+    params = applied(settings_of(*lines_of(ROOT / "experiments/spie2024.args")))
     gan = params.gan
     assert Architecture.of(gan) == Architecture(channels=3)
     assert (params.slices.size, gan.epochs, gan.decay_share, gan.batch_size) == (512, 200, 0.5, 1)

@@ -41,6 +41,8 @@ def test_every_value_has_a_comment():
 @pytest.mark.parametrize(("change", "message"), [
     ({"gan__epoch": 3}, r"gan\.epoch is not a known parameter"),
     ({"gan__epochs": "3"}, r"gan\.epochs: found '3' \(str\), allowed: a valid integer"),
+    ({"slices__size": 40}, r"slices\.size 40 does not fit gan\.downs 4: .* multiple of 16, and at least 32"),
+    ({"gan__generator": "local", "slices__size": 48}, "multiple of 32, and at least 64, for a local generator"),
     ({"gan__epochs": 2.5}, r"gan\.epochs: found 2\.5 \(float\), allowed: a valid integer"),
     ({"gan__epochs": 0}, r"gan\.epochs: found 0 \(int\), allowed: greater than or equal to 1"),
     ({"gan__flip": "yes"}, r"gan\.flip: found 'yes' \(str\), allowed: a valid boolean"),

@@ -49,7 +49,8 @@ def test_the_published_split_of_a_cohort_as_it_comes(duke):
     clone, patients = duke
     told = clone.run("python", "src/check_cohort.py", "duke")
     assert f"layout duke, {len(patients)} cases" in told and f"usable: {len(patients)}" in told
-    settings = (clone.path / "experiments/duke.args").read_text().split()
+    lines = (clone.path / "experiments/duke.args").read_text().splitlines()
+    settings = " ".join(line for line in lines if not line.startswith("#")).split()
     clone.run("dvc", "exp", "run", *settings, "-S", f"split.folds={FOLDS}", "-S", "ingest.n4_bias_correction=false",
               "-S", f"slices.size={SIZE}", "cut_slices")
     splits = read_json(clone.path / "splits.json")
