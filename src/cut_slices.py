@@ -35,23 +35,24 @@ def _cut(part: str, cases: list[Case], settings: Slices) -> None:
     if not rows:
         raise InputError(f"no {part} slice holds enough tissue", file=VOLUMES, expected=f"at least one slice with more "
                          f"than {settings.min_foreground:g} above noise", todo="lower slices.min_foreground")
-    kinds = {f"{part}_pre": np.float32, f"{part}_post": np.float32, f"{part}_lesion": np.uint8}
+    plane = (settings.size, settings.size)
+    joint = (len(settings.phases), *plane) if len(settings.phases) > 1 else plane
+    kinds = {f"{part}_pre": (np.float32, plane), f"{part}_post": (np.float32, joint),
+             f"{part}_lesion": (np.uint8, plane)}
     pieces = (_pieces(part, case, planes, settings) for case, planes in chosen.items())
-    write_arrays(SLICES, (len(rows), settings.size, settings.size), kinds,
+    write_arrays(SLICES, len(rows), kinds,
                  progress(pieces, f"{part}: cut", total=len(chosen), unit="case"))
     write_table(SLICES / f"index_{part}.csv", rows)
 
 
 def _pieces(part: str, case: Case, planes: np.ndarray, settings: Slices) -> Mapping[str, np.ndarray]:
-    """The chosen slices of one case by the name of their file."""
-    piece = {}
-    for name, role in (("pre", "pre"), ("post", settings.phase)):
-        volume = read_volume(case.path(role))
-        piece[f"{part}_{name}"] = to_slices(case.scale.normalise(volume.array[planes]), settings.size)
-    lesion = read_lesion(case, volume, needs_tumour=False)
-    mask = np.zeros(volume.array.shape, np.uint8) if lesion is None else lesion.array
-    piece[f"{part}_lesion"] = mask_to_slices(mask[planes], settings.size)
-    return piece
+    """The chosen slices of one case by the name of their file; of several phases those of post lie side by side."""
+    volumes = [read_volume(case.path(role)) for role in ("pre", *settings.phases)]
+    pre, *post = (to_slices(case.scale.normalise(volume.array[planes]), settings.size) for volume in volumes)
+    lesion = read_lesion(case, volumes[0], needs_tumour=False)
+    mask = np.zeros(volumes[0].array.shape, np.uint8) if lesion is None else lesion.array
+    return {f"{part}_pre": pre, f"{part}_post": np.stack(post, 1) if len(post) > 1 else post[0],
+            f"{part}_lesion": mask_to_slices(mask[planes], settings.size)}
 
 
 if __name__ == "__main__":

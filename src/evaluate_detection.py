@@ -25,7 +25,7 @@ DETECTION_STREAM = 10  # number of this stage's random stream, so that no other 
 
 def main() -> None:
     params = load_params()
-    phases = dict(zip(IMAGES, (MADE, params.slices.phase), strict=True))
+    phases = dict(zip(IMAGES, (MADE, params.slices.phases[0]), strict=True))
     pairs, note = pair_domains(read_table(PLOTS / "segmentation.csv"), phases)
     cases = find_cases(sorted({pair["case"] for pair in pairs}), read_cases(VOLUMES))
     properties = {case.id: measure_lesion(case, phases) for case in progress(cases, "evaluate_detection", unit="case")}

@@ -11,7 +11,7 @@ from cohort.case import Case, find_cases
 from cohort.leakage import read_study
 from cohort.splits import Splits
 from cohort.tumour import read_mask
-from imaging.synthesis import synthetic_volume
+from imaging.synthesis import synthetic_volumes
 from imaging.volume import read_volume
 from pipeline.device import best_device
 from pipeline.errors import about, run_stage
@@ -80,7 +80,7 @@ def load_translator(epoch: str, params: Params) -> Callable:
 
     def run(slices):
         with about(file=file):
-            return translate(generator, slices, params.synthesis.batch_size)
+            return translate(generator, slices, params.synthesis.batch_size, len(params.slices.phases))
 
     return run
 
@@ -90,7 +90,7 @@ def judge_case(case: Case, translator: Callable, predictor, params: Params, bar)
     study, pre, mask = params.segmentation, read_volume(case.path("pre")), read_mask(case)
     check_image(pre, mask, case.id, case.path("pre"))
     with about(case=case.id):
-        made = synthetic_volume(pre, case.scale, params.slices.size, translator)
+        made, *_ = synthetic_volumes(pre, case.scale, params.slices.size, translator)  # of several the first
     predicted = segment_prepared(predictor, prepare(made, case, study.train_on, predictor), threads=1)
     bar.update()
     return dice_of(counted(predicted, mask.array, case, study.test_on), mask.array)

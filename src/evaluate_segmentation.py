@@ -20,8 +20,7 @@ from segmentation.measures import measure
 from segmentation.nnunet import PLANS_OF, use_folders, whole_folder
 from segmentation.prediction import check_same_plans, load_segmenter, make_predictor
 from segmentation.raw_dataset import check_image
-from segmentation.study import SYNTHETIC as MADE
-from segmentation.study import baseline_of, domain_of, fold_folder, setting_folds, volume_file
+from segmentation.study import baseline_of, domain_of, fold_folder, is_synthetic, setting_folds, volume_file
 
 GROUPS = ("test", "external")  # of patients: parts of the splits
 
@@ -51,7 +50,7 @@ def main() -> None:
 def list_tasks(study: Segmentation, splits: Splits, cases: list[Case]) -> list[tuple[str, Case, str]]:
     """(domain, case, phase) of every volume to segment: a case without a phase is not in that phase's domain."""
     tasks = [(domain_of(group, phase), case, phase) for group in GROUPS for phase in study.test_phases
-             for case in find_cases(getattr(splits, group), cases) if phase == MADE or phase in case.phases]
+             for case in find_cases(getattr(splits, group), cases) if is_synthetic(phase) or phase in case.phases]
     found = {phase for _, _, phase in tasks}
     if not found:
         raise InputError("no test or external patient has any phase to test in", expected=", ".join(study.test_phases),

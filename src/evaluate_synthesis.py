@@ -20,62 +20,82 @@ from pipeline.device import best_device
 from pipeline.errors import InputError, about, run_stage
 from pipeline.files import write_table
 from pipeline.params import Params, load_params
-from pipeline.paths import METRICS, PLOTS, SLICES, SPLITS, SYNTHETIC, VOLUMES
+from pipeline.paths import METRICS, PLOTS, SLICES, SPLITS, SYNTHETIC, VOLUMES, synthetic_name
 from pipeline.progress import progress
 from pipeline.provenance import write_metrics
 from quality.extractors import Extractor, make_extractors, perceptual_metric
-from quality.floors import LookupTable, fit_lookup_table
+from quality.floors import LookupTable, by_phase, fit_lookup_table
 from quality.numbers import rounded
 from quality.patient_values import Patient, patient_values
 from quality.radiomics_comparison import RadiomicsComparison
 from quality.set_comparison import OTHERS, SetComparison
 from quality.synthesis_table import Value, distance_table, gain_rows, group_table, patient_rows, statistics_rows
 
-GROUPS = ("test", "external")
+PARTS = ("test", "external")  # of the splits
 EVALUATION_STREAM = 7  # number of this stage's random stream, so that no other stage draws the same numbers
 
 
 def main() -> None:
     params = load_params()
-    lookup = fit_lookup_table(*(map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post")))
     splits, cases = read_study(SPLITS, VOLUMES)
-    others = Others(map_array(SLICES / "validation_post.npy"), find_cases(splits.validation, cases))
+    references = make_references(params, find_cases(splits.validation, cases))
     extractors = make_extractors(params.quality, params.seed, best_device())
     perceptual = perceptual_metric(params.quality, best_device())
-    members = {group: find_cases(getattr(splits, group), cases) for group in GROUPS}
-    values, distances = [], {}
-    for group in GROUPS:
-        found, distances[group] = evaluate(group, members[group], lookup, others, extractors, perceptual, params)
-        values += found
+    members, values, distances = {}, [], {}
+    for reference in references:
+        for part in PARTS:
+            group = reference.group(part)
+            members[group] = find_cases(getattr(splits, part), cases)
+            found, distances[group] = evaluate(group, members[group], reference, extractors, perceptual, params)
+            values += found
     statistics = statistics_rows(values, params.statistics, [params.seed, EVALUATION_STREAM])
     gains = gain_rows(values, params.statistics, [params.seed, EVALUATION_STREAM])
     for note in sorted({f"{row['group']}: {row['note']}" for row in statistics if row["note"]}):
         print(note)
     tables = {"synthesis": patient_rows(values, "post"), "synthesis_subtraction": patient_rows(values, "subtraction"),
               "synthesis_statistics": statistics, "synthesis_gains": gains,
-              "synthesis_distances": [{"group": group, **row} for group in GROUPS for row in distances[group]]}
+              "synthesis_distances": [{"group": group, **row} for group in members for row in distances[group]]}
     for name, rows in tables.items():
         write_table(PLOTS / f"{name}.csv", rows)
     write_metrics(METRICS / "synthesis.json",
                {group: group_table(group, len(members[group]), statistics, gains) | distance_table(distances[group])
-                for group in GROUPS})
+                for group in members})
 
 
 @dataclass(frozen=True)
-class Others:
-    """Patients of no group that is evaluated, whose real images are compared with those of each group."""
+class Reference:
+    """What the synthetic volumes of one phase are read against: a look-up table fitted on the training slices, and
+    patients of no group that is evaluated, whose real images are compared with those of each group."""
 
-    slices: np.ndarray  # real, normalised, (n, size, size)
+    phase: str
+    further: bool  # not the first of slices.phases
+    lookup: LookupTable
+    slices: np.ndarray  # of the others: real, normalised, (n, size, size)
     cases: list[Case]
 
+    @property
+    def synthetic(self) -> str:
+        """The phase as synthetic_name wants it."""
+        return self.phase if self.further else ""
 
-def evaluate(group: str, members: list[Case], lookup: LookupTable, others: Others, extractors: list[Extractor],
+    def group(self, part: str) -> str:
+        """Name of a group of patients in the tables: a part of the splits, of further phases with theirs."""
+        return f"{part}_{self.phase}" if self.further else part
+
+
+def make_references(params: Params, others: list[Case]) -> list[Reference]:
+    pre, post, real = (map_array(SLICES / f"{name}.npy") for name in ("train_pre", "train_post", "validation_post"))
+    return [Reference(phase, place > 0, fit_lookup_table(pre, train), slices, others) for place, (phase, train, slices)
+            in enumerate(zip(params.slices.phases, by_phase(post), by_phase(real), strict=True))]
+
+
+def evaluate(group: str, members: list[Case], reference: Reference, extractors: list[Extractor],
              perceptual: Mapping, params: Params) -> tuple[list[Value], list[dict]]:
     """Every patient's values, and the distances between sets of slices, of one group of patients."""
     sets, radiomics = SetComparison(extractors), RadiomicsComparison()
     values = []
     for case in progress(members, f"evaluate_synthesis: {group}", unit="patient"):
-        patient, planes, spacing = read_patient(group, case, params, lookup)
+        patient, planes, spacing = read_patient(group, case, params, reference)
         volumes = {"real": patient.real, **patient.methods}
         with about(case=case.id):
             values += patient_values(patient, params.quality, perceptual)
@@ -85,26 +105,27 @@ def evaluate(group: str, members: list[Case], lookup: LookupTable, others: Other
             if params.quality.radiomics:
                 radiomics.add_patient(case.id, volumes, patient.regions["lesion"], spacing[:2])
     if sets.n:
-        sets.add_set(OTHERS, others.slices[_even(len(others.slices), sets.n)])
-    for case in (others.cases[place] for place in _even(len(others.cases), radiomics.n)):
+        sets.add_set(OTHERS, reference.slices[_even(len(reference.slices), sets.n)])
+    for case in (reference.cases[place] for place in _even(len(reference.cases), radiomics.n)):
         pre = read_volume(case.path("pre"))
-        real = _read_beside(pre, case, case.path(params.slices.phase))
+        real = _read_beside(pre, case, case.path(reference.phase))
         radiomics.add_patient(case.id, {OTHERS: case.scale.normalise(real.array)}, _read_lesion(pre, case),
                               pre.spacing[:2])
     return values, [{**row, "value": rounded(row["value"])} for row in [*sets.rows(), *radiomics.rows("real")]]
 
 
-def read_patient(group: str, case: Case, params: Params, lookup: LookupTable) -> tuple[Patient, np.ndarray, tuple]:
+def read_patient(group: str, case: Case, params: Params, reference: Reference) -> tuple[Patient, np.ndarray, tuple]:
     """One patient's normalised volumes and regions, the planes with tissue, and the size of a voxel in mm.
 
     Raises InputError, naming the file, for a missing or displaced volume, an empty mask, or no breast.
     """
     pre = read_volume(case.path("pre"))
     real, synthetic = (_read_beside(pre, case, path) for path in
-                       (case.path(params.slices.phase), SYNTHETIC / f"{case.id}.nii.gz"))
+                       (case.path(reference.phase), SYNTHETIC / synthetic_name(case.id, reference.synthetic)))
     lesion = _read_lesion(pre, case)
     normalised = case.scale.normalise(pre.array)
-    methods = {"synthetic": case.scale.normalise(synthetic.array), "pre": normalised, "lut": lookup(normalised)}
+    methods = {"synthetic": case.scale.normalise(synthetic.array), "pre": normalised,
+               "lut": reference.lookup(normalised)}
     patient = Patient(group, case.id, normalised, case.scale.normalise(real.array), methods,
                       _regions(pre, lesion, case))
     return patient, tissue_planes(pre.array, params.slices.min_foreground), pre.spacing

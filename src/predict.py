@@ -1,4 +1,4 @@
-"""Turns one pre-contrast volume (NIfTI, MetaImage, a DICOM series) into a synthetic first post-contrast one."""
+"""Turns one pre-contrast volume (NIfTI, MetaImage, a DICOM series) into a synthetic post-contrast one of each phase."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ from imaging.dicom import find_series, read_series
 from imaging.dicom_write import write_synthetic_series
 from imaging.finite import check_finite
 from imaging.scale import IntensityScale
-from imaging.synthesis import Translate, synthetic_volume
+from imaging.synthesis import Translate, synthetic_volumes
 from imaging.volume import Volume, describe_geometry, from_lps, read_volume, to_lps, write_volume
 from pipeline.device import best_device
 from pipeline.errors import InputError, run_stage
@@ -21,18 +21,20 @@ OUTPUTS = (".nii", ".nii.gz", ".mha")  # one file each; of the two of .mhd, one 
 
 def main() -> None:
     arguments = read_arguments()
-    check_paths(arguments.input, arguments.output)
     params = load_params()
+    for output in outputs(arguments.output, params.slices.phases):
+        check_paths(arguments.input, output)
     weights = Path(arguments.weights or params.synthesis.weights)
     translate = load_translate(weights, params)
     check_card(weights, params)
     series = find_series(arguments.input) if arguments.input.is_dir() else None
-    synthetic = predict(read_series(series) if series else read_file(arguments.input), translate, params)
-    if is_folder(arguments.output):
-        write_synthetic_series(synthetic, series, arguments.output)
-    else:
-        write_volume(synthetic, arguments.output)
-    print(f"{arguments.output}: {describe_geometry(synthetic)}")
+    volumes = predict(read_series(series) if series else read_file(arguments.input), translate, params)
+    for synthetic, output in zip(volumes, outputs(arguments.output, params.slices.phases), strict=True):
+        if is_folder(arguments.output):
+            write_synthetic_series(synthetic, series, output)
+        else:
+            write_volume(synthetic, output)
+        print(f"{output}: {describe_geometry(synthetic)}")
 
 
 def read_arguments() -> argparse.Namespace:
@@ -43,10 +45,22 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, metavar="VOLUME",
                         help=f"synthetic post-contrast volume to write ({', '.join(OUTPUTS)}); or, where the input is "
                              "a DICOM series, a new folder (a name without an ending) for a de-identified one, which "
-                             "viewers lay over others made from that study, not over the study itself")
+                             "viewers lay over others made from that study, not over the study itself; where "
+                             "slices.phases names several, each gets its name added (OUT_post1.mha) or a folder in it")
     parser.add_argument("--weights", metavar="FILE",
                         help="of the generator, from this pipeline or import_weights.py; default: synthesis.weights")
     return parser.parse_args()
+
+
+def outputs(target: Path, phases: list[str]) -> list[Path]:
+    """Where the volume of each phase goes: one to `target`, several to post_post1.mha, post_post2.mha of post.mha, or
+    into folders of their own in it."""
+    if len(phases) == 1:
+        return [target]
+    if is_folder(target):
+        return [target / phase for phase in phases]
+    name, dot, endings = target.name.partition(".")
+    return [target.with_name(f"{name}_{phase}{dot}{endings}") for phase in phases]
 
 
 def check_paths(source: Path, target: Path) -> None:
@@ -92,7 +106,7 @@ def load_translate(weights: Path, params: Params) -> Translate:
     torch.set_num_threads(params.gan.threads)
     generator = load_generator(weights).to(best_device())
     generator.plan.check_size(params.slices.size)
-    return lambda slices: translate(generator, slices, params.synthesis.batch_size)
+    return lambda slices: translate(generator, slices, params.synthesis.batch_size, len(params.slices.phases))
 
 
 def read_file(path: Path) -> Volume:
@@ -102,8 +116,9 @@ def read_file(path: Path) -> Volume:
     return volume
 
 
-def predict(volume: Volume, translate: Translate, params: Params) -> Volume:
-    """The synthetic volume, float32 in scanner units, in the exact geometry of `volume`, however that is turned.
+def predict(volume: Volume, translate: Translate, params: Params) -> list[Volume]:
+    """The synthetic volume of each phase, float32 in scanner units, in the exact geometry of `volume`, however that is
+    turned.
 
     Every step is that of ingest and synthesize. Where ingest.n4_bias_correction is on, the bias field is removed before
     the network and put back after it: coils shade the output as they shade the input, so voxels can be compared.
@@ -113,10 +128,10 @@ def predict(volume: Volume, translate: Translate, params: Params) -> Volume:
     if log_field is not None:
         pre = pre.like(remove_bias(pre.array, log_field))
     scale = IntensityScale.from_pre(pre.array, settings.low_percentile, settings.high_percentile, settings.ceiling)
-    synthetic = synthetic_volume(pre, scale, params.slices.size, translate)
+    volumes = synthetic_volumes(pre, scale, params.slices.size, translate)
     if log_field is not None:
-        synthetic = synthetic.like(remove_bias(synthetic.array, -log_field))
-    return from_lps(synthetic, volume)
+        volumes = [synthetic.like(remove_bias(synthetic.array, -log_field)) for synthetic in volumes]
+    return [from_lps(synthetic, volume) for synthetic in volumes]
 
 
 if __name__ == "__main__":

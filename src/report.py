@@ -18,7 +18,7 @@ from imaging.volume import read_volume
 from pipeline.errors import run_stage
 from pipeline.files import read_json, read_table, write_table
 from pipeline.params import load_params
-from pipeline.paths import METRICS, PLOTS, PREDICTIONS, SYNTHETIC, VOLUMES
+from pipeline.paths import METRICS, PLOTS, PREDICTIONS, SYNTHETIC, VOLUMES, synthetic_name
 from pipeline.provenance import PROVENANCE
 from segmentation.study import group_and_phase, volume_file
 
@@ -64,7 +64,7 @@ def load_outlined(case: Case, chosen: Chosen) -> Outlined:
 
 def load_example(case: Case, title: str, phase: str) -> Example:
     pre = read_volume(case.path("pre"))
-    arrays = [pre.array, read_volume(case.path(phase)).array, read_volume(SYNTHETIC / f"{case.id}.nii.gz").array]
+    arrays = [pre.array, read_volume(case.path(phase)).array, read_volume(SYNTHETIC / synthetic_name(case.id)).array]
     return Example(title, *map(case.scale.normalise, arrays), read_volume(case.path("mask")).array,
                    aspect=pre.spacing[1] / pre.spacing[0])
 
@@ -79,7 +79,7 @@ def main() -> None:
     cases = {case.id: case for case in read_cases(VOLUMES)}
     chosen = best_median_worst(quality, "test")
     titles = [f"{short(case)}: {rank}" for case, rank in zip(chosen, ("best", "median", "worst"), strict=True)]
-    examples = [load_example(cases[case], title, params.slices.phase)
+    examples = [load_example(cases[case], title, params.slices.phases[0])
                 for case, title in zip(chosen, titles, strict=True)]
 
     save(draw_cohort(read_table(PLOTS / "cohort.csv")), PLOTS / "cohort.png")

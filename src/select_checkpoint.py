@@ -20,7 +20,7 @@ from pix2pixhd.checkpoint import load_generator, read_trained_on
 from pix2pixhd.translate import translate
 from quality.checkpoint_scores import CheckpointScores, Slices, Translate, score_checkpoints
 from quality.extractors import make_extractors, perceptual_metric
-from quality.floors import fit_lookup_table
+from quality.floors import by_phase, fit_lookup_table
 from quality.numbers import rounded
 from quality.resampling import draw_patients
 from quality.same import Same, same
@@ -103,15 +103,17 @@ def score(params: Params, checkpoints: dict[str, Path], slices: Slices, device: 
 
     def run(path: Path, generator: torch.nn.Module, images: np.ndarray) -> np.ndarray:
         with about(file=path):
-            return translate(generator, images)
+            return translate(generator, images, phases=len(params.slices.phases))
 
-    lookup = fit_lookup_table(*(map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post")))
+    pre, post = (map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post"))
+    lookups = [fit_lookup_table(pre, phase) for phase in by_phase(post)]
     counts = draw_patients(len(set(slices.patients)), params.same.draws, [params.seed, SELECTION_STREAM])
     with bar:
         return score_checkpoints({epoch: partial(load, path) for epoch, path in checkpoints.items()}, slices,
                                  make_extractors(settings, params.seed, device), counts, settings.data_range,
                                  settings.ssim_sigma, perceptual_metric(settings, device), params.gan.threads,
-                                 {"pre": lambda images: images, "lut": lookup})
+                                 {"pre": lambda images: np.stack([images] * len(lookups), 1),
+                                  "lut": lambda images: np.stack([lookup(images) for lookup in lookups], 1)})
 
 
 def as_rows(found: CheckpointScores, result: Same, wins: dict[str, float]) -> list[dict]:

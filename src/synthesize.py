@@ -1,4 +1,4 @@
-"""Turns the pre-contrast volume of every masked patient into a synthetic first post-contrast volume."""
+"""Turns the pre-contrast volume of every masked patient into synthetic post-contrast volumes, one a phase."""
 
 from functools import partial
 from pathlib import Path
@@ -8,13 +8,13 @@ import torch
 from cohort.case import find_cases
 from cohort.leakage import check_unseen, read_study
 from cohort.splits import SCORED
-from imaging.synthesis import synthetic_volume
+from imaging.synthesis import synthetic_volumes
 from imaging.volume import read_volume, write_volume
 from pipeline.device import best_device
 from pipeline.errors import run_stage
 from pipeline.model_card import check_card
 from pipeline.params import load_params
-from pipeline.paths import SPLITS, SYNTHETIC, VOLUMES
+from pipeline.paths import SPLITS, SYNTHETIC, VOLUMES, synthetic_name
 from pipeline.progress import progress
 from pix2pixhd.checkpoint import load_generator, read_trained_on
 from pix2pixhd.translate import translate
@@ -30,10 +30,12 @@ def main() -> None:
     generator = load_generator(weights).to(best_device())
     generator.plan.check_size(params.slices.size)
     check_card(weights, params)
-    run = partial(translate, generator, batch_size=params.synthesis.batch_size)
+    phases = params.slices.phases
+    run = partial(translate, generator, batch_size=params.synthesis.batch_size, phases=len(phases))
     for case in progress(cases, "synthesize", unit="case"):
-        volume = synthetic_volume(read_volume(case.path("pre")), case.scale, params.slices.size, run)
-        write_volume(volume, SYNTHETIC / f"{case.id}.nii.gz")
+        volumes = synthetic_volumes(read_volume(case.path("pre")), case.scale, params.slices.size, run)
+        for phase, volume in zip(("", *phases[1:]), volumes, strict=True):
+            write_volume(volume, SYNTHETIC / synthetic_name(case.id, phase))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from cohort.entry import Entry
 from cohort.intake import take_in
 from imaging.bias import log_bias_field
 from imaging.dicom import read_folder
-from imaging.synthesis import synthetic_volume
+from imaging.synthesis import synthetic_volumes
 from imaging.volume import Volume, read_volume, same_geometry, to_lps, write_volume
 from pipeline.errors import run_stage
 from pipeline.model_card import card_file, write_card
@@ -164,7 +164,7 @@ def test_it_is_what_ingest_and_synthesize_make(place, call, dicom, n4):
     study = dicom.save_case(place / "data", "P1")
     case = take_in(Entry("P1", "A", study.parent, None), place / "volumes", params.ingest).case
     pre = read_volume(case.path("pre"))
-    theirs = synthetic_volume(pre, case.scale, SIZE, lambda slices: translate(load_generator(weights), slices))
+    theirs, = synthetic_volumes(pre, case.scale, SIZE, lambda slices: translate(load_generator(weights), slices))
     ours = call(study / "1.000000-ax dyn pre", "out.nii.gz", "--weights", weights)
     shading = np.exp(log_bias_field(read_folder(study / "1.000000-ax dyn pre"))) if n4 else np.ones(1)
     assert same_geometry(ours, theirs, tolerance=0)
@@ -445,3 +445,17 @@ def test_help_loads_nothing_heavy():
             "sys.exit(str({'torch', 'SimpleITK', 'pydicom', 'scipy', 'skimage', 'nibabel'} & set(sys.modules)))")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stderr.strip() == "set()"
+
+
+def test_several_phases_become_files_or_folders_of_their_own(place, monkeypatch, dicom):
+    set_params(place, slices={"phases": ["post1", "post3"]}, gan={"channels": 2})
+    save_weights(place / "identity.safetensors", channels=2)
+    nifti("pre.nii", dicom.body_array(0).astype(np.float32))
+    run("--input", "pre.nii", "--output", "out/made.nii.gz", monkeypatch=monkeypatch)
+    assert sorted(path.name for path in Path("out").iterdir()) == ["made_post1.nii.gz", "made_post3.nii.gz"]
+    for path in Path("out").iterdir():
+        np.testing.assert_allclose(read_volume(path).array, read_volume(Path("pre.nii")).array, atol=TOLERANCE)
+    dicom.save_series(place / "series", dicom.body_array(2))
+    run("--input", "series", "--output", "made", monkeypatch=monkeypatch)
+    assert sorted(path.name for path in Path("made").iterdir()) == ["post1", "post3"]
+    assert all(len(list(folder.iterdir())) == dicom.shape[0] for folder in Path("made").iterdir())

@@ -150,3 +150,16 @@ def test_released_weights_are_refused_the_patients_that_they_have_seen(place, mo
     write_splits(place / "splits.json", Splits([], [], clean, [], []))
     with pytest.raises(InputError, match=r"DUKE_\d{3}/pre\.nii"):  # past the guard: only the volumes are missing
         synthesize.main()
+
+
+def test_a_generator_of_two_phases_makes_two_volumes(place):
+    content = yaml.safe_load((place / "params.yaml").read_text())
+    content["slices"]["phases"], content["gan"]["channels"] = ["post1", "post2"], 2
+    (place / "params.yaml").write_text(yaml.safe_dump(content))
+    save_weights(place / "weights/published.safetensors", 0.5, channels=2)
+    synthesize.main()
+    names = [name for case in WANTED for name in (f"{case}.nii.gz", f"{case}__post2.nii.gz")]
+    assert sorted(path.name for path in (place / "artifacts/synthetic").iterdir()) == sorted(names)
+    save_weights(place / "weights/published.safetensors", 0.5, channels=3)
+    with pytest.raises(InputError, match="another number of phases"):
+        synthesize.main()

@@ -41,7 +41,8 @@ def stage(tmp_path, monkeypatch):
     ({"global_epochs": 2}, ("belong to generator: local",)),
     ({"generator": "local", "global_epochs": 20, "fix_global_epochs": 2}, ("epochs must exceed",)),
     ({"lambda_l1": 0.0, "lambda_enhancement": 0.0, "lesion_weight": 1.0}, ("which are both 0",)),
-    ({"vgg_weights": "some.pth"}, ("vgg_sha256",)), ({"channels": 2}, ("gan.channels",)),
+    ({"vgg_weights": "some.pth"}, ("vgg_sha256",)), ({"channels": 0}, ("gan.channels",)),
+    ({"channels": 2, "vgg_weights": "some.pth", "vgg_sha256": "0" * 8}, ("VGG19 takes 1 or 3",)),
     ({"precision": "float16"}, ("gan.precision",)), ({"devices": 0}, ("gan.devices",))])
 def test_what_cannot_be_trained_is_refused_before_it_starts(gan, texts, stage, refused):
     def run():

@@ -21,23 +21,24 @@ def map_array(path: Path) -> np.ndarray:
                          todo="delete the file and run `dvc repro cut_slices`") from None
 
 
-def write_arrays(folder: Path, shape: tuple[int, int, int], dtypes: Mapping[str, type],
+def write_arrays(folder: Path, count: int, kinds: Mapping[str, tuple[type, tuple[int, ...]]],
                  pieces: Iterable[Mapping[str, np.ndarray]]) -> None:
-    """Writes <folder>/<name>.npy for every name of `dtypes`, each an array of `shape` (n, size, size).
+    """Writes <folder>/<name>.npy for every name of `kinds`, `count` slices of this type and shape in each.
 
-    `pieces` gives, volume by volume, some slices (k, size, size) for every name; only one piece is in memory at a time.
+    `pieces` gives, volume by volume, some slices (k, *shape) for every name; only one piece is in memory at a time.
     A plain sequence of writes, not a writable memory map, since a full disk under a map kills the process.
     """
     with ExitStack() as stack:
         files = {name: stack.enter_context(open(stack.enter_context(atomic_path(folder / f"{name}.npy")), "wb"))
-                 for name in dtypes}
-        for name, dtype in dtypes.items():
-            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+                 for name in kinds}
+        for name, (dtype, shape) in kinds.items():
+            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False,
+                      "shape": (count, *shape)}
             np.lib.format.write_array_header_1_0(files[name], header)
         written = 0
         for piece in pieces:
-            for name, dtype in dtypes.items():
+            for name, (dtype, _) in kinds.items():
                 files[name].write(np.ascontiguousarray(piece[name], dtype).tobytes())
             written += len(next(iter(piece.values())))
-        if written != shape[0]:
-            raise ValueError(f"{written} slices were given where {shape[0]} were announced")
+        if written != count:
+            raise ValueError(f"{written} slices were given where {count} were announced")

@@ -8,10 +8,13 @@ from imaging.scale import IntensityScale
 from imaging.slices import from_slices, to_slices
 from imaging.volume import Volume
 
-Translate = Callable[[np.ndarray], np.ndarray]  # normalised slices (z, size, size), float32, to as many of the same
+# Normalised slices (z, size, size), float32, to as many of the same; of several phases (z, phases, size, size).
+Translate = Callable[[np.ndarray], np.ndarray]
 
 
-def synthetic_volume(pre: Volume, scale: IntensityScale, size: int, translate: Translate) -> Volume:
-    """The translated volume in scanner units, with the exact geometry of `pre`, whose axes run as in LPS."""
-    slices = to_slices(scale.normalise(pre.array), size)
-    return pre.like(scale.restore(from_slices(translate(slices), pre.array.shape)))
+def synthetic_volumes(pre: Volume, scale: IntensityScale, size: int, translate: Translate) -> list[Volume]:
+    """The translated volume of each phase in scanner units, with the exact geometry of `pre`, whose axes run as in
+    LPS."""
+    translated = translate(to_slices(scale.normalise(pre.array), size))
+    phases = [translated] if translated.ndim == 3 else translated.swapaxes(0, 1)
+    return [pre.like(scale.restore(from_slices(slices, pre.array.shape))) for slices in phases]

@@ -16,7 +16,7 @@ from pipeline.params import Params, Section
 
 LICENCE = ("MIT for weights trained on the embedded phantom alone. Weights trained on patients are under the terms of "
            "their cohort, such as CC BY-NC 4.0 for Duke-Breast-Cancer-MRI.")
-SAME_AS_TRAINED = (("slices", "phase"), ("slices", "size"), ("ingest", "n4_bias_correction"),
+SAME_AS_TRAINED = (("slices", "phases"), ("slices", "size"), ("ingest", "n4_bias_correction"),
                    ("ingest", "low_percentile"), ("ingest", "high_percentile"), ("ingest", "ceiling"))
 INTENDED_USE = ("Research into virtual contrast in breast MRI, on volumes like those of its training. Not for "
                 "diagnosis: what it shows is a prediction from other patients, and may be wrong where it matters.")

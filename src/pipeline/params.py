@@ -18,8 +18,9 @@ Percentile = Annotated[float, Field(ge=0, le=100)]
 
 
 def _known_phase(name: str) -> str:
-    if not re.fullmatch(r"pre|post[1-9]|synthetic", name):
-        raise ValueError(f"there is no phase {name!r}; allowed: pre, post1 to post9, synthetic")
+    if not re.fullmatch(r"pre|post[1-9]|synthetic(_post[1-9])?", name):
+        raise ValueError(f"there is no phase {name!r}; allowed: pre, post1 to post9, synthetic, synthetic_post1 to "
+                         "synthetic_post9")
     return name
 
 
@@ -69,14 +70,20 @@ class Split(Section):
 
 
 class Slices(Section):
-    phase: Annotated[str, Field(pattern=r"^post[1-9]$")]
+    phases: Annotated[list[Annotated[str, Field(pattern=r"^post[1-9]$")]], Field(min_length=1)]
     size: Annotated[int, Field(ge=16, multiple_of=4)]
     min_foreground: Share
+
+    @model_validator(mode="after")
+    def _different(self) -> Self:
+        if len(set(self.phases)) < len(self.phases):
+            raise ValueError(f"phases names one twice: {', '.join(self.phases)}")
+        return self
 
 
 class Gan(Section):
     generator: Literal["global", "local"]
-    channels: Literal[1, 3]
+    channels: Annotated[int, Field(ge=1, le=9)]
     width: Count
     downs: Annotated[int, Field(ge=1, le=6)]
     blocks: Annotated[int, Field(ge=0)]
@@ -124,6 +131,8 @@ class Gan(Section):
         if self.lesion_weight and not self.lambda_l1 and not self.lambda_enhancement:
             raise ValueError("lesion_weight weighs the terms of lambda_l1 and lambda_enhancement, which are both 0")
         _check_hashed(self, "vgg")
+        if self.lambda_vgg and self.vgg_weights and self.channels not in (1, 3):
+            raise ValueError(f"channels is {self.channels}, but VGG19 takes 1 or 3; set lambda_vgg to 0")
         return self
 
 
@@ -235,6 +244,21 @@ class Params(Section):
         if size % 2**halvings or size < 2 * 2**halvings:
             raise ValueError(f"slices.size {size} does not fit gan.downs {gan.downs}: it must be a multiple of "
                              f"{2**halvings}, and at least {2 * 2**halvings}, for a {gan.generator} generator")
+        return self
+
+    @model_validator(mode="after")
+    def _phases_have_channels(self) -> Self:
+        phases = self.slices.phases
+        if len(phases) > 1 and self.gan.channels != len(phases):
+            raise ValueError(f"slices.phases names {len(phases)} phases, so gan.channels must be {len(phases)}, a "
+                             f"channel each; found {self.gan.channels}")
+        study = self.segmentation
+        used = {phase for name in study.train for phase in study.settings[name]} | set(study.test_phases)
+        made = {"synthetic", *(f"synthetic_{phase}" for phase in phases[1:])}
+        for phase in sorted(used):
+            if phase.startswith("synthetic") and phase not in made:
+                raise ValueError(f"segmentation uses {phase}, which is not made; of slices.phases there are: "
+                                 f"{', '.join(sorted(made))}")
         return self
 
     @model_validator(mode="after")

@@ -10,10 +10,16 @@ COHORT = VOLUMES / "cohort.csv"            # ingest: a line on every case, used 
 SLICES = Path("artifacts/slices")          # cut_slices: memory-mapped arrays
 CHECKPOINTS = Path("artifacts/gan")        # train_gan: one safetensors file a kept epoch
 GENERATOR = Path("artifacts/generator/generator.safetensors")  # select_checkpoint: the chosen one, its card beside it
-SYNTHETIC = Path("artifacts/synthetic")    # synthesize: <case>.nii.gz
+SYNTHETIC = Path("artifacts/synthetic")    # synthesize: see synthetic_name
 NNUNET = Path("artifacts/nnunet")          # plan_segmentation: raw and preprocessed data, plans
 SEGMENTERS = Path("artifacts/segmenters")  # train_segmentation: one folder a setting and fold
 PREDICTIONS = Path("artifacts/predictions")  # evaluate_segmentation: <setting>/<domain>/<case>.nii.gz
+
+
+def synthetic_name(case: str, phase: str = "") -> str:
+    """The file of a case's synthetic volume: of the first phase that the generator makes, or of a further one."""
+    return f"{case}__{phase}.nii.gz" if phase else f"{case}.nii.gz"
+
 
 METRICS = Path("metrics")
 PLOTS = Path("plots")

@@ -19,7 +19,8 @@ AHEAD = 2  # batches read in advance: one in use, one ready
 class Pairs:
     """The training slices, each (n, size, size), may be memory-mapped.
 
-    pre, post: float32, normalised (nominally 0 to 1). lesion: uint8, 1 in the annotated lesion; None: not used.
+    pre, post: float32, normalised (nominally 0 to 1); post of several phases: (n, phases, size, size).
+    lesion: uint8, 1 in the annotated lesion; None: not used.
     """
 
     pre: np.ndarray
@@ -28,7 +29,8 @@ class Pairs:
 
 
 def batches(pairs: Pairs, plan: Iterable[Batch], device: str) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-    """Yields (pre, post, lesion) of every batch of the plan on the device: (N, 1, H, W), pre and post in [-1, 1]."""
+    """Yields (pre, post, lesion) of every batch of the plan on the device: (N, 1, H, W), of several phases of
+    post (N, phases, H, W); pre and post in [-1, 1]."""
     pin = device == "cuda"
     with ThreadPoolExecutor(1) as reader:
         ahead = deque()
@@ -41,12 +43,13 @@ def batches(pairs: Pairs, plan: Iterable[Batch], device: str) -> Iterator[tuple[
 
 
 def _read(pairs: Pairs, batch: Batch, pin: bool) -> list[Tensor]:
-    """The slices of a batch, mirrored as it says, as (N, 1, H, W) float32 in the main memory."""
+    """The slices of a batch, mirrored as it says, as (N, 1 or phases, H, W) float32 in the main memory."""
     images = []
     for slices in (pairs.pre, pairs.post, pairs.lesion):
         if slices is not None:
             chosen = slices[batch.slices].astype(np.float32, copy=False)
-            image = torch.from_numpy(np.where(batch.flips[:, None, None], chosen[..., ::-1], chosen))[:, None]
+            chosen = chosen if chosen.ndim == 4 else chosen[:, None]
+            image = torch.from_numpy(np.where(batch.flips[:, None, None, None], chosen[..., ::-1], chosen))
             images.append(image.pin_memory() if pin else image)
     return images
 

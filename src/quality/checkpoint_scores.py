@@ -18,7 +18,7 @@ from quality.resampling import PatientMoments, resampled_distances, resampled_me
 from quality.slice_metrics import slice_metrics
 from quality.ssim import SIGMA
 
-Translate = Callable[[np.ndarray], np.ndarray]  # normalised slices (n, h, w) to as many synthetic ones
+Translate = Callable[[np.ndarray], np.ndarray]  # normalised slices (n, h, w) to as many synthetic ones of each phase
 SliceMetric = Callable[[np.ndarray, np.ndarray], np.ndarray]  # real and synthetic slices to a value a slice
 
 BLOCK_PIXELS = 2**25  # of slices that pass through together: 134 MB as float32, and seldom enough a change of network
@@ -26,7 +26,10 @@ BLOCK_PIXELS = 2**25  # of slices that pass through together: 134 MB as float32,
 
 @dataclass(frozen=True)
 class Slices:
-    """Validation slices (n, h, w), normalised, may be memory-mapped; `lesion` is not 0 inside; each one's patient."""
+    """Validation slices (n, h, w), normalised, may be memory-mapped; `lesion` is not 0 inside; each one's patient.
+
+    post of several phases is (n, phases, h, w): every phase counts as a slice of its own.
+    """
 
     pre: np.ndarray
     post: np.ndarray
@@ -34,7 +37,7 @@ class Slices:
     patients: tuple[str, ...]
 
     def __post_init__(self):
-        shapes = {np.shape(array) for array in (self.pre, self.post, self.lesion)}
+        shapes = {(len(array), *np.shape(array)[-2:]) for array in (self.pre, self.post, self.lesion)}
         if len(shapes) > 1 or len(self.post) != len(self.patients) or not self.patients:
             raise InputError("the validation slices do not belong together", todo="run `dvc repro cut_slices`",
                              found=f"shapes {sorted(shapes)}, patients of {len(self.patients)} slices")
@@ -99,8 +102,10 @@ def score_checkpoints(checkpoints: Mapping[str, Callable[[], Translate]], slices
     with ThreadPoolExecutor(threads) as pool:
         for part in chunks(slices.post.shape, BLOCK_PIXELS):
             pre, post, lesion = (np.array(array[part]) for array in (slices.pre, slices.post, slices.lesion))
-            tasks = [pool.submit(real.add_features, extractors, post, patients[part])]
-            tasks += [pool.submit(_score, tallies[name], labels[name], load, (pre, post, lesion > 0), patients[part],
+            phases = post.shape[1] if post.ndim == 4 else 1
+            lesion, owners = np.repeat(lesion > 0, phases, 0), np.repeat(patients[part], phases)
+            tasks = [pool.submit(real.add_features, extractors, _single(post), owners)]
+            tasks += [pool.submit(_score, tallies[name], labels[name], load, (pre, _single(post), lesion), owners,
                                   extractors, (data_range, sigma, more or {}))
                       for name, load in (checkpoints | floors).items()]
             for task in tasks:
@@ -108,11 +113,16 @@ def score_checkpoints(checkpoints: Mapping[str, Callable[[], Translate]], slices
     return _summarised(real, tallies, list(floors), extractors, counts, threads)
 
 
+def _single(slices: np.ndarray) -> np.ndarray:
+    """Slices (n, h, w), those of several phases one after the other."""
+    return slices.reshape(-1, *slices.shape[-2:])
+
+
 def _score(tally: _Tally, label: str, load, block, patients, extractors, settings) -> None:
     """Adds what one checkpoint makes of a block of slices to its tally."""
     pre, real, lesion = block
     with about(label):
-        synthetic = load()(pre)
+        synthetic = _single(load()(pre))
         _add_metrics(tally, real, synthetic, lesion, patients, *settings)
         tally.add_features(extractors, synthetic, patients)
 

@@ -30,6 +30,11 @@ class LookupTable:
         return (inside + self.slopes[0] * below + self.slopes[1] * above).astype(np.float32)
 
 
+def by_phase(post: np.ndarray) -> list[np.ndarray]:
+    """Slices of one phase each, (n, h, w), of slices (n, h, w) or of several phases (n, phases, h, w)."""
+    return [post] if post.ndim == 3 else [post[:, place] for place in range(post.shape[1])]
+
+
 def fit_lookup_table(pre, post) -> LookupTable:
     """Conditional mean of post given pre over the pixels of training slices (n, h, w), both normalised.
 

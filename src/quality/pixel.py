@@ -4,6 +4,7 @@ Arrays are one image (h, w) or a stack of slices (n, h, w). Integers are cast be
 difference of 8-bit images taken in 8 bits wraps modulo 256, and its square wraps again.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -67,8 +68,8 @@ def check_shapes(real, synthetic) -> None:
 
 
 def chunks(shape: tuple[int, ...], pixels: int | None = None) -> Iterator[slice]:
-    """Slices along the first axis of a stack (n, h, w), about `pixels` each (CHUNK_PIXELS unless given)."""
-    step = max(1, (pixels or CHUNK_PIXELS) // (shape[1] * shape[2]))
+    """Slices along the first axis of a stack (n, ..., h, w), about `pixels` each (CHUNK_PIXELS unless given)."""
+    step = max(1, (pixels or CHUNK_PIXELS) // math.prod(shape[1:]))
     return (slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step))
 
 

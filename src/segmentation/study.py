@@ -8,8 +8,10 @@ import numpy as np
 from cohort.case import Case
 from cohort.splits import Splits
 from pipeline.errors import InputError
+from pipeline.paths import synthetic_name
 
-SYNTHETIC = "synthetic"       # the phase that a generator made: it trains, but never validates
+SYNTHETIC = "synthetic"       # the first phase that a generator made: it trains, but never validates
+FURTHER = f"{SYNTHETIC}_"     # before the name of a further one, such as synthetic_post2
 STAND_IN = "post1"            # real phase that validates a setting of synthetic volumes alone: what these imitate
 SEPARATOR = "__"              # between case and phase in the name of an nnU-Net case
 SHARE_STREAM = 9              # number of this random stream, so that no stage draws the same numbers
@@ -27,9 +29,19 @@ def case_of(name: str) -> str:
     return name.rpartition(SEPARATOR)[0]
 
 
+def is_synthetic(phase: str) -> bool:
+    """Whether a generator made this phase."""
+    return phase == SYNTHETIC or phase.startswith(FURTHER)
+
+
+def imitated(phase: str) -> str:
+    """The real phase that a synthetic one imitates."""
+    return STAND_IN if phase == SYNTHETIC else phase.removeprefix(FURTHER)
+
+
 def validation_phases(mix: Mix) -> list[str]:
-    """Phases that validate a setting: its real ones, or the real post-contrast phase where it has none."""
-    return [phase for phase in mix if phase != SYNTHETIC] or [STAND_IN]
+    """Phases that validate a setting: its real ones, or those that its synthetic ones imitate."""
+    return [phase for phase in mix if not is_synthetic(phase)] or [imitated(phase) for phase in mix]
 
 
 def phases_needed(settings: Mapping[str, Mix], train: Iterable[str]) -> list[str]:
@@ -67,8 +79,8 @@ def baseline_of(setting: str, settings: Mapping[str, Mix], train: Sequence[str])
     compared with the real ones that they imitate. None where that was not trained, and for one real phase.
     """
     mix = dict(settings[setting])
-    if list(mix) == [SYNTHETIC]:
-        wanted = {STAND_IN: mix[SYNTHETIC]}
+    if all(map(is_synthetic, mix)):
+        wanted = {imitated(phase): share for phase, share in mix.items()}
     else:
         mix.popitem()
         wanted = mix
@@ -93,9 +105,9 @@ def fold_folder(segmenters: Path, setting: str, fold: int) -> Path:
 
 def volume_file(case: Case, phase: str, synthetic: Path) -> Path:
     """Where a phase of a case lies on disk. Raises InputError naming the case when it has no such phase."""
-    if phase != SYNTHETIC:
+    if not is_synthetic(phase):
         return case.path(phase)
-    file = synthetic / f"{case.id}.nii.gz"
+    file = synthetic / synthetic_name(case.id, "" if phase == SYNTHETIC else imitated(phase))
     if not file.is_file():
         raise InputError("the synthetic volume is missing", case=case.id, file=file, todo="run `dvc repro synthesize`")
     return file

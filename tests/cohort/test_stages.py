@@ -109,3 +109,27 @@ def test_slices_without_tissue_are_refused(place, tmp_path):
     content["slices"]["min_foreground"] = 1.0
     (tmp_path / "place/params.yaml").write_text(yaml.safe_dump(content))
     assert "min_foreground" in run(tmp_path / "place", "cut_slices.py", code=1)
+
+
+def test_several_phases_lie_side_by_side_in_one_array(place, tmp_path):
+    shutil.copytree(place, tmp_path / "place")
+    set_phases(tmp_path / "place", ["post2", "post1"])
+    run(tmp_path / "place", "cut_slices.py")
+    joint = np.load(tmp_path / "place/artifacts/slices/train_post.npy")
+    single = np.load(place / "artifacts/slices/train_post.npy")
+    assert joint.shape == (len(single), 2, SIZE, SIZE)
+    np.testing.assert_array_equal(joint[:, 1], single)
+    assert not np.array_equal(joint[:, 0], single)
+
+
+def test_a_case_without_one_of_the_phases_is_named(place, tmp_path):
+    shutil.copytree(place, tmp_path / "place")
+    set_phases(tmp_path / "place", ["post1", "post2", "post3"])
+    message = run(tmp_path / "place", "cut_slices.py", code=1)
+    assert "the case has no post3" in message and "error: case" in message
+
+
+def set_phases(place: Path, phases: list[str]) -> None:
+    content = yaml.safe_load((place / "params.yaml").read_text())
+    content["slices"]["phases"], content["gan"]["channels"] = phases, len(phases)
+    (place / "params.yaml").write_text(yaml.safe_dump(content))

@@ -57,7 +57,8 @@ def test_metrics_and_plots_are_in_git_and_nothing_else_is():
     for stage in STAGES.values():
         for kind in ("metrics", "plots"):
             for entry in stage.get(kind, []):
-                assert all(options["cache"] is False for options in entry.values())
+                assert all(options.get("cache") is False or path.startswith("plots/segmenters/")
+                           for path, options in entry.items())
         cached = [out for out in stage.get("outs", []) if isinstance(out, str)]
         assert all(out.startswith("artifacts/") for out in cached)
 

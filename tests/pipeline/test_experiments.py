@@ -48,7 +48,7 @@ def applied(tmp_path):
     return apply
 
 
-@pytest.mark.parametrize(("file", "line"), EXPERIMENTS, ids=lambda part: part.stem if isinstance(part, Path) else part[:20])
+@pytest.mark.parametrize(("file", "line"), EXPERIMENTS, ids=lambda part: getattr(part, "name", "line"))
 def test_every_setting_is_allowed_and_given_once(file, line, applied):
     names = [name for name, _ in settings_of(line)]
     assert len(set(names)) == line.split().count("-S") > 0

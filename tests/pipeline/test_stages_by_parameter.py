@@ -26,7 +26,7 @@ TABLE = {
     "split": ("split",),
     "slices": ("cut_slices", *GENERATOR, "evaluate_synthesis"),
     "slices.size": ("cut_slices", *GENERATOR, "evaluate_synthesis", "evaluate_same"),
-    "slices.phase": ("cut_slices", *GENERATOR, "evaluate_synthesis", "evaluate_detection", "report"),
+    "slices.phases": ("cut_slices", *GENERATOR, "evaluate_synthesis", "evaluate_detection", "report"),
     "gan": ("train_gan", "select_checkpoint"),
     "gan.threads": ("train_gan", *GENERATOR),
     "quality": ("select_checkpoint", "evaluate_synthesis"),

@@ -259,3 +259,23 @@ def test_slices_that_do_not_belong_together_are_refused(refused):
                              ((array, array, array), "aab"), ((array[:0], array[:0], array[:0]), "")):
         refused(lambda arrays=arrays, patients=patients: Slices(*arrays, tuple(patients)),
                 "do not belong together", "run `dvc repro cut_slices`")
+
+
+def test_several_phases_count_as_slices_of_their_own(slices):
+    """As if the phases of a slice were slices of the same patient, one after the other."""
+    joint = Slices(slices.pre, np.stack([slices.post, 0.8 * slices.post], 1), slices.lesion, PATIENTS)
+    twice = np.repeat(np.arange(len(PATIENTS)), 2)
+    apart = Slices(slices.pre[twice], np.stack([slices.post, 0.8 * slices.post], 1).reshape(-1, *slices.post.shape[1:]),
+                   slices.lesion[twice], tuple(np.array(PATIENTS)[twice]))
+
+    def both(pre):
+        return np.stack([1.9 * pre, 1.5 * pre], 1).astype(np.float32)
+
+    def one_by_one(pre):
+        return (pre * np.tile([1.9, 1.5], len(pre) // 2)[:, None, None]).astype(np.float32)
+
+    found, expected = (score_checkpoints({"2": lambda run=run: run}, given, SIMPLE, ONCE, floors={"same": run})
+                       for given, run in ((joint, both), (apart, one_by_one)))
+    assert found.table["2"] == pytest.approx(expected.table["2"], rel=1e-6)
+    assert found.floors["same"] == pytest.approx(found.table["2"], rel=1e-6)
+    assert found.lesion_mae["2"] == pytest.approx(expected.lesion_mae["2"], rel=1e-6)

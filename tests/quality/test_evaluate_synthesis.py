@@ -1,6 +1,7 @@
 """The stage that measures synthetic volumes, on six patients and one of another site."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel
@@ -14,7 +15,7 @@ from cohort.case import Case, read_cases, write_cases
 from cohort.splits import Splits, write_splits
 from imaging.scale import IntensityScale
 from imaging.volume import Volume, read_volume, write_volume
-from pipeline.files import atomic_path
+from pipeline.files import atomic_path, write_json
 from quality.extractors import make_extractors
 from quality.floors import fit_lookup_table
 from quality.frechet import frechet_distance, moments
@@ -349,3 +350,24 @@ def test_refuses_missing_slices(cohort, refused, name):
 def test_refuses_a_patient_that_was_not_ingested(cohort, refused):
     write_splits(Path("splits.json"), Splits([], [], ["nobody"], [], []))
     refuses(refused, "case nobody")
+
+
+def test_a_further_phase_has_groups_of_its_own_and_the_first_stays_as_it_is(cohort, measured):
+    for path in Path("artifacts/volumes").iterdir():
+        if path.is_dir():
+            shutil.copy(path / "post1.nii", path / "post2.nii")
+            shutil.copy(f"artifacts/synthetic/{path.name}.nii.gz", f"artifacts/synthetic/{path.name}__post2.nii.gz")
+    cases = json.loads(Path("artifacts/volumes/cases.json").read_text())
+    write_json(Path("artifacts/volumes/cases.json"), [case | {"phases": ["pre", "post1", "post2"]} for case in cases])
+    for name in ("train_post", "validation_post"):
+        slices = np.load(f"artifacts/slices/{name}.npy")
+        np.save(f"artifacts/slices/{name}.npy", np.stack([slices, slices], 1))
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    content["slices"]["phases"], content["gan"]["channels"] = ["post1", "post2"], 2
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    evaluate_synthesis.main()
+    found, single = metrics(), metrics(measured)
+    assert list(found) == ["test", "external", "test_post2", "external_post2", "provenance"]
+    assert found["test"]["whole"]["synthetic"] == found["test_post2"]["whole"]["synthetic"] == (
+        single["test"]["whole"]["synthetic"])
+    assert set(table(".", "synthesis")["group"]) == {"test", "external", "test_post2", "external_post2"}

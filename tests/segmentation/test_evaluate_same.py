@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from imaging.synthesis import synthetic_volume
+from imaging.synthesis import synthetic_volumes
 from imaging.volume import read_volume
 from pipeline.errors import InputError
 from pix2pixhd.architecture import Architecture
@@ -80,7 +80,7 @@ def expected_dice(root: Path, case: str, epoch: str, fold: int) -> float:
     found = next(one for one in read_cases(root / "artifacts/volumes") if one.id == case)
     generator = load_generator(root / f"artifacts/gan/epoch_{int(epoch):04d}.safetensors")
     pre = read_volume(found.path("pre"))
-    made = synthetic_volume(pre, found.scale, SIZE, lambda slices: translate(generator, slices))
+    made, = synthetic_volumes(pre, found.scale, SIZE, lambda slices: translate(generator, slices))
     predictor = make_predictor(load_segmenter("pre", [root / f"artifacts/segmenters/pre_{fold}"], "smallPlans"), False)
     predicted = segment(predictor, *preprocess_array(made.array, made.spacing[::-1], predictor), threads=1)
     return dice(predicted, read_volume(found.path("mask"), np.uint8).array)

@@ -2,9 +2,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cohort.case import Case
 from cohort.splits import Splits
+from imaging.scale import IntensityScale
 from pipeline.errors import InputError
-from segmentation.study import baseline_of, case_of, fold_keys, key, phases_needed, validation_phases
+from segmentation.study import (
+    baseline_of,
+    case_of,
+    fold_keys,
+    imitated,
+    is_synthetic,
+    key,
+    phases_needed,
+    validation_phases,
+    volume_file,
+)
 
 SETTINGS = {"pre": {"pre": 1.0}, "post": {"post1": 1.0}, "synthetic": {"synthetic": 1.0},
             "pre_synthetic": {"pre": 1.0, "synthetic": 1.0}, "more": {"pre": 1.0, "synthetic": 0.7},
@@ -82,3 +94,18 @@ def test_the_baseline_is_the_setting_without_its_last_phase():
 def test_a_fold_needs_patients_on_both_sides(folds):
     with pytest.raises(InputError, match="no patient to"):
         fold_keys({"pre": 1.0}, make_splits(folds), len(folds) - 1, 7)
+
+
+def test_further_synthetic_phases_imitate_theirs(tmp_path):
+    assert [*map(is_synthetic, ("pre", "post2", "synthetic", "synthetic_post2"))] == [False, False, True, True]
+    assert [*map(imitated, ("synthetic", "synthetic_post2"))] == ["post1", "post2"]
+    assert validation_phases({"synthetic_post2": 1.0}) == ["post2"]
+    assert validation_phases({"pre": 1.0, "synthetic_post2": 1.0}) == ["pre"]
+    settings = {"late": {"post2": 0.5}, "made": {"synthetic_post2": 0.5}, "pre": {"pre": 1.0},
+                "both": {"pre": 1.0, "synthetic_post2": 1.0}}
+    assert baseline_of("made", settings, list(settings)) == "late"
+    assert baseline_of("both", settings, list(settings)) == "pre"
+    case = Case("a", "A", ("pre",), True, IntensityScale(0, 1), tmp_path)
+    for phase, name in (("synthetic", "a.nii.gz"), ("synthetic_post2", "a__post2.nii.gz")):
+        (tmp_path / name).touch()
+        assert volume_file(case, phase, tmp_path) == tmp_path / name
