@@ -79,3 +79,10 @@ def test_spie2024_is_the_published_generator_and_training(applied):
     assert not (gan.lambda_l1 or gan.lambda_enhancement or gan.lesion_weight or gan.ema or gan.augment)
     study = params.segmentation
     assert (study.plan, study.epochs, study.iterations, study.batch_size) == ("nnunet", 1000, 250, 2)
+
+
+def test_journal2025_is_the_published_joint_training(applied):
+    params = applied(settings_of(*lines_of(ROOT / "experiments/journal2025.args")))
+    assert params.slices.phases == ["post1", "post2", "post3"] and params.slices.size == 512
+    assert Architecture.of(params.gan) == Architecture(channels=3)
+    assert (params.gan.batch_size, params.gan.save_every, params.gan.epochs) == (8, 5, 200)
