@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # times slower on one whose cores are shared; not spinning at all halves the speed of small networks.
 export GOMP_SPINCOUNT := 10000
 
-.PHONY: repro test setup
+.PHONY: repro test setup lock compare
 .DELETE_ON_ERROR:
 
 repro: setup data       ## run every stage whose code, data or parameters changed
@@ -15,6 +15,15 @@ repro: setup data       ## run every stage whose code, data or parameters change
 
 test: setup             ## run the tests
 	pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder
+
+lock: setup             ## say whether dvc.lock, metrics and plots are those of this code
+	@found=$$(dvc repro --dry --allow-missing) && ! echo "$$found" | grep "^Running stage" || \
+	  { echo "error: dvc.lock is not of this code; what to do: make repro, then commit dvc.lock, metrics and plots"; exit 1; }
+
+BASE ?= main
+compare: setup          ## what differs from BASE in parameters and metrics, as Markdown
+	@echo "### Parameters, against $(BASE)"; dvc params diff --md $(BASE)
+	@echo "### Metrics, against $(BASE)"; dvc metrics diff --md $(BASE)
 
 setup: $(INSTALLED)     ## make the environment in .venv, again only when requirements.lock changed
 

@@ -5,7 +5,6 @@ would stop.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -15,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from cohort.entry import Entry, Listing
+from cohort.entry import Entry
 from cohort.examination import shared_patients
 from cohort.intake import take_in
 from cohort.layouts import layouts, read_cohort
@@ -33,8 +32,7 @@ def main() -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     settings = load_params().ingest
     layout, listing = read_cohort(arguments.path, arguments.layout or settings.layout)
-    workers = os.cpu_count() or 1 if settings.workers == "auto" else settings.workers
-    surveys = _survey_all(listing.entries, workers)
+    surveys = _survey_all(listing.entries, settings.processes)
     usable = [one for one in surveys if not one.error]
     bad = [one for one in surveys if one.error]
     _print_summary(arguments.path, layout, surveys, usable)
@@ -44,8 +42,8 @@ def main() -> None:
     _print_lines("series that are no phase", _series(usable), shown)
     _print_lines("not cases", [f"{name}: {reason}" for name, reason in listing.unlisted.items()], shown)
     if usable:
-        _print_cost(usable, workers, settings)
-    _refuse(arguments.path, listing, bad, usable, settings)
+        _print_cost(usable, settings.processes, settings)
+    _refuse(arguments.path, len(bad), len(usable), settings)
 
 
 def _arguments() -> argparse.Namespace:
@@ -107,12 +105,12 @@ def _print_cost(usable: Sequence[Survey], workers: int, settings: Ingest) -> Non
           f"{typical.entry.case})")
 
 
-def _refuse(path: Path, listing: Listing, bad: Sequence[Survey], usable: Sequence[Survey], settings: Ingest) -> None:
+def _refuse(path: Path, bad: int, usable: int, settings: Ingest) -> None:
     if not usable:
-        raise InputError("no case is usable", file=path, found=f"{len(listing.entries)} cases, all with an error",
+        raise InputError("no case is usable", file=path, found=f"{bad} cases, all with an error",
                          expected="at least one", todo="see the lines above")
     if bad and settings.bad_cases == "stop":
-        raise InputError("ingest would stop", file=path, found=f"{len(bad)} cases that cannot be used",
+        raise InputError("ingest would stop", file=path, found=f"{bad} cases that cannot be used",
                          expected="none, since ingest.bad_cases is stop",
                          todo="mend them, or go on without them: dvc exp run -S ingest.bad_cases=leave_out")
 

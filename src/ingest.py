@@ -1,6 +1,5 @@
 """Turns a cohort into NIfTI volumes by role, one intensity scale a patient, and a table of cases."""
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -47,7 +46,7 @@ def _take_all(entries: list[Entry], book: ProgressBook, settings: Ingest) -> Ite
     results = {entry.case: left_out(entry, shared[entry.case]) if entry.case in shared else book.done(entry)
                for entry in entries}
     waiting = [entry for entry in entries if not results[entry.case]]
-    pool = ProcessPoolExecutor(_workers(settings, len(waiting)), initializer=use_one_thread)
+    pool = ProcessPoolExecutor(max(1, min(settings.processes, len(waiting))), initializer=use_one_thread)
     try:
         jobs = {}
         for entry in waiting:
@@ -73,11 +72,6 @@ def _checked(result: Taken, settings: Ingest, bar) -> Taken:
     if result.error:
         bar.write(f"left out: {result.error}", file=sys.stderr)
     return result
-
-
-def _workers(settings: Ingest, waiting: int) -> int:
-    wanted = os.cpu_count() or 1 if settings.workers == "auto" else settings.workers
-    return max(1, min(wanted, waiting))
 
 
 def _unlisted_rows(unlisted: Mapping[str, str]) -> list[dict[str, object]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cohort.duke_tables import PATIENT, find_table
 from imaging.dicom import Series
 from imaging.masks import Box, window
 from imaging.stored import slice_numbers, volume_box
@@ -16,8 +17,7 @@ from imaging.volume import Volume
 from pipeline.errors import InputError
 from pipeline.spreadsheet import read_sheet
 
-TABLES = ("Annotation_Boxes.xlsx", "Annotation_Boxes.csv")  # as the archive has it, and as people save it
-PATIENT = "Patient ID"
+TABLE = "Annotation_Boxes"
 AXES = ("Slice", "Row", "Column")
 COLUMNS = (PATIENT, *(f"{end} {axis}" for axis in ("Row", "Column", "Slice") for end in ("Start", "End")))
 
@@ -35,7 +35,7 @@ def read_annotations(folder: Path) -> dict[str, Annotation]:
 
     Raises InputError when a column is missing or a patient is listed twice.
     """
-    file = next((folder / name for name in TABLES if (folder / name).is_file()), None)
+    file = find_table([folder], TABLE)
     if file is None:
         return {}
     rows = read_sheet(file)

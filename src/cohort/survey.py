@@ -47,7 +47,8 @@ def survey_case(entry: Entry) -> Survey:
 def _survey(entry: Entry, files: list[Path], size: int) -> Survey:
     examination = open_examination(entry)
     pre = examination.phases["pre"].place()
-    warnings = [*_compared(examination, pre), *_mask_warnings(entry, pre), *_box_warnings(entry, examination, pre)]
+    _check_box(entry, examination, pre)
+    warnings = [*_compared(examination, pre), *_mask_warnings(entry, pre)]
     voxels = pre.array.size * len(examination.phases)
     return Survey(entry, len(files), size, tuple(examination.phases), voxels * BYTES_A_VOXEL, describe_geometry(pre),
                   tuple(warnings), tuple(examination.left_out))
@@ -77,7 +78,7 @@ def _mask_warnings(entry: Entry, pre: Volume) -> list[str]:
     return [] if same_geometry(pre, mask) else [f"the mask will be resampled from {describe_geometry(mask)}"]
 
 
-def _box_warnings(entry: Entry, examination: Examination, pre: Volume) -> list[str]:
+def _check_box(entry: Entry, examination: Examination, pre: Volume) -> None:
+    """Raises InputError for a box that is none, or not in the volume."""
     if entry.box is not None and examination.series is not None:
         to_voxels(entry.box, examination.series, pre)
-    return []

@@ -1,5 +1,6 @@
 """params.yaml as typed objects: an unknown key, a wrong type or a value out of range is refused by its full name."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -51,6 +52,11 @@ class Ingest(Section):
     high_percentile: Percentile
     smallest_lesion_ml: NotNegative
     ceiling: Annotated[float, Field(ge=1)]
+
+    @property
+    def processes(self) -> int:
+        """What `workers` comes to on this machine."""
+        return os.cpu_count() or 1 if self.workers == "auto" else self.workers
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
