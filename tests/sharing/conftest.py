@@ -29,16 +29,15 @@ def owner(tmp_path_factory) -> Project:
     return project
 
 
-@pytest.fixture(scope="session", params=list(remotes.KINDS))
+@pytest.fixture(scope="session", params=remotes.KINDS, ids=lambda kind: f"{kind}-{remotes.SERVERS[kind]}")
 def remote(request, tmp_path_factory, owner) -> Iterator[remotes.Remote]:
     """A remote to which the owner has pushed."""
     if request.param == "ssh" and remotes.SSHD is None:
         pytest.skip("OpenSSH's server is not installed here")
     with remotes.KINDS[request.param](tmp_path_factory.mktemp(request.param) / "server") as found:
-        print(f"runs on {found.server}")
         owner.use(found)
         if found.pushes_to:
-            owner.use(remotes.Remote("", found.pushes_to, *[None] * 3))
+            owner.use(found, url=found.pushes_to)
         owner.run("dvc", "push")
         yield found
 

@@ -67,5 +67,5 @@ def save_generator_and_card(folder: Path) -> None:
     from pix2pixhd.generator import make_generator
 
     torch.manual_seed(1)
-    save_generator(make_generator(Architecture(width=2, downs=1, blocks=1)), folder / Path(FILE).name)
+    save_generator(make_generator(Architecture(width=8, downs=1, blocks=1)), folder / Path(FILE).name)
     write_card(folder / Path(FILE).name, "a small generator")

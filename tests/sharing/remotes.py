@@ -4,8 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,34 +12,44 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import swift
-from servers import free_port, running, wait_for
+from servers import free_port, in_background, running, wait_for
 
 SSHD = shutil.which("sshd") or next(filter(os.path.exists, ["/usr/sbin/sshd"]), None)
-STALL = 60  # seconds that a stalling server keeps a reader waiting: longer than any test
+SERVERS = {"ssh": "OpenSSH", "s3": "Swift" if swift.installed() else "moto", "http": "files"}
 
 
 @dataclass
 class Remote:
     """Where a DVC remote is, what opens it, and its objects by key (files/md5/...)."""
 
-    server: str
+    kind: str
+    port: int
     url: str
     read: Callable[[str], bytes]
     write: Callable[[str, bytes], None]
     remove: Callable[[str], None]
     options: dict[str, str] = field(default_factory=dict)
     pushes_to: str = ""  # where a remote that can only be read is written; "": here
-    serve: dict = field(default_factory=dict)  # what the HTTP server does to a body: see Handler
+
+    @property
+    def server(self) -> str:
+        return SERVERS[self.kind]
+
+    def through(self, port: int) -> dict[str, str]:
+        """Options that lead to the same server by another port."""
+        options = {"url": self.url, **self.options}
+        return {name: options[name].replace(str(self.port), str(port)) for name in ("url", "port", "endpointurl")
+                if name in options}
 
 
-def folder_remote(server: str, url: str, folder: Path, **more) -> Remote:
+def folder_remote(kind: str, port: int, url: str, folder: Path, **more) -> Remote:
     """A remote whose server keeps its objects as files below a folder."""
     def write(key: str, content: bytes) -> None:
         (folder / key).unlink(missing_ok=True)  # DVC leaves its objects read-only
         (folder / key).write_bytes(content)
 
-    return Remote(server, url, lambda key: (folder / key).read_bytes(), write, lambda key: (folder / key).unlink(),
-                  **more)
+    return Remote(kind, port, url, lambda key: (folder / key).read_bytes(), write,
+                  lambda key: (folder / key).unlink(), **more)
 
 
 @contextmanager
@@ -59,7 +67,7 @@ def ssh(folder: Path) -> Iterator[Remote]:
     Path("/run/sshd").mkdir(exist_ok=True)  # where sshd parts with its privileges; gone after a restart
     with running([SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], folder / "sshd.log"):
         wait_for(port, folder / "sshd.log")
-        yield folder_remote("OpenSSH", f"ssh://127.0.0.1{store}", store,
+        yield folder_remote("ssh", port, f"ssh://127.0.0.1{store}", store,
                             options={"port": str(port), "keyfile": str(folder / "user")})
 
 
@@ -77,7 +85,7 @@ def s3(folder: Path) -> Iterator[Remote]:
         def path(key: str) -> dict[str, str]:
             return {"Bucket": "models", "Key": f"store/{key}"}
 
-        yield Remote("OpenStack Swift" if swift.installed() else "moto", "s3://models/store",
+        yield Remote("s3", int(url.rpartition(":")[2]), "s3://models/store",
                      lambda key: client.get_object(**path(key))["Body"].read(),
                      lambda key, content: client.put_object(**path(key), Body=content),
                      lambda key: client.delete_object(**path(key)),
@@ -93,25 +101,7 @@ def moto(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-class Handler(SimpleHTTPRequestHandler):
-    """Files of a folder. `serve` may say how much of an object's body is sent before the connection ends or stalls."""
-
-    def __init__(self, *arguments, serve: dict, **more):
-        self.serve = serve
-        super().__init__(*arguments, **more)
-
-    def copyfile(self, source, outputfile) -> None:
-        content = source.read()
-        if "share" not in self.serve:
-            outputfile.write(content)
-            return
-        outputfile.write(content[:int(len(content) * self.serve["share"])])
-        outputfile.flush()
-        self.serve["cut"] = True
-        if self.serve.get("stall"):
-            time.sleep(STALL)
-        self.close_connection = True
-
+class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *arguments) -> None:
         """Nothing: requests are no news."""
 
@@ -119,17 +109,11 @@ class Handler(SimpleHTTPRequestHandler):
 @contextmanager
 def http(folder: Path) -> Iterator[Remote]:
     """A folder behind a web server: to read only; whoever owns the folder pushes into it."""
-    store, serve = folder / "store", {}
+    store = folder / "store"
     store.mkdir(parents=True)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(store), serve=serve))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield folder_remote("HTTP", f"http://127.0.0.1:{server.server_port}", store, pushes_to=str(store), serve=serve)
-    finally:
-        server.shutdown()
-        server.server_close()
+    with in_background(ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(store)))) as server:
+        port = server.server_port
+        yield folder_remote("http", port, f"http://127.0.0.1:{port}", store, pushes_to=str(store))
 
 
 KINDS = {"ssh": ssh, "s3": s3, "http": http}

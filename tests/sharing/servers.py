@@ -2,10 +2,12 @@
 
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from socketserver import BaseServer
 
 PATIENCE = 20  # seconds for a server to answer, on a busy machine
 
@@ -42,3 +44,15 @@ def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def in_background(server: BaseServer) -> Iterator[BaseServer]:
+    """A server of Python's own that is ended with the block, whatever its clients still do."""
+    server.daemon_threads, server.block_on_close = True, False
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()  # s until it sees the end
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()

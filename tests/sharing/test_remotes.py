@@ -1,7 +1,6 @@
 """Push and pull through OpenSSH, S3 and HTTP, and every way in which an object on the server can be damaged."""
 
 import shutil
-import time
 
 import pytest
 from project import FILE, FOLDER, WEIGHTS
@@ -12,6 +11,9 @@ from pix2pixhd import load_generator
 
 DAMAGE = {"one bit": lambda content: content[:-1] + bytes([content[-1] ^ 1]),
           "truncated": lambda content: content[:len(content) // 2], "emptied": lambda content: b""}
+
+
+over_http = pytest.mark.parametrize("remote", ["http"], indirect=True)  # for what is the same over every kind
 
 
 @pytest.fixture
@@ -29,13 +31,6 @@ def damage(remote, objects):
     yield change
     for name, content in kept.items():
         remote.write(objects[name], content)
-
-
-@pytest.fixture
-def web_only(remote):
-    """For what does not depend on the kind of remote."""
-    if remote.server != "HTTP":
-        pytest.skip("shown once, over HTTP")
 
 
 def test_a_second_clone_pulls_equal_bytes(owner, clone):
@@ -70,7 +65,7 @@ def test_a_removed_object_is_told_and_sent_again_though_push_sees_nothing_to_do(
         assert "0 missing or damaged" in owner.run("python", "src/check_remote.py")
 
 
-@pytest.mark.usefixtures("web_only")
+@over_http
 def test_a_damaged_list_of_files_is_refused(clone, damage):
     damage("list", DAMAGE["truncated"])
     assert "is corrupted" in clone.run("dvc", "pull", FOLDER, expect=255)
@@ -78,7 +73,7 @@ def test_a_damaged_list_of_files_is_refused(clone, damage):
     assert f"{FOLDER}: damaged" in clone.run("python", "src/check_remote.py", expect=1)
 
 
-@pytest.mark.usefixtures("web_only")
+@over_http
 def test_nothing_local_is_lost_in_a_failed_pull(owner, clone, damage, objects):
     clone.run("dvc", "pull", FOLDER)
     (clone.path / ".dvc/cache" / objects[WEIGHTS]).unlink()
@@ -87,7 +82,7 @@ def test_nothing_local_is_lost_in_a_failed_pull(owner, clone, damage, objects):
     assert clone.content() == owner.content()
 
 
-@pytest.mark.usefixtures("web_only")
+@over_http
 def test_without_verify_dvc_takes_what_it_gets_and_the_card_refuses_it(clone, remote, damage, refused):
     damage(WEIGHTS, DAMAGE["one bit"])
     clone.use(remote, verify="false")
@@ -100,23 +95,6 @@ def test_without_verify_dvc_takes_what_it_gets_and_the_card_refuses_it(clone, re
         load_generator(clone.path / FILE)
 
 
-@pytest.mark.usefixtures("web_only")
-@pytest.mark.parametrize("stall", [False, True], ids=["closed", "killed"])
-def test_a_pull_that_is_cut_in_the_middle_leaves_nothing_and_the_next_one_finishes(owner, clone, remote, stall):
-    remote.serve.update(share=0.5, stall=stall)
-    process = clone.start("dvc", "pull", FOLDER)
-    if stall:
-        while not remote.serve.get("cut") and process.poll() is None:
-            time.sleep(0.02)
-        process.kill()
-    process.communicate(timeout=60)
-    assert remote.serve.get("cut") and process.returncode
-    assert not (clone.path / FILE).exists()
-    remote.serve.clear()
-    clone.run("dvc", "pull", FOLDER)
-    assert clone.content() == owner.content()
-
-
 def test_what_cannot_be_reached_or_entered_is_told_in_one_line(clone, remote):
     """One line of ours for each; what DVC says of the same stands in SHARING.md."""
     def told(*more: str) -> str:
@@ -126,12 +104,12 @@ def test_what_cannot_be_reached_or_entered_is_told_in_one_line(clone, remote):
         return last
 
     assert "remote 'nowhere' doesn't exist" in told("--remote", "nowhere")
-    if remote.server == "OpenSSH":
+    if remote.kind == "ssh":
         clone.use(remote, keyfile="/nonexistent")
         assert "does not let you in" in told() and "/nonexistent" in told()
         clone.use(remote, port="1")
         assert "Connect call failed" in told()
-    elif remote.server == "HTTP":
+    elif remote.kind == "http":
         clone.use(remote, url="http://127.0.0.1:1")
         assert "nothing of this is there" in told()
     else:
