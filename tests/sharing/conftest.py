@@ -35,9 +35,7 @@ def remote(request, tmp_path_factory, owner) -> Iterator[remotes.Remote]:
     if request.param == "ssh" and remotes.SSHD is None:
         pytest.skip("OpenSSH's server is not installed here")
     with remotes.KINDS[request.param](tmp_path_factory.mktemp(request.param) / "server") as found:
-        owner.use(found)
-        if found.pushes_to:
-            owner.use(found, url=found.pushes_to)
+        owner.use(found, url=found.pushes_to or found.url)
         owner.run("dvc", "push")
         yield found
 
@@ -50,8 +48,9 @@ def _clone(tmp_path_factory, owner) -> Project:
 
 
 @pytest.fixture
-def clone(_clone, remote) -> Project:
-    """A second clone that has nothing yet, pointed to the remote."""
+def clone(_clone, owner, remote) -> Project:
+    """A second clone that has nothing yet. It and the owner's project are pointed to the remote."""
+    owner.use(remote, url=remote.pushes_to or remote.url)
     _clone.forget()
     _clone.use(remote)
     return _clone

@@ -33,6 +33,8 @@ class Connection(BaseRequestHandler):
     def handle(self) -> None:
         line, mended = self.server, self.server.mended
         with socket.create_connection(("127.0.0.1", line.port)) as server, suppress(OSError):
+            for end in (self.request, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=pass_on, args=(self.request, server), daemon=True).start()
             while chunk := server.recv(CHUNK):
                 line.passed += len(chunk)

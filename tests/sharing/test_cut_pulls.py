@@ -17,7 +17,7 @@ def line(remote) -> Iterator[Line]:
 
 def test_nothing_half_stays_and_the_next_pull_finishes(owner, clone, remote, line, objects):
     clone.use(remote, **remote.through(line.server_address[1]))
-    clone.run("dvc", "pull", FOLDER)
+    clone.pull()
     middle = line.passed - len(owner.content()) // 2  # the list comes first, and the card is small
     for stall in (False, True):
         clone.forget()
@@ -33,5 +33,5 @@ def test_nothing_half_stays_and_the_next_pull_finishes(owner, clone, remote, lin
             assert process.returncode and not (clone.path / FILE).exists()
             assert not (clone.path / ".dvc/cache" / objects[WEIGHTS]).exists()
     line.mend()
-    clone.run("dvc", "pull", FOLDER)
+    clone.pull()
     assert clone.content() == owner.content()
