@@ -27,7 +27,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
         clone = Path(folder) / "clone"
         run(ROOT, "git", "clone", "-q", str(ROOT), str(clone))
-        (clone / ".dvc/config.local").write_text(f"[cache]\n    dir = {ROOT / '.dvc/cache'}\n    type = hardlink,copy\n")
+        run(clone, "dvc", "cache", "dir", "--local", str(ROOT / ".dvc/cache"))
+        run(clone, "dvc", "config", "--local", "cache.type", "hardlink,copy")
         run(clone, "dvc", "checkout", "-q", "--allow-missing")
         run(clone, "dvc", "repro", "-q")
         print(f"dvc repro, nothing to do: {best(lambda: run(clone, 'dvc', 'repro')):.2f} s")

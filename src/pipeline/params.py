@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import InputError
 from pipeline.paths import PARAMS
+from pipeline.yaml_file import read_yaml
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -279,12 +279,7 @@ class Params(Section):
 
 def load_params(path: Path = PARAMS) -> Params:
     """Reads and checks params.yaml. Raises InputError naming every refused key, what was found and what is allowed."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("the parameter file is missing", file=path, todo="run from the repository root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("this is not YAML", file=path, found=" ".join(str(error).split())) from None
+    content = read_yaml(path)
     try:
         return Params.model_validate(content)
     except ValidationError as error:

@@ -5,25 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pipeline.errors import InputError
 from pipeline.paths import PARAMS
+from pipeline.yaml_file import read_yaml
 
 STAGES, LOCK = Path("dvc.yaml"), Path("dvc.lock")
 OUTPUTS = ("outs", "metrics", "plots")  # the keys under which dvc.yaml lists what a stage makes
 Stages = dict[str, dict]
-
-
-def read_yaml(path: Path) -> Any:
-    """What a YAML file holds. Raises InputError when it is missing or no YAML."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # ten times as fast
-    except FileNotFoundError:
-        raise InputError("the file is missing", file=path, todo="run from the repository root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("this is not YAML", file=path, found=" ".join(str(error).split())) from None
 
 
 def read_stages() -> Stages:

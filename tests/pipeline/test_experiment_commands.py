@@ -122,7 +122,8 @@ def test_nested_keys_lists_and_new_settings_reach_the_parameters(swept):
 
 
 @pytest.mark.parametrize(("settings", "words"), [
-    ("gan.nope=1", "Could not override 'gan.nope'"), ("gan.epochs=many", "gan.epochs: found 'many' (str), allowed: a valid integer"),
+    ("gan.nope=1", "Could not override 'gan.nope'"),
+    ("gan.epochs=many", "gan.epochs: found 'many' (str), allowed: a valid integer"),
     ("gan.downs=5", "slices.size 32 does not fit gan.downs 5"), ("segmentation.train=[pre,none]", "train names 'none'"),
     ("segmentation.folds=[0,7]", "segmentation.folds has 7"),
     ("synthesis.weights=none.safetensors", "none.safetensors")])
