@@ -83,5 +83,5 @@ def test_something_else_than_parameters_is_refused(tmp_path, text):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="parameter file is missing"):
+    with pytest.raises(InputError, match=r"params\.yaml: the file is missing"):
         load_params(tmp_path / "params.yaml")
