@@ -47,12 +47,16 @@ def test_checkpoints_travel_and_images_do_not(shared):
                    for start in starts), "a volume or slices were sent under another name"
 
 
-def test_checkpoints_alone_are_pulled_and_nothing_has_to_run(second):
+def test_checkpoints_alone_are_pulled_and_nothing_has_to_run_until_something_changes(second):
     second.run("dvc", "pull", "artifacts/gan")
     assert [path.name for path in (second.path / "artifacts").iterdir()] == ["gan"]
     assert load_generator(second.path / "artifacts/gan/epoch_0002.safetensors")
     printed = second.run("dvc", "repro", "--pull", "--allow-missing", "evaluate_synthesis")
     assert "Running stage" not in printed and "up to date" in printed
+    second.set_params(**{"statistics.bootstrap_draws": 120})
+    printed = second.run("dvc", "repro", "--pull", "--allow-missing", "evaluate_synthesis", expect=255)
+    assert "failed to reproduce 'select_checkpoint': Checkout failed" in printed and "artifacts/slices" in printed
+    assert load_generator(second.path / "artifacts/gan/epoch_0002.safetensors"), "what was pulled is not lost"
 
 
 def test_with_the_cohort_at_hand_everything_but_the_trainings_is_made_anew(shared, second):

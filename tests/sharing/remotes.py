@@ -64,7 +64,8 @@ def ssh(folder: Path) -> Iterator[Remote]:
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
         f"PidFile none\nStrictModes no\nPasswordAuthentication no\nPermitRootLogin yes\nUsePAM no\n"
         "Subsystem sftp internal-sftp\n")
-    Path("/run/sshd").mkdir(exist_ok=True)  # where sshd parts with its privileges; gone after a restart
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # where sshd parts with its privileges; gone after a restart
     with running([SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], folder / "sshd.log"):
         wait_for(port, folder / "sshd.log")
         yield folder_remote("ssh", port, f"ssh://127.0.0.1{store}", store,
