@@ -75,6 +75,15 @@ def test_a_second_repro_does_nothing(reproduced):
     assert "up to date" in reproduced.run("dvc", "status")
 
 
+def test_make_lock_tells_whether_dvc_lock_is_of_this_code(reproduced):
+    lock = ("make", "-o", ".venv/.installed", "lock")
+    assert "error" not in reproduced.run(*lock)
+    reproduced.set_params(**{"split.test_share": 0.4})
+    printed = reproduced.run(*lock, expect=2)
+    assert "Running stage 'split'" in printed and "error: dvc.lock is not of this code" in printed
+    reproduced.run("git", "checkout", "-q", "--", "params.yaml")
+
+
 def test_an_experiment_reruns_what_depends_on_it_and_the_way_back_is_served_from_the_cache(reproduced):
     printed = reproduced.run("dvc", "exp", "run", "-S", "statistics.min_patients=3")
     assert "Running stage 'evaluate_synthesis'" in printed
