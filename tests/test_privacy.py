@@ -70,6 +70,7 @@ def place(tmp_path_factory, dicom) -> Path:
     content["split"] |= {"folds": 2, "external_site": ""}
     content["segmentation"]["folds"] = [0, 1]
     content["slices"] |= {"size": 16, "min_foreground": 0.0}
+    content["gan"]["downs"] = 2
     (path / "params.yaml").write_text(yaml.safe_dump(content))
     return path
 
