@@ -11,7 +11,7 @@ from imaging.slice_store import map_array
 from pipeline.device import best_device
 from pipeline.errors import InputError, about, run_stage
 from pipeline.files import atomic_path, read_table, sha256_of, write_table
-from pipeline.model_card import write_card
+from pipeline.model_card import SAME_AS_TRAINED, write_card
 from pipeline.params import Params, Statistics, load_params
 from pipeline.paths import CHECKPOINTS, GENERATOR, METRICS, PLOTS, SLICES, SPLITS
 from pipeline.progress import progress
@@ -26,7 +26,7 @@ from quality.resampling import draw_patients
 from quality.same import Same, same
 from quality.same_stability import rank_correlation, under_each_scaling, win_shares, without_each_metric
 
-INGEST_ON_CARD = ("n4_bias_correction", "low_percentile", "high_percentile", "ceiling")  # the scale of images
+INGEST_ON_CARD = [key for section, key in SAME_AS_TRAINED if section == "ingest"]  # the scale of images
 PIXEL_METRICS = ("mae", "mse", "psnr", "nmse", "ssim")  # on the card: means over patients
 SELECTION_STREAM = 8  # number of this stage's random stream, so that no other stage draws the same numbers
 

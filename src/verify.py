@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from pipeline.errors import InputError, run_stage
@@ -27,7 +28,7 @@ def main() -> None:
         stage = find_stage(stages, file)
         committed = select(read_committed(file, arguments.revision), key, f"{file} of {arguments.revision}")
         warn_of_changes(stage)
-        computed = select(compute(stage, stages[stage], file), key, f"{file} as computed")
+        computed = select(compute(stage, file), key, f"{file} as computed")
         unequal = [*differences(committed, computed, arguments.tolerance)]
         different += bool(unequal)
         print(verdict(file, key, arguments, committed, unequal))
@@ -76,8 +77,11 @@ def warn_of_changes(stage: str) -> None:
               f"`dvc repro {stage}`", file=sys.stderr)
 
 
-def compute(name: str, stage: dict, file: Path) -> dict:
-    """What a stage makes of `file` in a folder of its own, into which all that it reads is linked."""
+@cache
+def compute(name: str, file: Path) -> dict:
+    """What a stage makes of `file` in a folder of its own, into which all that it reads is linked; made once, however
+    many of its keys are asked for."""
+    stage = read_stages()[name]
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         for path in (*stage["deps"], PARAMS, STAGES, LOCK):
             source, link = Path(path), Path(folder) / path
