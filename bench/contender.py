@@ -4,8 +4,8 @@ import multiprocessing
 import time
 from dataclasses import dataclass
 
-from pipeline.device import best_device
-from pix2pixhd.execution import Execution
+from pre2post.core.device import best_device
+from pre2post.pix2pixhd.runtime import Execution
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def _build(variant: Variant, settings, device: str):
         from original_step import OriginalPix2PixHD
 
         return OriginalPix2PixHD(settings, device)
-    from pix2pixhd.memory import keep_freed_memory
-    from pix2pixhd.step import Pix2PixHD
+    from pre2post.pix2pixhd.memory import keep_freed_memory
+    from pre2post.pix2pixhd.step import Pix2PixHD
 
     keep_freed_memory()  # as a training does
     return Pix2PixHD(settings, variant.run)

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from gan_step import PUBLISHED
 
-from pipeline.files import write_json
-from pipeline.params import load_params
+from pre2post.core.files import write_json
+from pre2post.pipeline.params import load_params
 
 # Published (arXiv 2311.10879): patients x slices a patient x epochs, batch 1, 512 pixels.
 PATIENTS, SLICES, EPOCHS, SIZE = 668, 160, 200, 512
@@ -62,7 +62,7 @@ def measure(settings, size: int, processes: int, options: argparse.Namespace) ->
     """Images a second of that many processes together."""
     import torch.multiprocessing
 
-    from pix2pixhd.execution import choose
+    from pre2post.pix2pixhd.runtime import choose
 
     joint = settings.model_copy(update={"batch_size": options.batch * processes})
     run = replace(choose(joint, processes), compile=options.compile)
@@ -79,9 +79,9 @@ def _work(rank: int, settings, run, size: int, threads: int, steps: int, folder:
     import torch
     import torch.distributed as dist
 
-    from pix2pixhd.memory import keep_freed_memory
-    from pix2pixhd.parallel import Group
-    from pix2pixhd.step import Pix2PixHD
+    from pre2post.pix2pixhd.distributed import Group
+    from pre2post.pix2pixhd.memory import keep_freed_memory
+    from pre2post.pix2pixhd.step import Pix2PixHD
 
     keep_freed_memory()
     torch.set_num_threads(threads)
@@ -112,9 +112,9 @@ def count_flops(settings, size: int, vgg: bool = False) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from pix2pixhd.execution import Execution
-    from pix2pixhd.step import Pix2PixHD
-    from pix2pixhd.vgg import PerceptualLoss
+    from pre2post.pix2pixhd.runtime import Execution
+    from pre2post.pix2pixhd.step import Pix2PixHD
+    from pre2post.pix2pixhd.vgg import PerceptualLoss
 
     class Weightless(Pix2PixHD):
         def _place(self, network):

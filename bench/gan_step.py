@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from contender import Contender, Variant
 from reading import milliseconds_to_read
 
-from pipeline.files import write_json
-from pipeline.params import load_params
-from pix2pixhd.execution import Execution
+from pre2post.core.files import write_json
+from pre2post.pipeline.params import load_params
+from pre2post.pix2pixhd.runtime import Execution
 
 # Dense bfloat16 TFLOP/s of the makers' data sheets, by a part of the name that CUDA gives the chip.
 PEAK_TFLOPS = {"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125, "RTX 4090": 165}

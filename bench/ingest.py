@@ -31,11 +31,11 @@ from pydicom import Dataset, FileMetaDataset
 from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from cohort.entry import Entry
-from cohort.intake import take_in
-from imaging.volume import use_one_thread
-from pipeline.errors import run_stage
-from pipeline.params import load_params
+from pre2post.core.errors import run_stage
+from pre2post.ingest.case_source import Entry
+from pre2post.ingest.ingest_case import take_in
+from pre2post.io.volume_file import use_one_thread
+from pre2post.pipeline.params import load_params
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMES_READING, TIMES_DICOM2NIFTI, GIB_A_WORKER = 1.5, 3.0, 1.5  # what ingestion should keep to

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.files import read_json, write_json
+from pre2post.core.files import read_json, write_json
 
 DATASET, NUMBER, CONFIGURATION, PLANS = "Dataset200_pre2post", "200", "3d_fullres", "smallPlans"
 TRAINER = Path(__file__).with_name("matched_trainer.py")

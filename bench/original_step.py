@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
-from pix2pixhd.architecture import Architecture
-from pix2pixhd.discriminator import MultiscaleDiscriminator
-from pix2pixhd.generator import make_generator
+from pre2post.pix2pixhd.architecture import Architecture
+from pre2post.pix2pixhd.discriminator import MultiscaleDiscriminator
+from pre2post.pix2pixhd.generator import make_generator
 
 
 class OriginalPix2PixHD:

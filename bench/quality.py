@@ -34,7 +34,7 @@ def main() -> None:
 
 def pixel(options: argparse.Namespace) -> None:
     """MAE, MSE, PSNR, NMSE, SSIM and MS-SSIM of pairs of slices."""
-    from quality.slice_metrics import slice_metrics
+    from pre2post.metrics.slice_metrics import slice_metrics
 
     real, synthetic = _pairs(options.pairs, SIZE)
     pairs = list(zip(real, synthetic, strict=True))
@@ -48,7 +48,7 @@ def pixel(options: argparse.Namespace) -> None:
 
 def frechet(options: argparse.Namespace) -> None:
     """Frechet distance of 500 vectors a side, without the features."""
-    from quality.frechet import frechet_distance
+    from pre2post.metrics.frechet import frechet_distance
 
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(DIMENSIONS, DIMENSIONS)) / np.sqrt(DIMENSIONS)
@@ -61,9 +61,9 @@ def same(options: argparse.Namespace) -> None:
     """SAMe of 10 checkpoints against the training that made them, both as params.yaml has them."""
     from contender import Contender, Variant
 
-    from pipeline.params import load_params
-    from pipeline.paths import SPLITS
-    from pix2pixhd.execution import choose
+    from pre2post.core.paths import SPLITS
+    from pre2post.pipeline.params import load_params
+    from pre2post.pix2pixhd.runtime import choose
 
     params = load_params()
     split = json.loads(SPLITS.read_text())
@@ -134,14 +134,14 @@ def _score_ten(params, slices: int) -> None:
     """What the stage select_checkpoint does, on random slices and untrained networks."""
     import torch
 
-    from pix2pixhd.architecture import Architecture
-    from pix2pixhd.checkpoint import load_generator, save_generator
-    from pix2pixhd.generator import make_generator
-    from pix2pixhd.translate import translate
-    from quality.checkpoint_scores import Slices, score_checkpoints
-    from quality.extractors import make_extractors
-    from quality.resampling import draw_patients
-    from quality.same_stability import win_shares
+    from pre2post.metrics.extractors import make_extractors
+    from pre2post.pix2pixhd.architecture import Architecture
+    from pre2post.pix2pixhd.checkpoint import load_generator, save_generator
+    from pre2post.pix2pixhd.generator import make_generator
+    from pre2post.pix2pixhd.infer import translate
+    from pre2post.same.checkpoint_scores import Slices, score_checkpoints
+    from pre2post.same.stability import win_shares
+    from pre2post.stats.bootstrap import draw_patients
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -166,10 +166,10 @@ def _serve_memory(slices: int) -> None:
 
     import torch
 
-    from pipeline.params import load_params
-    from quality.checkpoint_scores import Slices, score_checkpoints
-    from quality.extractors import make_extractors
-    from quality.resampling import draw_patients
+    from pre2post.metrics.extractors import make_extractors
+    from pre2post.pipeline.params import load_params
+    from pre2post.same.checkpoint_scores import Slices, score_checkpoints
+    from pre2post.stats.bootstrap import draw_patients
 
     torch.set_num_threads(1)
     peak, stop = [0.0], threading.Event()

@@ -10,8 +10,8 @@ def milliseconds_to_read(settings, size: int, device: str, slices: int = 64) -> 
     import numpy as np
     import torch
 
-    from pix2pixhd.loading import Pairs, batches
-    from pix2pixhd.sampling import epoch_batches
+    from pre2post.pix2pixhd.dataset import Pairs, batches
+    from pre2post.pix2pixhd.sampling import epoch_batches
 
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("pre.npy", "post.npy")]

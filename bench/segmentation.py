@@ -28,10 +28,10 @@ import yaml
 from nnunet_commands import DATASET, PLANS, NnUNet, timed
 from scipy.stats import ttest_ind
 
-from pipeline.device import best_device
-from pipeline.errors import run_stage
-from pipeline.files import read_json, read_table, write_json
-from pipeline.paths import NNUNET, PARAMS, PLOTS, SEGMENTERS, SPLITS, SYNTHETIC, VOLUMES
+from pre2post.core.device import best_device
+from pre2post.core.errors import run_stage
+from pre2post.core.files import read_json, read_table, write_json
+from pre2post.core.paths import NNUNET, PARAMS, PLOTS, SEGMENTERS, SPLITS, SYNTHETIC, VOLUMES
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMES_AS_FAST = 3.0      # what ours should reach end to end

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import yaml
 
-from pipeline.errors import InputError, run_stage
+from pre2post.core.errors import InputError, run_stage
 
 FOLDER = Path(".matrix")  # clones, logs and lists, all of it ignored by git and DVC
 SECONDS_BETWEEN_LOOKS = 2  # at the queue of Slurm

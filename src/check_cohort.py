@@ -14,14 +14,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from cohort.entry import Entry
-from cohort.examination import shared_patients
-from cohort.intake import take_in
-from cohort.layouts import layouts, read_cohort
-from cohort.survey import Survey, survey_case
-from pipeline.errors import InputError, run_stage
-from pipeline.params import Ingest, load_params
-from pipeline.progress import progress
+from pre2post.core.errors import InputError, run_stage
+from pre2post.core.progress import progress
+from pre2post.ingest.case_source import Entry
+from pre2post.ingest.ingest_case import take_in
+from pre2post.ingest.layouts import layouts, read_cohort
+from pre2post.ingest.preflight import Survey, survey_case
+from pre2post.ingest.study import shared_patients
+from pre2post.pipeline.params import Ingest, load_params
 
 GB = 1e9
 SHOWN = 20  # lines of one kind; --all shows every one

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline.errors import InputError, one_line, run_stage
-from pipeline.progress import progress
+from pre2post.core.errors import InputError, one_line, run_stage
+from pre2post.core.progress import progress
 
 CHUNK = 2**20  # bytes read at a time
 PROGRAM = "check_remote"

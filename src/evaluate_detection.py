@@ -2,23 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 
-from cohort.case import Case, find_cases, read_cases
-from cohort.tumour import read_mask
-from imaging.body import body_mask
-from imaging.masks import millilitres
-from imaging.volume import read_volume
-from pipeline.errors import about, run_stage
-from pipeline.files import read_table, write_table
-from pipeline.params import load_params
-from pipeline.paths import METRICS, PLOTS, SYNTHETIC, VOLUMES
-from pipeline.progress import progress
-from pipeline.provenance import write_metrics
-from quality.detection_table import BOTH, IMAGES, OF_IMAGE, detection_rates, property_rows, summary
-from quality.lesion_properties import enhancement_error, image_properties, lesion_shell
-from quality.numbers import rounded
-from segmentation.raw_dataset import check_image
-from segmentation.study import SYNTHETIC as MADE
-from segmentation.study import group_and_phase, volume_file
+from pre2post.cohort.case import Case, find_cases, read_cases
+from pre2post.cohort.lesion import read_mask
+from pre2post.core.errors import about, run_stage
+from pre2post.core.files import read_table, write_table
+from pre2post.core.numbers import rounded
+from pre2post.core.paths import METRICS, PLOTS, SYNTHETIC, VOLUMES
+from pre2post.core.progress import progress
+from pre2post.evaluation.detection_table import BOTH, IMAGES, OF_IMAGE, detection_rates, property_rows, summary
+from pre2post.image.body_mask import body_mask
+from pre2post.image.masks import millilitres
+from pre2post.io.volume_file import read_volume
+from pre2post.metrics.lesion_properties import enhancement_error, image_properties, lesion_shell
+from pre2post.pipeline.params import load_params
+from pre2post.pipeline.provenance import write_metrics
+from pre2post.segmentation.design import SYNTHETIC as MADE
+from pre2post.segmentation.design import group_and_phase, volume_file
+from pre2post.segmentation.raw_dataset import check_image
 
 DETECTION_STREAM = 10  # number of this stage's random stream, so that no other stage draws the same numbers
 

@@ -2,25 +2,25 @@
 
 from pathlib import Path
 
-from cohort.case import Case, find_cases
-from cohort.leakage import read_study
-from cohort.splits import Splits
-from cohort.tumour import read_mask
-from imaging.volume import read_volume, write_volume
-from pipeline.errors import InputError, run_stage
-from pipeline.files import write_table
-from pipeline.params import Params, Segmentation, load_params
-from pipeline.paths import METRICS, NNUNET, PLOTS, PREDICTIONS, SEGMENTERS, SPLITS, SYNTHETIC, VOLUMES
-from pipeline.progress import progress
-from pipeline.provenance import write_metrics
-from quality.numbers import rounded
-from segmentation.breasts import counted, prepare, segment_prepared
-from segmentation.evaluation import gain_rows, statistics_rows, summary
-from segmentation.measures import measure
-from segmentation.nnunet import PLANS_OF, use_folders, whole_folder
-from segmentation.prediction import check_same_plans, load_segmenter, make_predictor
-from segmentation.raw_dataset import check_image
-from segmentation.study import baseline_of, domain_of, fold_folder, is_synthetic, setting_folds, volume_file
+from pre2post.cohort.case import Case, find_cases
+from pre2post.cohort.lesion import read_mask
+from pre2post.core.errors import InputError, run_stage
+from pre2post.core.files import write_table
+from pre2post.core.numbers import rounded
+from pre2post.core.paths import METRICS, NNUNET, PLOTS, PREDICTIONS, SEGMENTERS, SPLITS, SYNTHETIC, VOLUMES
+from pre2post.core.progress import progress
+from pre2post.evaluation.segmentation_table import gain_rows, statistics_rows, summary
+from pre2post.io.volume_file import read_volume, write_volume
+from pre2post.metrics.mask_metrics import measure
+from pre2post.pipeline.params import Params, Segmentation, load_params
+from pre2post.pipeline.provenance import write_metrics
+from pre2post.segmentation.breasts import counted, prepare, segment_prepared
+from pre2post.segmentation.design import baseline_of, domain_of, fold_folder, is_synthetic, setting_folds, volume_file
+from pre2post.segmentation.nnunet import PLANS_OF, use_folders, whole_folder
+from pre2post.segmentation.prediction import check_same_plans, load_segmenter, make_predictor
+from pre2post.segmentation.raw_dataset import check_image
+from pre2post.splits.leakage import read_study
+from pre2post.splits.splits import Splits
 
 GROUPS = ("test", "external")  # of patients: parts of the splits
 

@@ -6,30 +6,38 @@ from pathlib import Path
 
 import numpy as np
 
-from cohort.case import Case, find_cases
-from cohort.leakage import read_study
-from cohort.tumour import read_lesion
-from imaging.body import tissue_planes
-from imaging.finite import check_finite
-from imaging.regions import breast_mask
-from imaging.sides import contralateral
-from imaging.slice_store import map_array
-from imaging.slices import to_slices
-from imaging.volume import Volume, describe_geometry, read_volume, same_geometry
-from pipeline.device import best_device
-from pipeline.errors import InputError, about, run_stage
-from pipeline.files import write_table
-from pipeline.params import Params, load_params
-from pipeline.paths import METRICS, PLOTS, SLICES, SPLITS, SYNTHETIC, VOLUMES, synthetic_name
-from pipeline.progress import progress
-from pipeline.provenance import write_metrics
-from quality.extractors import Extractor, make_extractors, perceptual_metric
-from quality.floors import LookupTable, by_phase, fit_lookup_table
-from quality.numbers import rounded
-from quality.patient_values import Patient, patient_values
-from quality.radiomics_comparison import RadiomicsComparison
-from quality.set_comparison import OTHERS, SetComparison
-from quality.synthesis_table import Value, distance_table, gain_rows, group_table, patient_rows, statistics_rows
+from pre2post.cohort.case import Case, find_cases
+from pre2post.cohort.lesion import read_lesion
+from pre2post.core.device import best_device
+from pre2post.core.errors import InputError, about, run_stage
+from pre2post.core.files import write_table
+from pre2post.core.numbers import rounded
+from pre2post.core.paths import METRICS, PLOTS, SLICES, SPLITS, SYNTHETIC, VOLUMES, synthetic_name
+from pre2post.core.progress import progress
+from pre2post.evaluation.patient_values import Patient, patient_values
+from pre2post.evaluation.radiomics_comparison import RadiomicsComparison
+from pre2post.evaluation.set_comparison import OTHERS, SetComparison
+from pre2post.evaluation.synthesis_table import (
+    Value,
+    distance_table,
+    gain_rows,
+    group_table,
+    patient_rows,
+    statistics_rows,
+)
+from pre2post.image.body_mask import tissue_planes
+from pre2post.image.breast_mask import breast_mask
+from pre2post.image.laterality import contralateral
+from pre2post.image.slices import to_slices
+from pre2post.image.volume import Volume, describe_geometry, same_geometry
+from pre2post.io.finite import check_finite
+from pre2post.io.slice_store import map_array
+from pre2post.io.volume_file import read_volume
+from pre2post.metrics.baselines import LookupTable, by_phase, fit_lookup_table
+from pre2post.metrics.extractors import Extractor, make_extractors, perceptual_metric
+from pre2post.pipeline.params import Params, load_params
+from pre2post.pipeline.provenance import write_metrics
+from pre2post.splits.leakage import read_study
 
 PARTS = ("test", "external")  # of the splits
 EVALUATION_STREAM = 7  # number of this stage's random stream, so that no other stage draws the same numbers

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from cohort.patients import RELEASED, UNKNOWN, digest, training_patients
-from pipeline.errors import InputError, run_stage
-from pipeline.model_card import write_card
+from pre2post.cohort.patients import RELEASED, UNKNOWN, digest, training_patients
+from pre2post.core.errors import InputError, run_stage
+from pre2post.pipeline.model_card import write_card
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
                          found="a folder" if arguments.new.is_dir() else f"a name ending in {arguments.new.suffix!r}",
                          todo="give the original's file first, the file to write second")
     patients = training_patients(arguments.trained_on)
-    from pix2pixhd.original_weights import read_original
+    from pre2post.pix2pixhd.original_weights import read_original
 
     original = read_original(arguments.old)
     digests = None if patients is None else sorted(map(digest, patients))

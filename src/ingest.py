@@ -5,22 +5,23 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from cohort.case import write_cases
-from cohort.entry import Entry
-from cohort.examination import shared_patients
-from cohort.intake import COLUMNS, SETTINGS, Taken, left_out, take_in
-from cohort.layouts import read_cohort
-from cohort.progress_book import ProgressBook
-from imaging.volume import use_one_thread
-from pipeline.errors import InputError, run_stage
-from pipeline.files import write_table
-from pipeline.params import Ingest, load_params
-from pipeline.paths import COHORT, VOLUMES
-from pipeline.progress import progress
-from pipeline.resume import resume_root
+from pre2post.cohort.case import write_cases
+from pre2post.core.errors import InputError, run_stage
+from pre2post.core.files import write_table
+from pre2post.core.paths import COHORT, VOLUMES
+from pre2post.core.progress import progress
+from pre2post.core.resume import resume_root
+from pre2post.ingest.case_source import Entry
+from pre2post.ingest.ingest_cache import ProgressBook
+from pre2post.ingest.ingest_case import COLUMNS, SETTINGS, Taken, left_out, take_in
+from pre2post.ingest.layouts import read_cohort
+from pre2post.ingest.study import shared_patients
+from pre2post.io.volume_file import use_one_thread
+from pre2post.pipeline.params import Ingest, load_params
 
 SRC = Path(__file__).parent
-CODE = [Path(__file__), *(file for room in ("cohort", "imaging") for file in (SRC / room).rglob("*.*")
+CODE = [Path(__file__), *(file for package in ("cohort", "dicom", "image", "ingest", "io")
+                          for file in (SRC / "pre2post" / package).rglob("*.*")
                           if file.suffix in (".py", ".csv"))]
 
 

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from pipeline.errors import InputError, run_stage
+from pre2post.core.errors import InputError, run_stage
 
 
 def main() -> None:
     arguments = _arguments()
-    from phantom.cohort import write_cohort
+    from pre2post.phantom.cohort import write_cohort
 
     if arguments.matrix < 16 or arguments.slices < 4 or arguments.seed < 0:
         raise InputError("a setting is out of range",

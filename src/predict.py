@@ -3,17 +3,18 @@
 import argparse
 from pathlib import Path
 
-from imaging.bias import log_bias_field, remove_bias
-from imaging.dicom import find_series, read_series
-from imaging.dicom_write import write_synthetic_series
-from imaging.finite import check_finite
-from imaging.scale import IntensityScale
-from imaging.synthesis import Translate, synthetic_volumes
-from imaging.volume import Volume, describe_geometry, from_lps, read_volume, to_lps, write_volume
-from pipeline.device import best_device
-from pipeline.errors import InputError, run_stage
-from pipeline.model_card import check_card
-from pipeline.params import Params, load_params
+from pre2post.core.device import best_device
+from pre2post.core.errors import InputError, run_stage
+from pre2post.dicom.series import find_series, read_series
+from pre2post.dicom.write import write_synthetic_series
+from pre2post.image.intensity import IntensityScale
+from pre2post.image.n4 import log_bias_field, remove_bias
+from pre2post.image.volume import Volume, describe_geometry, from_lps, to_lps
+from pre2post.io.finite import check_finite
+from pre2post.io.volume_file import read_volume, write_volume
+from pre2post.pipeline.model_card import check_card
+from pre2post.pipeline.params import Params, load_params
+from pre2post.synthesis.volumes import Translate, synthetic_volumes
 
 INPUTS = (".nii", ".nii.gz", ".mha", ".mhd")
 OUTPUTS = (".nii", ".nii.gz", ".mha")  # one file each; of the two of .mhd, one would appear before the other
@@ -100,8 +101,8 @@ def load_translate(weights: Path, params: Params) -> Translate:
     """The generator as a function of slices, on the GPU where there is one."""
     import torch  # seconds: only once the arguments are known to be right
 
-    from pix2pixhd.checkpoint import load_generator
-    from pix2pixhd.translate import translate
+    from pre2post.pix2pixhd.checkpoint import load_generator
+    from pre2post.pix2pixhd.infer import translate
 
     torch.set_num_threads(params.gan.threads)
     generator = load_generator(weights).to(best_device())

@@ -4,23 +4,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cohort.case import Case, read_cases
-from figures.canvas import in_words, save
-from figures.cohort import draw_cohort
-from figures.comparison import draw_quality
-from figures.curves import draw_losses, draw_same
-from figures.detection import draw_detection
-from figures.dice import draw_dice, draw_dice_paired
-from figures.examples import Example, draw_examples
-from figures.outlines import Chosen, Outlined, draw_outlines, worst_cases
-from figures.same_dice import draw_same_dice
-from imaging.volume import read_volume
-from pipeline.errors import run_stage
-from pipeline.files import read_json, read_table, write_table
-from pipeline.params import load_params
-from pipeline.paths import METRICS, PLOTS, PREDICTIONS, SYNTHETIC, VOLUMES, synthetic_name
-from pipeline.provenance import PROVENANCE
-from segmentation.study import group_and_phase, volume_file
+from pre2post.cohort.case import Case, read_cases
+from pre2post.core.errors import run_stage
+from pre2post.core.files import read_json, read_table, write_table
+from pre2post.core.paths import METRICS, PLOTS, PREDICTIONS, SYNTHETIC, VOLUMES, synthetic_name
+from pre2post.figures.canvas import in_words, save
+from pre2post.figures.cohort import draw_cohort
+from pre2post.figures.comparison import draw_quality
+from pre2post.figures.curves import draw_losses, draw_same
+from pre2post.figures.detection import draw_detection
+from pre2post.figures.dice import draw_dice, draw_dice_paired
+from pre2post.figures.examples import Example, draw_examples
+from pre2post.figures.outlines import Chosen, Outlined, draw_outlines, worst_cases
+from pre2post.figures.same_dice import draw_same_dice
+from pre2post.io.volume_file import read_volume
+from pre2post.pipeline.params import load_params
+from pre2post.pipeline.provenance import PROVENANCE
+from pre2post.segmentation.design import group_and_phase, volume_file
 
 EXAMPLES = 3  # patients shown: the best, the median and the worst in the lesion
 

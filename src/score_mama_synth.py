@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from challenge.mama_synth_table import METRICS, Case, Table, Tools
-from imaging.single_slice import SingleSlice, match_slices, read_slice
-from imaging.volume import describe_geometry, same_geometry
-from pipeline.errors import InputError, about, run_stage
-from pipeline.files import write_json
-from pipeline.paths import NNUNET, SEGMENTERS
-from pipeline.progress import progress
-from segmentation.measures import dice
+from pre2post.core.errors import InputError, about, run_stage
+from pre2post.core.files import write_json
+from pre2post.core.paths import NNUNET, SEGMENTERS
+from pre2post.core.progress import progress
+from pre2post.image.volume import describe_geometry, same_geometry
+from pre2post.io.single_slice import SingleSlice, match_slices, read_slice
+from pre2post.mama_synth.score_table import METRICS, Case, Table, Tools
+from pre2post.metrics.mask_metrics import dice
 
 EPILOG = """Every folder holds one .mha file a case, equally named, of w x h or w x h x 1 pixels. Images are z-scored
 with the challenge's mean 107.41193853581365 and standard deviation 219.96180535228203; masks are 0 and 1 (or 255).
@@ -123,7 +123,7 @@ def load_tools(arguments: argparse.Namespace, files: dict[str, Files]) -> Tools:
 
 def load_classifiers(folder: Path, task: str) -> dict[Path, object]:
     """{file: classifier} of all <task>_classifier*.pkl, in the order of their names."""
-    from challenge.safe_pickle import load_classifier
+    from pre2post.mama_synth.safe_pickle import load_classifier
 
     if not folder.is_dir():
         raise InputError("the folder of classifiers is missing", file=folder)
@@ -145,13 +145,13 @@ def load_segment(arguments: argparse.Namespace, files: dict[str, Files]) -> Call
         return lambda case: read_segmentation(case, files[case.id]["segmentations"])
     if arguments.segmenter is None:
         return None
-    from segmentation.nnunet import use_folders
+    from pre2post.segmentation.nnunet import use_folders
 
     use_folders(NNUNET, SEGMENTERS)
     import torch
 
-    from segmentation.prediction import preprocess_array, segment
-    from segmentation.trained_folder import load_trained_folder
+    from pre2post.segmentation.model_folder import load_trained_folder
+    from pre2post.segmentation.prediction import preprocess_array, segment
 
     predictor = load_trained_folder(arguments.segmenter, arguments.fold)
 
@@ -172,7 +172,7 @@ def load_perceptual(weights: Path | None, sha256: str | None) -> Callable[[np.nd
     """LPIPS of two images (h, w) in [-1, 1]."""
     if weights is None:
         return None
-    from features.lpips import load_lpips, lpips
+    from pre2post.features.lpips import load_lpips, lpips
 
     network = load_lpips(weights, sha256)
     return lambda real, synthetic: float(lpips(real[None], synthetic[None], network)[0])

@@ -7,24 +7,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from imaging.slice_store import map_array
-from pipeline.device import best_device
-from pipeline.errors import InputError, about, run_stage
-from pipeline.files import atomic_path, read_table, sha256_of, write_table
-from pipeline.model_card import SAME_AS_TRAINED, write_card
-from pipeline.params import Params, Statistics, load_params
-from pipeline.paths import CHECKPOINTS, GENERATOR, METRICS, PLOTS, SLICES, SPLITS
-from pipeline.progress import progress
-from pipeline.provenance import cohort_hash, made_with, write_metrics
-from pix2pixhd.checkpoint import load_generator, read_trained_on
-from pix2pixhd.translate import translate
-from quality.checkpoint_scores import CheckpointScores, Slices, Translate, score_checkpoints
-from quality.extractors import make_extractors, perceptual_metric
-from quality.floors import by_phase, fit_lookup_table
-from quality.numbers import rounded
-from quality.resampling import draw_patients
-from quality.same import Same, same
-from quality.same_stability import rank_correlation, under_each_scaling, win_shares, without_each_metric
+from pre2post.core.device import best_device
+from pre2post.core.errors import InputError, about, run_stage
+from pre2post.core.files import atomic_path, read_table, sha256_of, write_table
+from pre2post.core.numbers import rounded
+from pre2post.core.paths import CHECKPOINTS, GENERATOR, METRICS, PLOTS, SLICES, SPLITS
+from pre2post.core.progress import progress
+from pre2post.io.slice_store import map_array
+from pre2post.metrics.baselines import by_phase, fit_lookup_table
+from pre2post.metrics.extractors import make_extractors, perceptual_metric
+from pre2post.pipeline.model_card import SAME_AS_TRAINED, write_card
+from pre2post.pipeline.params import Params, Statistics, load_params
+from pre2post.pipeline.provenance import cohort_hash, made_with, write_metrics
+from pre2post.pix2pixhd.checkpoint import load_generator, read_trained_on
+from pre2post.pix2pixhd.infer import translate
+from pre2post.same.checkpoint_scores import CheckpointScores, Slices, Translate, score_checkpoints
+from pre2post.same.score import Same, same
+from pre2post.same.stability import rank_correlation, under_each_scaling, win_shares, without_each_metric
+from pre2post.stats.bootstrap import draw_patients
 
 INGEST_ON_CARD = [key for section, key in SAME_AS_TRAINED if section == "ingest"]  # the scale of images
 PIXEL_METRICS = ("mae", "mse", "psnr", "nmse", "ssim")  # on the card: means over patients

@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cohort.case import Case, read_cases
-from cohort.leakage import check_leakage
-from cohort.published_split import published_splits
-from cohort.seeded_split import make_splits
-from cohort.split_file import splits_from_file
-from cohort.splits import Splits, write_splits
-from pipeline.errors import run_stage
-from pipeline.files import read_table, write_table
-from pipeline.params import Params, load_params
-from pipeline.paths import COHORT, PLOTS, SPLITS, VOLUMES
+from pre2post.cohort.case import Case, read_cases
+from pre2post.core.errors import run_stage
+from pre2post.core.files import read_table, write_table
+from pre2post.core.paths import COHORT, PLOTS, SPLITS, VOLUMES
+from pre2post.pipeline.params import Params, load_params
+from pre2post.splits.leakage import check_leakage
+from pre2post.splits.published_split import published_splits
+from pre2post.splits.random_split import make_splits
+from pre2post.splits.split_file import splits_from_file
+from pre2post.splits.splits import Splits, write_splits
 
 ROLES = {"gan_train": "generator training", "validation": "validation", "test": "test", "external": "external"}
 

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import torch
 
-from cohort.case import find_cases
-from cohort.leakage import check_unseen, read_study
-from cohort.splits import SCORED
-from imaging.synthesis import synthetic_volumes
-from imaging.volume import read_volume, write_volume
-from pipeline.device import best_device
-from pipeline.errors import run_stage
-from pipeline.model_card import check_card
-from pipeline.params import load_params
-from pipeline.paths import SPLITS, SYNTHETIC, VOLUMES, synthetic_name
-from pipeline.progress import progress
-from pix2pixhd.checkpoint import load_generator, read_trained_on
-from pix2pixhd.translate import translate
+from pre2post.cohort.case import find_cases
+from pre2post.core.device import best_device
+from pre2post.core.errors import run_stage
+from pre2post.core.paths import SPLITS, SYNTHETIC, VOLUMES, synthetic_name
+from pre2post.core.progress import progress
+from pre2post.io.volume_file import read_volume, write_volume
+from pre2post.pipeline.model_card import check_card
+from pre2post.pipeline.params import load_params
+from pre2post.pix2pixhd.checkpoint import load_generator, read_trained_on
+from pre2post.pix2pixhd.infer import translate
+from pre2post.splits.leakage import check_unseen, read_study
+from pre2post.splits.splits import SCORED
+from pre2post.synthesis.volumes import synthetic_volumes
 
 
 def main() -> None:

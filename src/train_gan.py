@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import InputError, run_stage
-from pipeline.files import read_table, write_table
-from pipeline.params import Params, load_params
-from pipeline.paths import CHECKPOINTS, PLOTS, SLICES
-from pipeline.resume import resume_folder
-from pix2pixhd.architecture import Architecture
-from pix2pixhd.continuation import finish
-from pix2pixhd.execution import choose, count_processes
-from pix2pixhd.loading import Pairs
-from pix2pixhd.parallel import Group, join, launch, started_by_torchrun
-from pix2pixhd.train import train
+from pre2post.core.errors import InputError, run_stage
+from pre2post.core.files import read_table, write_table
+from pre2post.core.paths import CHECKPOINTS, PLOTS, SLICES
+from pre2post.core.resume import resume_folder
+from pre2post.pipeline.params import Params, load_params
+from pre2post.pix2pixhd.architecture import Architecture
+from pre2post.pix2pixhd.dataset import Pairs
+from pre2post.pix2pixhd.distributed import Group, join, launch, started_by_torchrun
+from pre2post.pix2pixhd.resume import finish
+from pre2post.pix2pixhd.runtime import choose, count_processes
+from pre2post.pix2pixhd.train import train
 
 PHASES = ("pre", "post", "lesion")
 LENGTH = {"epochs", "decay_share"}       # a longer training may go on from a shorter one
@@ -68,7 +68,7 @@ def read_index(file: Path) -> tuple[list[str], set[str]]:
 def training_folder(params: Params, data: list[Path]) -> Path:
     """Where this training keeps its state: beside those that differ from it in length alone."""
     settings = {"seed": params.seed, **params.gan.model_dump(exclude=LENGTH | MACHINE)}
-    code = Path(__file__).parent.joinpath("pix2pixhd").glob("*.py")
+    code = Path(__file__).parent.joinpath("pre2post/pix2pixhd").glob("*.py")
     return resume_folder("train_gan", settings, [*data, *code]) / (
         f"{params.gan.epochs}_epochs_decay_{params.gan.decay_share:g}")
 

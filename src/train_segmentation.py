@@ -4,15 +4,15 @@ import argparse
 import shutil
 from functools import partial
 
-from pipeline.errors import InputError, run_stage
-from pipeline.files import write_table
-from pipeline.params import load_params
-from pipeline.paths import NNUNET, PLOTS, SEGMENTERS
-from segmentation.nnunet import whole_folder
-from segmentation.segmenter_card import write_segmenter_card
-from segmentation.setting_file import read_setting
-from segmentation.study import fold_folder
-from segmentation.training import train
+from pre2post.core.errors import InputError, run_stage
+from pre2post.core.files import write_table
+from pre2post.core.paths import NNUNET, PLOTS, SEGMENTERS
+from pre2post.pipeline.params import load_params
+from pre2post.segmentation.design import fold_folder
+from pre2post.segmentation.mix_file import read_setting
+from pre2post.segmentation.nnunet import whole_folder
+from pre2post.segmentation.segmenter_card import write_segmenter_card
+from pre2post.segmentation.training import train
 
 
 def main() -> None:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from pipeline.errors import InputError, run_stage
-from pipeline.files import read_json
-from pipeline.paths import PARAMS
-from pipeline.provenance import PROVENANCE
-from pipeline.stages import LOCK, STAGES, Stages, made_by, read_stages
+from pre2post.core.errors import InputError, run_stage
+from pre2post.core.files import read_json
+from pre2post.core.paths import PARAMS
+from pre2post.pipeline.provenance import PROVENANCE
+from pre2post.pipeline.stages import LOCK, STAGES, Stages, made_by, read_stages
 
 SHOWN = 5  # values in a message
 

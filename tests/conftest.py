@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from repository import ROOT
 from scipy.ndimage import gaussian_filter
 
 TESTS = Path(__file__).parent
-LONGEST = "pipeline"  # the group that begins first, so that nobody waits for it in the end
+LONGEST = "tests/e2e/pipeline"  # the group that begins first, so that nobody waits for it in the end
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 AXIAL = (1, 0, 0, 0, 1, 0)
 SHAPE = (6, 16, 20)  # z, y, x
@@ -30,13 +31,13 @@ def pytest_xdist_make_scheduler(config, log):
 
     class ByFolder(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid.partition("::")[0].split("/")[1]  # pipeline, or test_split.py
+            return nodeid.partition("::")[0].rpartition("/")[0]  # tests/e2e/pipeline
 
     return ByFolder(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] != LONGEST)
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def uid(*parts) -> str:
@@ -156,16 +157,16 @@ def dicom() -> type[Dicom]:
 @pytest.fixture(scope="session")
 def ingest_settings() -> Callable:
     """The ingest parameters of params.yaml, with changes: ingest_settings(n4_bias_correction=True)."""
-    from pipeline.params import Ingest, load_params
+    from pre2post.pipeline.params import Ingest, load_params
 
-    section = load_params(Path(__file__).parents[1] / "params.yaml").ingest
+    section = load_params(ROOT / "params.yaml").ingest
     return lambda **changes: Ingest(**(section.model_dump() | changes))
 
 
 @pytest.fixture(scope="session")
 def entries_of() -> Callable:
     """The cases of the cohort in a folder."""
-    from cohort.layouts import read_cohort
+    from pre2post.ingest.layouts import read_cohort
 
     return lambda root: read_cohort(root)[1].entries
 
@@ -173,7 +174,7 @@ def entries_of() -> Callable:
 @pytest.fixture
 def refused() -> Callable:
     """Runs a call that must raise InputError and returns the message, having checked that it holds every given text."""
-    from pipeline.errors import InputError
+    from pre2post.core.errors import InputError
 
     def check(call: Callable, *texts: str) -> str:
         with pytest.raises(InputError) as caught:

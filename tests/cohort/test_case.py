@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cohort.case import CASE, CASES, Case, find_cases, read_case, read_cases, write_case, write_cases
-from imaging.scale import IntensityScale
+from pre2post.cohort.case import CASE, CASES, Case, find_cases, read_case, read_cases, write_case, write_cases
+from pre2post.image.intensity import IntensityScale
 
 
 def make(name, folder=Path("v"), mask=False, box=None):

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from features.batches import in_batches
+from pre2post.features.batches import in_batches
 
 
 class Slices:

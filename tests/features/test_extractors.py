@@ -4,11 +4,11 @@ from scipy import stats
 from scipy.ndimage import correlate, gaussian_filter
 from skimage.feature import graycomatrix, graycoprops
 
-from features.random_features import random_features
-from features.texture_features import BINS, NAMES, co_occurrence, texture_features
-from pipeline.errors import InputError
-from quality.feature_sets import standard_of
-from quality.frechet import frechet_distance, moments
+from pre2post.core.errors import InputError
+from pre2post.features.random_features import random_features
+from pre2post.features.texture_features import BINS, NAMES, co_occurrence, texture_features
+from pre2post.metrics.feature_sets import standard_of
+from pre2post.metrics.frechet import frechet_distance, moments
 
 EXTRACTORS = {"fd_random": lambda slices: random_features(slices, 1), "fd_texture": texture_features}
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from features.inception import inception_features, load_inception
-from features.inception_network import AVERAGE, LAST, NETWORK, POOLING, SHRINK, Block, Inception
+from pre2post.features.inception import inception_features, load_inception
+from pre2post.features.inception_network import AVERAGE, LAST, NETWORK, POOLING, SHRINK, Block, Inception
 
 with torch.device("meta"):
     SHAPES = {key: tuple(weight.shape) for key, weight in Inception(POOLING["fid"]).state_dict().items()}

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from features import lpips as module
-from features.lpips import load_lpips, lpips
+from pre2post.features import lpips as module
+from pre2post.features.lpips import load_lpips, lpips
 
 # torchvision's alexnet().features: channels before and after, side, stride and padding of each convolution
 CONVOLUTIONS = {0: (3, 64, 11, 4, 2), 3: (64, 192, 5, 1, 2), 6: (192, 384, 3, 1, 1), 8: (384, 256, 3, 1, 1),

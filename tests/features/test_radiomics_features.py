@@ -7,8 +7,8 @@ import pytest
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
-from features.radiomics_features import radiomics_features
-from imaging.volume import Volume
+from pre2post.features.radiomics_features import radiomics_features
+from pre2post.image.volume import Volume
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # pyradiomics's import
 

@@ -1,7 +1,7 @@
 import pytest
 from matplotlib.colors import to_hex
 
-from figures.detection import FOUND, LABELS, MISSED, draw_detection
+from pre2post.figures.detection import FOUND, LABELS, MISSED, draw_detection
 
 DICE = (0.5, 0.0, 0.25, 0.0)
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from figures.canvas import save
-from figures.cohort import draw_cohort
-from figures.comparison import draw_quality
-from figures.curves import LOSSES, PARTS, draw_losses, draw_same
-from figures.dice import draw_dice, draw_dice_paired
-from figures.examples import Example, draw_examples
-from figures.outlines import Outlined, draw_outlines, worst_cases
+from pre2post.figures.canvas import save
+from pre2post.figures.cohort import draw_cohort
+from pre2post.figures.comparison import draw_quality
+from pre2post.figures.curves import LOSSES, PARTS, draw_losses, draw_same
+from pre2post.figures.dice import draw_dice, draw_dice_paired
+from pre2post.figures.examples import Example, draw_examples
+from pre2post.figures.outlines import Outlined, draw_outlines, worst_cases
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-from figures.same_dice import draw_same_dice
+from pre2post.figures.same_dice import draw_same_dice
 
 ROWS = [{"epoch": str(epoch), "same": str(same), "dice": str(dice), "low": str(dice - 0.125), "high": str(dice + 0.125),
          "n": "7"} for epoch, same, dice in ((2, 1.0, 0.25), (4, 0.25, 0.75), (6, 0.0, 0.5))]

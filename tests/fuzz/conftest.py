@@ -16,13 +16,14 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
-from cohort.entry import Entry
-from cohort.examination import shared_patients
-from cohort.intake import Taken, left_out, take_in
-from cohort.layouts import read_cohort
-from cohort.survey import survey_case
-from imaging.volume import Volume, read_volume, write_volume
-from pipeline.errors import InputError
+from pre2post.core.errors import InputError
+from pre2post.image.volume import Volume
+from pre2post.ingest.case_source import Entry
+from pre2post.ingest.ingest_case import Taken, left_out, take_in
+from pre2post.ingest.layouts import read_cohort
+from pre2post.ingest.preflight import survey_case
+from pre2post.ingest.study import shared_patients
+from pre2post.io.volume_file import read_volume, write_volume
 
 LIMIT = 20  # seconds for one input
 LONGEST = 3000  # characters of a message

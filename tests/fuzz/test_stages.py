@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from repository import ROOT
 
-from pipeline.files import read_table
+from pre2post.core.files import read_table
 
-ROOT = Path(__file__).parents[2]
 RESULTS = ("artifacts", "plots", "metrics")
 
 

@@ -5,13 +5,12 @@ import struct
 import subprocess
 import sys
 from itertools import product
-from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 CORPUS = {}  # name: (layout, damage, whether the case is used all the same; None: either)
 ROLES = ("pre", "post1", "mask")
 FIELDS = {  # of a NIfTI-1 header: place, letter in struct, values
@@ -153,9 +152,9 @@ READ = """
 import resource, sys, time
 sys.path.insert(0, sys.argv[1])
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
-from imaging.volume import read_place, read_volume
+from pre2post.io.volume_file import read_place, read_volume
 from pathlib import Path
-from pipeline.errors import InputError
+from pre2post.core.errors import InputError
 for read in (read_place, read_volume):
     start = time.perf_counter()
     try:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from phantom.cohort import write_cohort
+from pre2post.phantom.cohort import write_cohort
 
 SMALL = {"cases": 10, "seed": 2026, "matrix": 32, "slices": 8}
 

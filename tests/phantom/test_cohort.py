@@ -3,16 +3,15 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-import phantom.case
-import phantom.cohort
-from phantom.cohort import VERSION, write_cohort
-from pipeline.errors import InputError
+from pre2post.core.errors import InputError
+from pre2post.phantom import case as phantom_case
+from pre2post.phantom import cohort as phantom_cohort
+from pre2post.phantom.cohort import VERSION, write_cohort
 
-ROOT = Path(__file__).parents[2]
 TINY = {"cases": 6, "seed": 7, "matrix": 16, "slices": 4}
 GOLDEN = "2a2d8e256ef5156cb892441c91ad3756ccb637dbb81fcf8f111f97384f7fd32e"
 
@@ -64,7 +63,7 @@ def test_damaged_or_differing_folder_is_made_anew(tiny):
 
 
 def test_killed_run_is_carried_on(tiny, tmp_path, monkeypatch):
-    write, written = phantom.case.write_case, []
+    write, written = phantom_case.write_case, []
 
     def die_at_the_third(folder, entry, **size):
         if len(written) == 2:
@@ -73,13 +72,13 @@ def test_killed_run_is_carried_on(tiny, tmp_path, monkeypatch):
         written.append(entry.id)
         write(folder, entry, **size)
 
-    monkeypatch.setattr(phantom.case, "write_case", die_at_the_third)
+    monkeypatch.setattr(phantom_case, "write_case", die_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         write_cohort(tmp_path / "late", **TINY, workers=1)
     assert not (tmp_path / "late").exists()
 
     resumed = []
-    monkeypatch.setattr(phantom.case, "write_case", lambda folder, entry, **size: (
+    monkeypatch.setattr(phantom_case, "write_case", lambda folder, entry, **size: (
         resumed.append(entry.id), write(folder, entry, **size)))
     write_cohort(tmp_path / "late", **TINY, workers=1)
     assert len(resumed) == 4 and not set(resumed) & set(written)
@@ -88,7 +87,7 @@ def test_killed_run_is_carried_on(tiny, tmp_path, monkeypatch):
 
 def test_a_run_killed_at_the_very_end_is_carried_on(tiny, tmp_path, monkeypatch):
     """Between the table of boxes and the swap, with what the boxes came from already removed."""
-    monkeypatch.setattr(phantom.cohort, "_swap", lambda partial, output: sys.exit())
+    monkeypatch.setattr(phantom_cohort, "_swap", lambda partial, output: sys.exit())
     with pytest.raises(SystemExit):
         write_cohort(tmp_path / "late", **TINY, workers=1)
     monkeypatch.undo()

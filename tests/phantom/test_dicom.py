@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import find_objects
 
-from phantom.case import minutes_after_bolus
-from phantom.dicom import DATE, Frame, Series, clock, decimal, uid, write_series
-from phantom.patient import make_patient
-from phantom.roster import IMAGES, STYLES, make_roster
-from phantom.scanner import SITES
+from pre2post.phantom.case import minutes_after_bolus
+from pre2post.phantom.dicom import DATE, Frame, Series, clock, decimal, uid, write_series
+from pre2post.phantom.patient import make_patient
+from pre2post.phantom.roster import IMAGES, STYLES, make_roster
+from pre2post.phantom.scanner import SITES
 
 PHASES = ("pre", "post1", "post2")
 

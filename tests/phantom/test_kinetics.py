@@ -3,7 +3,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import erf
 
-from phantom.kinetics import blood_concentration, plasma_concentration, tissue_concentration
+from pre2post.phantom.kinetics import blood_concentration, plasma_concentration, tissue_concentration
 
 
 def test_blood_peaks_in_the_first_pass_and_washes_out():

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass
 
-from phantom.breast import draw_breasts
-from phantom.patient import make_patient
-from phantom.scanner import SITES
-from phantom.tissues import TISSUES
-from phantom.tumour import draw_tumours
+from pre2post.phantom.breast import draw_breasts
+from pre2post.phantom.patient import make_patient
+from pre2post.phantom.scanner import SITES
+from pre2post.phantom.tissues import TISSUES
+from pre2post.phantom.tumour import draw_tumours
 
 
 def centre_mm(mask, grid):

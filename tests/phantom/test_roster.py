@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from phantom.roster import STYLES, make_roster
-from pipeline.errors import InputError
+from pre2post.core.errors import InputError
+from pre2post.phantom.roster import STYLES, make_roster
 
 
 def test_default_cohort_holds_its_roles():

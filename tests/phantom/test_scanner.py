@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from phantom.patient import make_patient
-from phantom.scanner import SITES, acquire, magnetisation, spoiled_gradient_echo, tissue_signal
-from phantom.tissues import TISSUES
+from pre2post.phantom.patient import make_patient
+from pre2post.phantom.scanner import SITES, acquire, magnetisation, spoiled_gradient_echo, tissue_signal
+from pre2post.phantom.tissues import TISSUES
 
 
 def simulated_steady_state(t1, t2_star, site):

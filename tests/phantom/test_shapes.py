@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phantom.grid import Grid, block_mean, make_grid
-from phantom.noise import NoiseField
-from phantom.shapes import cover, ellipsoid, smooth_union, tubes
+from pre2post.phantom.grid import Grid, block_mean, make_grid
+from pre2post.phantom.noise import NoiseField
+from pre2post.phantom.shapes import cover, ellipsoid, smooth_union, tubes
 
 
 def cube(n=24, spacing=2.0):

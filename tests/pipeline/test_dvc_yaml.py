@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ROOMS = {path.name for path in (ROOT / "src").iterdir() if path.is_dir() and path.name != "__pycache__"}
 LIBRARY_OWNERS = {"SimpleITK": {"imaging"}, "nnunetv2": {"segmentation"}, "matplotlib": {"figures"},

@@ -7,11 +7,21 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from repository import ROOT
 
-from pipeline.model_card import INTENDED_USE, LICENCE, ModelCard, Value, card_file, check_card, read_card, write_card
-from pipeline.params import load_params
+from pre2post.pipeline.model_card import (
+    INTENDED_USE,
+    LICENCE,
+    ModelCard,
+    Value,
+    card_file,
+    check_card,
+    read_card,
+    write_card,
+)
+from pre2post.pipeline.params import load_params
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = load_params(ROOT / "params.yaml")
 METRICS = {"mae": {"value": 0.1, "low": 0.05, "high": 0.2, "n": 13}}
 
 

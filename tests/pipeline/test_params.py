@@ -1,14 +1,14 @@
 """params.yaml as it is committed, and what is refused."""
 
-from pathlib import Path
 
 import pytest
 import yaml
+from repository import ROOT
 
-from pipeline.errors import InputError
-from pipeline.params import Params, load_params
+from pre2post.core.errors import InputError
+from pre2post.pipeline.params import Params, load_params
 
-PARAMS = Path(__file__).parents[2] / "params.yaml"
+PARAMS = ROOT / "params.yaml"
 
 
 def changed(tmp_path, **changes):

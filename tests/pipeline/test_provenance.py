@@ -8,7 +8,7 @@ import numpy
 import pytest
 import torch
 
-from pipeline.provenance import PACKAGES, provenance, write_metrics
+from pre2post.pipeline.provenance import PACKAGES, provenance, write_metrics
 
 DVC_YAML = """
 stages:

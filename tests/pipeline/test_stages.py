@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+from repository import ROOT
 
-from pipeline.stages import code, locked_hash, made_by, outputs, parameters, read_stages, upstream
-
-ROOT = Path(__file__).parents[2]
+from pre2post.pipeline.stages import code, locked_hash, made_by, outputs, parameters, read_stages, upstream
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,16 @@
 
 import json
 
+import pix2pixhd
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-import pix2pixhd
-from pix2pixhd.architecture import Architecture
-from pix2pixhd.checkpoint import read_trained_on, save_discriminator, save_generator
-from pix2pixhd.discriminator import MultiscaleDiscriminator
-from pix2pixhd.generator import make_generator
+from pre2post.pix2pixhd.architecture import Architecture
+from pre2post.pix2pixhd.checkpoint import read_trained_on, save_discriminator, save_generator
+from pre2post.pix2pixhd.discriminator import MultiscaleDiscriminator
+from pre2post.pix2pixhd.generator import make_generator
 
 SMALL = {"width": 4, "downs": 2, "blocks": 1}
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import InputError
-from pix2pixhd.architecture import Architecture
-from pix2pixhd.checkpoint import load_generator
-from pix2pixhd.execution import Execution
-from pix2pixhd.generator import make_generator
-from pix2pixhd.loading import Pairs, batches
-from pix2pixhd.sampling import epoch_batches
-from pix2pixhd.train import train
-from pix2pixhd.translate import translate
+from pre2post.core.errors import InputError
+from pre2post.pix2pixhd.architecture import Architecture
+from pre2post.pix2pixhd.checkpoint import load_generator
+from pre2post.pix2pixhd.dataset import Pairs, batches
+from pre2post.pix2pixhd.generator import make_generator
+from pre2post.pix2pixhd.infer import translate
+from pre2post.pix2pixhd.runtime import Execution
+from pre2post.pix2pixhd.sampling import epoch_batches
+from pre2post.pix2pixhd.train import train
 
 SHIFTS = (0.2, 0.6)  # what each phase adds to pre
 

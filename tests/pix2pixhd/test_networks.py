@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from pix2pixhd.architecture import Architecture
-from pix2pixhd.discriminator import MultiscaleDiscriminator
-from pix2pixhd.generator import CoarseGenerator, make_generator
-from pix2pixhd.losses import (
+from pre2post.pix2pixhd.architecture import Architecture
+from pre2post.pix2pixhd.discriminator import MultiscaleDiscriminator
+from pre2post.pix2pixhd.generator import CoarseGenerator, make_generator
+from pre2post.pix2pixhd.losses import (
     absolute_error,
     adversarial,
     enhancement_weights,
@@ -15,7 +15,7 @@ from pix2pixhd.losses import (
     lesion_weights,
     squared_error,
 )
-from pix2pixhd.rowwise import RowwiseConv2d
+from pre2post.pix2pixhd.rowwise import RowwiseConv2d
 
 SMALL = {"width": 4, "downs": 2, "blocks": 1}
 

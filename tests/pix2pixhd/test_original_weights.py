@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from repository import ROOT
 from torch.nn import functional as F
 
-from pipeline.model_card import read_card
-from pix2pixhd import load_discriminator, load_generator
-from pix2pixhd.architecture import Architecture
-from pix2pixhd.checkpoint import read_trained_on
-from pix2pixhd.original_weights import read_original
-from pix2pixhd.state_dict import read_state_dict
+from pre2post.pipeline.model_card import read_card
+from pre2post.pix2pixhd import load_discriminator, load_generator
+from pre2post.pix2pixhd.architecture import Architecture
+from pre2post.pix2pixhd.checkpoint import read_trained_on
+from pre2post.pix2pixhd.original_weights import read_original
+from pre2post.pix2pixhd.state_dict import read_state_dict
 
-SCRIPT = Path(__file__).parents[2] / "src/import_weights.py"
+SCRIPT = ROOT / "src/import_weights.py"
 SIZE = 32  # pixels a side: enough for reflection at the lowest resolution of every network here
 
 

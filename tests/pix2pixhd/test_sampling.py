@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pix2pixhd.loading import Pairs, batches
-from pix2pixhd.sampling import Batch, epoch_batches
+from pre2post.pix2pixhd.dataset import Pairs, batches
+from pre2post.pix2pixhd.sampling import Batch, epoch_batches
 
 CASES = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
 

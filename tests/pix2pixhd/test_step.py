@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d, l1_loss
 
-from pix2pixhd.execution import Execution
-from pix2pixhd.step import Pix2PixHD
+from pre2post.pix2pixhd.runtime import Execution
+from pre2post.pix2pixhd.step import Pix2PixHD
 
 
 def images(*shape, **kind):

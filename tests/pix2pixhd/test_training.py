@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from pix2pixhd.continuation import finish
-from pix2pixhd.execution import Execution, choose, count_processes
-from pix2pixhd.loading import Pairs
-from pix2pixhd.schedule import learning_rate, phase
-from pix2pixhd.state import TrainingState, disk_needed
-from pix2pixhd.step import Pix2PixHD
-from pix2pixhd.train import train
+from pre2post.pix2pixhd.dataset import Pairs
+from pre2post.pix2pixhd.resume import finish
+from pre2post.pix2pixhd.runtime import Execution, choose, count_processes
+from pre2post.pix2pixhd.schedule import learning_rate, phase
+from pre2post.pix2pixhd.state import TrainingState, disk_needed
+from pre2post.pix2pixhd.step import Pix2PixHD
+from pre2post.pix2pixhd.train import train
 
 
 def test_the_learning_rate_is_constant_then_falls_linearly():

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from pipeline.errors import InputError
-from pix2pixhd.vgg import PerceptualLoss
+from pre2post.core.errors import InputError
+from pre2post.pix2pixhd.vgg import PerceptualLoss
 
 SHAPES = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128), 10: (256, 128), 12: (256, 256), 14: (256, 256),
           16: (256, 256), 19: (512, 256), 21: (512, 512), 23: (512, 512), 25: (512, 512), 28: (512, 512),

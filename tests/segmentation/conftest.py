@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from repository import ROOT
 
-from cohort.case import Case, write_cases
-from cohort.splits import Splits, write_splits
-from imaging.scale import IntensityScale
-from imaging.volume import Volume, write_volume
+from pre2post.cohort.case import Case, write_cases
+from pre2post.image.intensity import IntensityScale
+from pre2post.image.volume import Volume
+from pre2post.io.volume_file import write_volume
+from pre2post.splits.splits import Splits, write_splits
 
-REPOSITORY = Path(__file__).parents[2]
 SHAPE = (16, 32, 32)
 SPLITS = Splits([], ["a", "b", "c", "d"], ["e", "f"], ["g", "h"], [["a", "c"], ["b", "d"]])
 SMALL = {"patch_size": [16, 32, 32], "training_patch_size": [8, 16, 16], "momentum": 0.9,
@@ -45,7 +46,7 @@ def write_cohort(root: Path) -> list[Case]:
 
 
 def write_params(root: Path, **changes) -> None:
-    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["split"]["folds"] = 2
     params["segmentation"] |= STUDY | changes
     params["statistics"] |= {"bootstrap_draws": 100, "min_patients": 2}
@@ -59,9 +60,9 @@ def run(root: Path, stage: str, *arguments: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.delenv("DVC_ROOT", raising=False)
-        patch.syspath_prepend(str(REPOSITORY / "src"))
+        patch.syspath_prepend(str(ROOT / "src"))
         patch.setattr(sys, "argv", [stage, *arguments])
-        patch.setattr("segmentation.planning.SMALL_PLAN", root / "small_plan.json")
+        patch.setattr("pre2post.segmentation.planning.SMALL_PLAN", root / "small_plan.json")
         importlib.import_module(stage).main()
 
 

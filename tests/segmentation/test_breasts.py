@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from cohort.case import read_cases
-from imaging.volume import read_volume
-from segmentation import breasts
-from segmentation.breasts import body_halves, counted, prepare
+from pre2post.cohort.case import read_cases
+from pre2post.io.volume_file import read_volume
+from pre2post.segmentation import breasts
+from pre2post.segmentation.breasts import body_halves, counted, prepare
 
 SHAPE = (2, 3, 10)
 SIDES = (slice(0, 5), slice(5, 10))

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from repository import ROOT
 
-from imaging.volume import read_volume
+from pre2post.io.volume_file import read_volume
 
-SOURCE = Path(__file__).parents[2] / "src"
+SOURCE = ROOT / "src"
 MODEL = "artifacts/segmenters/pre_1/Dataset200_pre2post/RepeatableTrainer__smallPlans__3d_fullres"
 
 
@@ -24,7 +25,7 @@ def write_stand_in(package):
 
 
 def test_nnunetv2_predict_takes_a_trained_folder_and_gives_our_mask(evaluated, tmp_path, monkeypatch):
-    from segmentation import prediction
+    from pre2post.segmentation import prediction
 
     (tmp_path / "in").mkdir()
     image = evaluated / "artifacts/volumes/g/post1.nii"

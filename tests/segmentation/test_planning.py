@@ -5,7 +5,7 @@ import blosc2
 import numpy as np
 import pytest
 
-from segmentation.planning import SMALL_PLAN, small_plans
+from pre2post.segmentation.planning import SMALL_PLAN, small_plans
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_the_shipped_small_plan_is_consistent():
 
 
 def test_training_without_the_users_environment(planned, monkeypatch):
-    from segmentation.nnunet import use_folders
+    from pre2post.segmentation.nnunet import use_folders
 
     monkeypatch.setenv("nnUNet_preprocessed", "/somewhere/else")
     use_folders(planned / "artifacts/nnunet", planned / "results")

@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from imaging.volume import Volume, read_volume, write_volume
-from pipeline.errors import InputError
+from pre2post.core.errors import InputError
+from pre2post.image.volume import Volume
+from pre2post.io.volume_file import read_volume, write_volume
 
 
 def change_mask(root, change):

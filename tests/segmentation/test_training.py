@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from cohort.patients import digest
-from pipeline.errors import InputError
-from pipeline.files import read_table
-from pipeline.model_card import read_card
-from pipeline.params import load_params
-from segmentation.setting_file import read_setting
+from pre2post.cohort.patients import digest
+from pre2post.core.errors import InputError
+from pre2post.core.files import read_table
+from pre2post.pipeline.model_card import read_card
+from pre2post.pipeline.params import load_params
+from pre2post.segmentation.mix_file import read_setting
 
 TRAINED = "Dataset200_pre2post/RepeatableTrainer__smallPlans__3d_fullres"
 DATA = "artifacts/nnunet/nnUNet_preprocessed/Dataset200_pre2post"
@@ -47,8 +47,8 @@ def test_the_folder_is_laid_out_as_nnunet_users_expect(evaluated):
 
 @pytest.fixture
 def trainer(planned, monkeypatch):
-    from segmentation.nnunet import use_folders
-    from segmentation.training import make_trainer, read_plans
+    from pre2post.segmentation.nnunet import use_folders
+    from pre2post.segmentation.training import make_trainer, read_plans
 
     monkeypatch.chdir(planned)
     params = load_params().segmentation
@@ -100,7 +100,7 @@ def test_no_augmentation_races_against_the_clock(trainer):
 
 
 def test_a_stopped_training_keeps_the_earlier_one(evaluated, stage, monkeypatch):
-    from segmentation.trainer import RepeatableTrainer
+    from pre2post.segmentation.trainer import RepeatableTrainer
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -136,7 +136,7 @@ def test_a_missing_file_is_named(planned, stage):
 def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(evaluated, stage, set_params, monkeypatch,
                                                                   killed_after):
     """Killed within an epoch, at its end and within its validation; states are saved every other step."""
-    from segmentation.trainer import RepeatableTrainer
+    from pre2post.segmentation.trainer import RepeatableTrainer
 
     set_params(evaluated, iterations=3, state_every=2)
     arguments = ("train_segmentation", "--setting", "pre", "--fold", "0")
@@ -171,7 +171,7 @@ def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(evaluated, sta
 
 
 def test_a_damaged_state_is_refused(evaluated, stage, set_params, monkeypatch):
-    from segmentation import training
+    from pre2post.segmentation import training
 
     folder = evaluated / ".resume/damaged"
     folder.mkdir(parents=True)
@@ -206,7 +206,7 @@ def test_a_card_lies_beside_the_checkpoint(evaluated):
 
 
 def test_a_checkpoint_that_is_not_its_cards_is_refused(evaluated, tmp_path, refused):
-    from segmentation.prediction import load_segmenter
+    from pre2post.segmentation.prediction import load_segmenter
 
     folder = shutil.copytree(evaluated / "artifacts/segmenters/pre_0", tmp_path / "pre_0")
     checkpoint = folder / TRAINED / "fold_0/checkpoint_final.pth"

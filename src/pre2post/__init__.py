@@ -1,0 +1,1 @@
+"""Virtual contrast in breast MRI."""

@@ -1,0 +1,102 @@
+"""A case is one patient's examination, ingested: its phases by role, its mask, its intensity scale."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pre2post.core.errors import InputError
+from pre2post.core.files import read_json, write_json
+from pre2post.image.intensity import IntensityScale
+from pre2post.image.masks import Box
+
+CASES, CASE = "cases.json", "case.json"  # of all, and of one
+
+
+@dataclass(frozen=True)
+class Case:
+    """A usable case; `phases` are roles in order of time, such as ("pre", "post1", "post2").
+
+    `box` surrounds the tumour, annotated whether there is a mask or not; None where there is no annotation. `lesions`
+    counts the separate ones in the mask. `patient` is who this is, whatever the case is called: "duke:001" in the
+    Duke download and in MAMA-MIA alike. `study` and `pixels` are SHA-256 digests of the StudyInstanceUID ("" where
+    there is none) and of the pre-contrast pixels: two cases that share one are one examination. `published_part` is
+    "train" or "test" where the cohort's own table says so.
+    """
+
+    id: str
+    site: str
+    phases: tuple[str, ...]
+    has_mask: bool
+    scale: IntensityScale
+    folder: Path
+    box: Box | None = None
+    lesions: int = 0
+    patient: str = ""
+    study: str = ""
+    pixels: str = ""
+    published_part: str = ""
+
+    def path(self, role: str) -> Path:
+        """The file of a phase, or of the "mask". Raises InputError when the case has none."""
+        present = (*self.phases, "mask") if self.has_mask else self.phases
+        if role not in present:
+            raise InputError(f"the case has no {role}", case=self.id, file=self.folder, found=", ".join(present),
+                             expected=role, todo="choose a phase that every case has, or leave the case out")
+        return self.folder / ("mask.nii.gz" if role == "mask" else f"{role}.nii")
+
+
+def write_case(case: Case, row: Mapping[str, object], settings: Mapping[str, object]) -> None:
+    """Writes what is known of a case, its line in the cohort table, and the settings, beside its volumes."""
+    write_json(case.folder / CASE, {"case": _to_dict(case), "row": {name: str(value) for name, value in row.items()},
+                                    "settings": dict(settings)})
+
+
+def read_case(folder: Path) -> tuple[Case, dict[str, str]]:
+    """What write_case wrote. Raises InputError when it is missing or damaged."""
+    content = read_json(folder / CASE)
+    try:
+        return _to_case(content["case"], folder), content["row"]
+    except (KeyError, TypeError) as error:
+        raise _unusable(folder / CASE, error) from None
+
+
+def write_cases(folder: Path, cases: Iterable[Case]) -> None:
+    """Writes the list of usable cases, sorted by id, into the folder of the volumes."""
+    write_json(folder / CASES, [_to_dict(case) for case in sorted(cases, key=lambda case: case.id)])
+
+
+def read_cases(folder: Path) -> list[Case]:
+    """Reads the list of usable cases, sorted by id. Raises InputError when it is missing or damaged."""
+    try:
+        return [_to_case(entry, folder / entry["id"]) for entry in read_json(folder / CASES)]
+    except (KeyError, TypeError) as error:
+        raise _unusable(folder / CASES, error) from None
+
+
+def find_cases(ids: Iterable[str], cases: Iterable[Case]) -> list[Case]:
+    """The cases with these ids, in their order. Raises InputError naming the first that is not among them."""
+    wanted, known = list(ids), {case.id: case for case in cases}
+    missing = [case_id for case_id in wanted if case_id not in known]
+    if missing:
+        raise InputError("a patient of the split was not ingested", case=missing[0],
+                         todo="run `dvc repro split` so that the split fits the cohort")
+    return [known[case_id] for case_id in wanted]
+
+
+def _to_dict(case: Case) -> dict[str, object]:
+    return {"id": case.id, "site": case.site, "phases": list(case.phases), "has_mask": case.has_mask,
+            "low": case.scale.low, "high": case.scale.high, "box": case.box, "lesions": case.lesions,
+            "patient": case.patient, "study": case.study, "pixels": case.pixels,
+            "published_part": case.published_part}
+
+
+def _to_case(entry: dict, folder: Path) -> Case:
+    box = tuple(entry["box"]) if entry["box"] else None
+    return Case(entry["id"], entry["site"], tuple(entry["phases"]), entry["has_mask"],
+                IntensityScale(entry["low"], entry["high"]), folder, box, entry["lesions"], entry["patient"],
+                entry["study"], entry["pixels"], entry["published_part"])
+
+
+def _unusable(file: Path, error: Exception) -> InputError:
+    return InputError("this is not a list of cases", file=file, found=f"no usable {error}",
+                      todo="run `dvc repro` again")

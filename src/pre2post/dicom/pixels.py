@@ -1,0 +1,164 @@
+"""Pixels of DICOM slices: read from their places, decoded, and turned into scanner units.
+
+Uncompressed ones go from the file into their place in the volume without a copy. Compressed ones are decoded one by
+one by the codecs of imagecodecs, which give the stored numbers and know nothing of DICOM.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from pre2post.core.errors import InputError
+from pre2post.dicom.file import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, open_dicom
+from pre2post.dicom.frames import Pixels
+from pre2post.dicom.header import SliceHeader
+from pre2post.io.volume_file import last_line
+
+NATIVE = (IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED, EXPLICIT_BIG)
+CODECS = {  # transfer syntaxes (PS3.6 annex A) and the codec of imagecodecs
+    "1.2.840.10008.1.2.4.50": "jpeg8", "1.2.840.10008.1.2.4.51": "jpeg8", "1.2.840.10008.1.2.4.57": "jpeg8",
+    "1.2.840.10008.1.2.4.70": "jpeg8", "1.2.840.10008.1.2.4.80": "jpegls", "1.2.840.10008.1.2.4.81": "jpegls",
+    "1.2.840.10008.1.2.4.90": "jpeg2k", "1.2.840.10008.1.2.4.91": "jpeg2k", "1.2.840.10008.1.2.4.201": "jpeg2k",
+    "1.2.840.10008.1.2.4.202": "jpeg2k", "1.2.840.10008.1.2.4.203": "jpeg2k"}
+RUN_LENGTHS = "1.2.840.10008.1.2.5"
+RUN_LENGTH_HEADER = struct.Struct("<16I")  # the count of segments and where each begins (PS3.5 annex G)
+
+
+def read_pixels(slices: Sequence[SliceHeader], case: str) -> np.ndarray:
+    """Pixels (slice, row, column) in scanner units.
+
+    Integers as stored (int16 or uint16) where every slice has 16 bits a pixel and needs no rescaling; else float32.
+    Padding is no signal: it becomes 0, as air is, or the smallest real value where that lies below 0.
+
+    Raises InputError naming the file whose pixels cannot be decoded.
+    """
+    columns, rows = slices[0].size
+    volume = np.empty((len(slices), rows, columns), _type_of_all([header.pixels for header in slices]))
+    padded: dict[int, np.ndarray] = {}
+    for (file, syntax), group in groupby(enumerate(slices), lambda pair: (pair[1].file, pair[1].pixels.syntax)):
+        with _told(file, case), _open(file, syntax) as stream:
+            for place, header in group:
+                mask = _read_slice(stream, header.pixels, volume[place])
+                if mask is not None:
+                    padded[place] = mask
+    if padded:
+        air = min(plane.min(where=~padded[place] if place in padded else True, initial=0)
+                  for place, plane in enumerate(volume))
+        for place, mask in padded.items():
+            volume[place][mask] = air
+    return volume
+
+
+def _type_of_all(layouts: Sequence[Pixels]) -> np.dtype:
+    plain = all(one.allocated == 16 and (one.slope, one.intercept) == (1, 0) for one in layouts)
+    if not plain or len({one.signed for one in layouts}) > 1:
+        return np.dtype(np.float32)
+    return np.dtype(np.int16 if layouts[0].signed else np.uint16)
+
+
+def _read_slice(stream: BinaryIO, pixels: Pixels, plane: np.ndarray) -> np.ndarray | None:
+    """Fills `plane` with real values. Tells where padding lies that is not 0 anyway; None where there is none."""
+    stored_type = np.dtype(f"{'>' if pixels.syntax == EXPLICIT_BIG else '<'}{'i' if pixels.signed else 'u'}"
+                           f"{pixels.allocated // 8}")
+    stored = plane if plane.dtype == stored_type else np.empty(plane.shape, stored_type)
+    if pixels.syntax in NATIVE:
+        _read_into(stream, pixels, stored)
+    else:
+        _decode(stream, pixels, stored)
+    _drop_spare_bits(stored, pixels)
+    if stored is not plane:
+        plane[...] = stored * pixels.slope + pixels.intercept
+    if pixels.padding is None or (pixels.padding == (0, 0) and pixels.intercept == 0 and not pixels.signed):
+        return None
+    mask = (stored >= pixels.padding[0]) & (stored <= pixels.padding[1])
+    return mask if mask.any() else None
+
+
+def _read_into(stream: BinaryIO, pixels: Pixels, stored: np.ndarray) -> None:
+    if pixels.syntax == EXPLICIT_BIG and pixels.allocated == 8:
+        raise ValueError("8 bits a pixel in big endian order, where pairs may be swapped")
+    (offset, length), = pixels.pieces
+    stream.seek(offset)
+    got = stream.readinto(stored.view(np.uint8))
+    if got != length:
+        raise ValueError(f"{got} of {length} bytes: the file has changed")
+
+
+def _decode(stream: BinaryIO, pixels: Pixels, stored: np.ndarray) -> None:
+    """Decodes one compressed frame; the codec is given its array, so that a wrong size in the code takes no memory."""
+    import imagecodecs
+
+    code = b"".join(_read_piece(stream, *piece) for piece in pixels.pieces)
+    if pixels.syntax == RUN_LENGTHS:
+        _decode_run_lengths(code, stored)
+        return
+    if pixels.syntax not in CODECS:
+        raise ValueError(f"the transfer syntax {pixels.syntax}")
+    decode = getattr(imagecodecs, f"{CODECS[pixels.syntax]}_decode")
+    try:
+        decode(code, out=stored)
+    except ValueError:  # the code may hold 8 bits a pixel where 16 are declared
+        narrow = np.empty(stored.shape, np.uint8)
+        decode(code, out=narrow)
+        stored[...] = narrow
+
+
+def _decode_run_lengths(code: bytes, stored: np.ndarray) -> None:
+    """One segment for each byte of a pixel, the highest first. The whole-frame decoder of imagecodecs is not used: it
+    trusts the header, and damaged ones end the process."""
+    from imagecodecs import packbits_decode
+
+    if len(code) < RUN_LENGTH_HEADER.size:
+        raise ValueError(f"{len(code)} bytes, fewer than the header of run lengths has")
+    count, *begins = RUN_LENGTH_HEADER.unpack(code[:RUN_LENGTH_HEADER.size])
+    planes = stored.view(np.uint8).reshape(-1, stored.itemsize).T[::-1]
+    if count != len(planes):
+        raise ValueError(f"{count} segments of run lengths for {len(planes)} bytes a pixel")
+    for plane, begin, end in zip(planes, begins, [*begins[1:count], len(code)], strict=False):
+        values = np.frombuffer(packbits_decode(code[begin:end]), np.uint8)
+        if values.size < plane.size:
+            raise ValueError(f"run lengths of {values.size} instead of {plane.size} pixels")
+        plane[...] = values[:plane.size]
+
+
+def _read_piece(stream: BinaryIO, offset: int, length: int) -> bytes:
+    stream.seek(offset)
+    return stream.read(length)
+
+
+def _drop_spare_bits(stored: np.ndarray, pixels: Pixels) -> None:
+    """Bits above those that count may hold anything, such as an overlay of old files."""
+    spare = pixels.allocated - pixels.bits
+    if spare and pixels.signed:
+        stored <<= spare  # and back, which repeats the sign
+        stored >>= spare
+    elif spare:
+        stored &= (1 << pixels.bits) - 1
+
+
+@contextmanager
+def _open(file: Path, syntax: str) -> Iterator[BinaryIO]:
+    if syntax != DEFLATED:
+        with open(file, "rb") as stream:
+            yield stream
+        return
+    with open_dicom(file) as source:
+        yield source.stream
+
+
+@contextmanager
+def _told(file: Path, case: str) -> Iterator[None]:
+    """Says in an InputError which file cannot be decoded. Errors of the codecs are RuntimeErrors."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError("the file cannot be opened", case=case, file=file, found=error.strerror,
+                         todo="fetch the file again, or see to its permissions") from None
+    except (RuntimeError, ValueError, MemoryError) as error:
+        raise InputError("the pixels cannot be decoded", case=case, file=file, found=last_line(error),
+                         expected="whole pixels in a known transfer syntax", todo="fetch the file again") from None

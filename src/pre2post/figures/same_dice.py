@@ -1,0 +1,73 @@
+"""SAMe beside the Dice that a segmenter reaches on the volumes of each checkpoint, and how both go together."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pre2post.figures.canvas import COLOURS
+from pre2post.figures.curves import PARTS
+from pre2post.figures.note import draw_note
+
+LABELS = {"same": "SAMe", **{f"scaled_{part}": label for part, label in PARTS.items()},
+          "lesion_mae": "MAE in the lesion", "epoch": "the epoch itself"}
+OF_SAME, OF_DICE = "black", COLOURS[0]
+
+Row = Mapping[str, str]
+
+
+def draw_same_dice(rows: Sequence[Row], correlations: Sequence[Row]) -> Figure:
+    """Left, over the checkpoints: mean Dice with its interval, and SAMe; the choice of each is marked. Right: rank
+    correlation of SAMe and its parts with the Dice, with intervals over patients.
+
+    `rows` is plots/same_dice.csv, `correlations` plots/same_correlations.csv.
+    """
+    if not rows:
+        return draw_note("the setting that is to judge the checkpoints was not trained")
+    figure = plt.figure(figsize=(9.5, 4.6))
+    grid = figure.add_gridspec(2, 2, width_ratios=[1.15, 1])
+    dice, right = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[:, 1])
+    same = figure.add_subplot(grid[1, 0], sharex=dice)
+    _draw_curve(dice, rows, "dice", OF_DICE, max)
+    if all(row["low"] for row in rows):
+        dice.fill_between(_numbers(rows, "epoch"), _numbers(rows, "low"), _numbers(rows, "high"), color=OF_DICE,
+                          alpha=0.2, linewidth=0)
+    dice.set(ylabel="Dice, mean and interval\n(higher is better)", ylim=(0, None),
+             title=f"Tumours segmented in synthetic volumes of {rows[0]['n']} patients")
+    _draw_curve(same, rows, "same", OF_SAME, min)
+    same.set(ylabel="SAMe\n(lower is better)", xlabel="epoch of the checkpoint")
+    same.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _draw_correlations(right, correlations)
+    return figure
+
+
+def _draw_curve(axes: Axes, rows: Sequence[Row], column: str, colour: str, best) -> None:
+    """A line over the checkpoints with a ring around the best, the first of equals."""
+    values = _numbers(rows, column)
+    place = values.index(best(values))
+    axes.plot(_numbers(rows, "epoch"), values, color=colour, marker="o", markersize=4)
+    axes.scatter(float(rows[place]["epoch"]), values[place], s=110, facecolors="none", edgecolors=COLOURS[3],
+                 linewidths=1.8, zorder=3, label=f"chosen: epoch {rows[place]['epoch']}")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _draw_correlations(axes: Axes, correlations: Sequence[Row]) -> None:
+    axes.axvline(0, color="grey", linewidth=0.8)
+    for place, row in enumerate(correlations):
+        colour = OF_SAME if row["metric"] == "same" else OF_DICE
+        if row["low"]:
+            axes.plot([float(row["low"]), float(row["high"])], [place] * 2, color=colour, linewidth=2.5, alpha=0.5)
+        if row["spearman"]:
+            axes.scatter(float(row["spearman"]), place, color=colour, zorder=3)
+        else:
+            axes.annotate(row["note"], (0, place), ha="center", va="bottom", fontsize=7)
+    axes.set_yticks(range(len(correlations)), [LABELS.get(row["metric"], row["metric"]) for row in correlations])
+    axes.set(xlim=(-1.05, 1.05), ylim=(len(correlations) - 0.5, -0.5), title="What goes along with the Dice",
+             xlabel=f"rank correlation over {correlations[0]['n']} checkpoints\n"
+                    "(1: what it calls better segments better)")
+
+
+def _numbers(rows: Sequence[Row], column: str) -> list[float]:
+    return [float(row[column]) for row in rows]

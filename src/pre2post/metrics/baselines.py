@@ -1,0 +1,73 @@
+"""What a synthetic image must beat: the untouched pre image, which needs no code, and a look-up table of its levels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pre2post.core.errors import InputError
+from pre2post.metrics.pixel import check_shapes
+
+BINS = 256              # of equal numbers of pixels below the tail, as fine as 8 bits
+TAIL = 0.99             # brightest share of pixels that is split once more: lesions and vessels lie there
+MIN_PIXELS = 50         # in a bin: the standard error of its mean is then a seventh of the spread within it
+MAX_PIXELS = 20_000_000  # used for the fit; more change nothing and cost memory
+EDGE_KNOTS = 8          # outermost knots that give the slope beyond the table
+
+
+@dataclass(frozen=True)
+class LookupTable:
+    """Post intensity as a function of pre intensity: straight lines between knots and beyond the outermost ones."""
+
+    pre: np.ndarray    # (k,) rising, normalised
+    post: np.ndarray   # (k,) normalised
+    slopes: tuple[float, float]  # below the first and above the last knot
+
+    def __call__(self, pre) -> np.ndarray:
+        """Maps normalised pre intensities of any shape to float32 post intensities."""
+        values = np.asarray(pre, dtype=np.float64)
+        below, above = np.minimum(values - self.pre[0], 0), np.maximum(values - self.pre[-1], 0)
+        inside = np.interp(values, self.pre, self.post)
+        return (inside + self.slopes[0] * below + self.slopes[1] * above).astype(np.float32)
+
+
+def by_phase(post: np.ndarray) -> list[np.ndarray]:
+    """Slices of one phase each, (n, h, w), of slices (n, h, w) or of several phases (n, phases, h, w)."""
+    return [post] if post.ndim == 3 else [post[:, place] for place in range(post.shape[1])]
+
+
+def fit_lookup_table(pre, post) -> LookupTable:
+    """Conditional mean of post given pre over the pixels of training slices (n, h, w), both normalised.
+
+    The mean is the best function of the pixel's own grey level in squared error; it need not be monotone. Bins hold
+    equal numbers of pixels, up to BINS below the TAIL quantile and as many above it; each gives a knot at its mean
+    pre and mean post. Above MAX_PIXELS, evenly spaced slices are used.
+    Raises InputError for unequal shapes, values not finite, or pre images of one grey level.
+    """
+    check_shapes(pre, post)
+    step = -(-np.size(pre) // MAX_PIXELS)
+    pre, post = (np.asarray(images[::step], dtype=np.float32).ravel() for images in (pre, post))
+    if not (np.isfinite(pre).all() and np.isfinite(post).all()):
+        raise InputError("training slices hold values that are not finite", todo="run `dvc repro cut_slices`")
+    edges = _edges(pre)
+    bins = np.searchsorted(edges[1:-1], pre, side="right")
+    counts, sums_pre, sums_post = (np.bincount(bins, weights, len(edges) - 1) for weights in (None, pre, post))
+    used = counts >= min(MIN_PIXELS, counts.max())
+    if np.count_nonzero(used) < 2:
+        raise InputError("a look-up table needs pre images with more than one grey level", found=f"{pre.size} pixels")
+    knots, values = sums_pre[used] / counts[used], sums_post[used] / counts[used]
+    return LookupTable(knots, values, (_slope(knots[:EDGE_KNOTS], values[:EDGE_KNOTS]),
+                                       _slope(knots[-EDGE_KNOTS:], values[-EDGE_KNOTS:])))
+
+
+def _edges(values: np.ndarray) -> np.ndarray:
+    """Rising bin edges; few pixels give fewer bins, a grey level that fills several gets one of its own."""
+    bins = int(np.clip(values.size * (1 - TAIL) / MIN_PIXELS, 2, BINS))
+    shares = np.concatenate([np.linspace(0, TAIL, bins, endpoint=False), np.linspace(TAIL, 1, bins + 1)])
+    edges, repeats = np.unique(np.quantile(values, shares), return_counts=True)
+    return np.union1d(edges, np.nextafter(edges[repeats > 1], np.inf, dtype=edges.dtype))
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> float:
+    """Slope of the least-squares line."""
+    centred = x - x.mean()
+    return float(centred @ y / (centred @ centred))

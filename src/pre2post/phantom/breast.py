@@ -1,0 +1,143 @@
+"""One breast, hanging from the chest wall: outline, nipple, glandular tree, ligaments, ducts, veins. Lengths in mm."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pre2post.phantom.composition import Composition
+from pre2post.phantom.grid import Grid, block_mean
+from pre2post.phantom.noise import NoiseField
+from pre2post.phantom.shapes import cover, curve, ellipsoid, ramp, superellipsoid, tubes
+
+BASE = 14.0   # y of the plane from which the breast rises: just behind the skin of the chest
+POWER = 2.5   # of its superellipsoid: a hanging breast has steeper sides than an ellipsoid
+FINER = 2     # the gland is evaluated on a grid finer by this factor and averaged: true partial volume
+
+
+@dataclass(frozen=True)
+class Breast:
+    """`centre` (x, BASE, z); `semi_axes` half-width, projection from BASE, half-height; `density` 0 fatty, 1 dense."""
+
+    centre: tuple[float, float, float]
+    semi_axes: tuple[float, float, float]
+    density: float
+
+    @property
+    def nipple(self) -> np.ndarray:
+        return np.array([self.centre[0], self.centre[1] - self.semi_axes[1], self.centre[2]])
+
+    @property
+    def gland_centre(self) -> np.ndarray:
+        """The middle of the glandular body, a little to the side of the nipple, as most gland lies laterally."""
+        side = np.sign(self.centre[0])
+        return np.array([self.centre[0] + 3 * side, self.centre[1] - 0.45 * self.semi_axes[1], self.centre[2] + 3])
+
+    @property
+    def gland_axes(self) -> np.ndarray:
+        across, along = 0.42 + 0.24 * self.density, 0.30 + 0.12 * self.density
+        return np.array(self.semi_axes) * (across, along, across)
+
+
+def draw_breasts(rng: np.random.Generator) -> list[Breast]:
+    """Right and left breast of one patient: alike but not equal. Density spreads over all four BI-RADS classes."""
+    half_width, projection = rng.uniform(49, 60), rng.uniform(58, 90)
+    apart, density = rng.uniform(69, 78), rng.beta(1.6, 1.8)
+    breasts = []
+    for side in (-1, 1):
+        centre = (side * (apart + rng.normal(0, 3)), BASE, rng.normal(0, 5))
+        like = rng.normal(1, (0.04, 0.06, 0.04))
+        axes = (half_width * like[0], (projection + BASE) * like[1], half_width * 1.32 * like[2])
+        breasts.append(Breast(centre, axes, float(np.clip(density + rng.normal(0, 0.06), 0.02, 1))))
+    return breasts
+
+
+def breast_outline(breast: Breast, grid: Grid) -> np.ndarray:
+    """Signed distance to the skin of the breast."""
+    offsets = [a - c for a, c in zip(grid.axes(), breast.centre, strict=True)]
+    return superellipsoid(offsets, breast.semi_axes, POWER)
+
+
+def surface_point(breast: Breast, polar: np.ndarray, azimuth: np.ndarray, depth: float) -> np.ndarray:
+    """(n, 3) points `depth` under the skin; `polar` is the angle from the nipple's direction; radians."""
+    direction = np.stack([np.sin(polar) * np.cos(azimuth), -np.cos(polar), np.sin(polar) * np.sin(azimuth)], axis=-1)
+    level = (np.abs(direction / np.asarray(breast.semi_axes)) ** POWER).sum(-1) ** (1 / POWER)
+    return np.asarray(breast.centre) + direction * (1 / level - depth)[:, None]
+
+
+def paint_breast(body: Composition, breast: Breast, grid: Grid, rng: np.random.Generator, skin: np.ndarray,
+                 wall: np.ndarray) -> None:
+    """Paints what lies between skin and chest wall; `skin` and `wall` are the signed distances to both, (z, y, x)."""
+    low = np.asarray(breast.centre) - np.asarray(breast.semi_axes)
+    high = np.asarray(breast.centre) + np.asarray(breast.semi_axes) * (1, 0.35, 1)
+    box = grid.box(low, high)
+    if min(s.stop - s.start for s in box) < 1:
+        return
+    room = cover(skin[box] + 5, 5) * cover(2 - wall[box], 4)
+    body.paint("connective", room * np.clip(0.05 + 0.06 * NoiseField(rng, 5).on(grid)[box], 0, 0.3), box)
+    body.paint("connective", tubes(grid, *_ligaments(breast, rng))[box] * room, box)
+    gland = block_mean(gland_share(breast, grid.finer(box, FINER), rng), FINER)
+    body.paint("gland", gland * room * cover(skin[box] + 8, 7), box)
+    body.paint("gland", tubes(grid, *_ducts(breast, rng))[box] * cover(skin[box] + 2, 3), box)
+    nipple = ellipsoid(grid.axes(), breast.nipple + np.array([0, 1, 0]), (5, 5, 5))
+    body.paint("skin", cover(nipple, grid.spacing[0]))
+
+
+def gland_share(breast: Breast, grid: Grid, rng: np.random.Generator) -> np.ndarray:
+    """Share of glandular tissue, 0..1: lobes that run towards the nipple, broken by islands of fat.
+
+    The texture lives in directions seen from the nipple, so that strands converge there like the ducts they follow.
+    """
+    radial = [NoiseField(rng, 1.0) for _ in range(2)]
+    islands, broad = NoiseField(rng, 4.5), NoiseField(rng, 15)
+    offsets = [a - c for a, c in zip(grid.axes(), breast.gland_centre, strict=True)]
+    level = np.sqrt(sum((o / s) ** 2 for o, s in zip(offsets, breast.gland_axes, strict=True)))
+    share = np.zeros(grid.shape)
+    near = level < 1.75
+    x, y, z = (np.broadcast_to(a, grid.shape)[near] for a in grid.axes())
+    u, v, w = x - breast.nipple[0], y - breast.nipple[1] + 12, z - breast.nipple[2]
+    across, along, distance = np.arctan2(u, v), np.arctan2(w, v), np.sqrt(u * u + v * v + w * w)
+    streaks = (0.34 * radial[0].at(across / 0.22, along / 0.22, distance / 26)
+               + 0.30 * radial[1].at(across / 0.10, along / 0.10, distance / 16))
+    field = 0.80 - level[near] + streaks + 0.26 * islands.on(grid)[near] + 0.30 * broad.on(grid)[near]
+    cellular = np.clip(0.76 + 0.10 * breast.density + 0.24 * streaks, 0.45, 1)  # the rest of a lobe is fat
+    share[near] = ramp(field, -0.08, 0.20) * cellular
+    return share
+
+
+def _ligaments(breast, rng) -> tuple[list, list]:
+    """Cooper's ligaments: thin strands from the gland to the skin."""
+    paths, radii = [], []
+    for _ in range(int(rng.integers(26, 40))):
+        direction = rng.normal(0, 1, 3)
+        start = breast.gland_centre + breast.gland_axes * 0.8 * direction / np.sqrt((direction**2).sum())
+        end = surface_point(breast, rng.uniform(0.1, 1.5, 1), rng.uniform(0, 2 * np.pi, 1), 1.0)[0]
+        paths.append(curve(rng, start, end, 3))
+        radii.append(np.full(len(paths[-1]), rng.uniform(0.6, 1.1)))
+    return paths, radii
+
+
+def _ducts(breast, rng) -> tuple[list, list]:
+    """A few ducts from the nipple into the gland."""
+    paths, radii = [], []
+    for _ in range(int(rng.integers(4, 8))):
+        end = breast.gland_centre + breast.gland_axes * rng.uniform(-0.6, 0.6, 3)
+        paths.append(curve(rng, breast.nipple + np.array([0, 2, 0]), end, 2))
+        radii.append(np.linspace(1.4, rng.uniform(0.7, 1.3), len(paths[-1])))
+    return paths, radii
+
+
+def breast_vessels(breast: Breast, rng: np.random.Generator) -> tuple[list, list]:
+    """Paths and radii of the veins under the skin and of vessels that cross the fat to the gland."""
+    paths, radii = [], []
+    for _ in range(int(rng.integers(7, 12))):
+        steps = np.linspace(0, 1, 80)
+        polar = 1.55 - steps * rng.uniform(0.7, 1.3) + 0.08 * np.sin(7 * steps + rng.uniform(0, 6))
+        azimuth = rng.uniform(0, 2 * np.pi) + rng.normal(0, 0.7) * steps + 0.15 * np.sin(9 * steps + rng.uniform(0, 6))
+        paths.append(surface_point(breast, polar, azimuth, rng.uniform(3.5, 9)))
+        radii.append(np.linspace(rng.uniform(1.2, 2.2), 0.8, len(steps)))
+    for _ in range(int(rng.integers(4, 8))):
+        start = surface_point(breast, rng.uniform(1.0, 1.55, 1), rng.uniform(0, 2 * np.pi, 1), 6.0)[0]
+        end = breast.gland_centre + breast.gland_axes * rng.uniform(-0.9, 0.9, 3)
+        paths.append(curve(rng, start, end, 5))
+        radii.append(np.linspace(rng.uniform(1.0, 1.6), 0.7, len(paths[-1])))
+    return paths, radii

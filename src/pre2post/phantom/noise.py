@@ -1,0 +1,41 @@
+"""Smooth random fields in mm: one periodic lattice of normal numbers, read between its nodes by cubic B-splines.
+
+A field belongs to the patient and not to the grid: sampled on another grid it shows the same pattern.
+"""
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from pre2post.phantom.grid import Grid
+
+LATTICE = 32            # nodes a side; the field repeats after 32 scales, further than any organ is wide
+MEAN_SQUARE_WEIGHT = 0.4793650793650794  # of the cubic B-spline per axis: integral of its square, 151/315
+
+
+class NoiseField:
+    """Zero mean, unit variance, correlated over about `scale` mm."""
+
+    def __init__(self, rng: np.random.Generator, scale: float):
+        self.lattice = rng.standard_normal((LATTICE, LATTICE, LATTICE)) / MEAN_SQUARE_WEIGHT**1.5
+        self.scale = scale
+
+    def on(self, grid: Grid) -> np.ndarray:
+        """The field at every voxel centre, (z, y, x)."""
+        field = self.lattice
+        for axis, coordinate in enumerate(reversed(grid.axes())):
+            field = _interpolate(field, axis, coordinate.ravel() / self.scale)
+        return field
+
+    def at(self, *coordinates: np.ndarray) -> np.ndarray:
+        """The field at points given by three arrays of one shape, in the unit of `scale` (mm or radians)."""
+        nodes = np.stack([np.asarray(c, dtype=float) / self.scale for c in coordinates])
+        return map_coordinates(self.lattice, nodes, order=3, mode="grid-wrap", prefilter=False)
+
+
+def _interpolate(array: np.ndarray, axis: int, position: np.ndarray) -> np.ndarray:
+    """Cubic B-spline interpolation of a periodic `array` along `axis` at `position` (in nodes)."""
+    node = np.floor(position).astype(int)
+    t = position - node
+    weights = ((1 - t)**3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6)
+    shape = [-1 if a == axis else 1 for a in range(array.ndim)]
+    return sum(w.reshape(shape) * array.take(node + k - 1, axis=axis, mode="wrap") for k, w in enumerate(weights))

@@ -1,0 +1,85 @@
+"""Signed distances, coverage of voxels, and thin tubes: the drawing tools of the anatomy. All lengths in mm."""
+
+import numpy as np
+
+from pre2post.phantom.grid import Grid
+
+
+def superellipsoid(offsets, semi_axes, power: float) -> np.ndarray:
+    """Signed distance (negative inside, first order) to |x/a|^p + |y/b|^p + |z/c|^p = 1.
+
+    `offsets` are coordinates from the centre, any broadcastable shapes, as many as `semi_axes`.
+    F is homogeneous of degree 1, so (F - 1) / |grad F| is the distance to first order near the surface.
+    """
+    ratios = [np.abs(o) / a for o, a in zip(offsets, semi_axes, strict=True)]
+    level = np.maximum(sum(r**power for r in ratios), 1e-12) ** (1 / power)
+    slope = sum((r ** (power - 1) / a) ** 2 for r, a in zip(ratios, semi_axes, strict=True))
+    return (level - 1) / np.maximum(np.sqrt(slope) * level ** (1 - power), 0.3 / max(semi_axes))
+
+
+def ellipsoid(axes, centre, semi_axes) -> np.ndarray:
+    """Signed distance to an ellipsoid at `centre`, on the axes of a grid."""
+    return superellipsoid([a - c for a, c in zip(axes, centre, strict=True)], semi_axes, 2.0)
+
+
+def smooth_union(a: np.ndarray, b: np.ndarray, width: float) -> np.ndarray:
+    """Union of two signed distances with a fillet of about `width` (polynomial smooth minimum)."""
+    blend = np.maximum(width - np.abs(a - b), 0) / width
+    return np.minimum(a, b) - blend**2 * width / 4
+
+
+def cover(distance: np.ndarray, width: float) -> np.ndarray:
+    """Share (0..1) of a voxel of size `width` inside a surface at signed `distance`: linear partial volume."""
+    return np.clip(0.5 - distance / width, 0, 1)
+
+
+def ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Smooth step from 0 at `low` to 1 at `high`."""
+    t = np.clip((value - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def curve(rng: np.random.Generator, start, end, wiggle: float, step: float = 1.0) -> np.ndarray:
+    """(n, 3) points about `step` apart from `start` to `end`, swinging aside by about `wiggle` mm on the way."""
+    start, end = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
+    t = np.linspace(0, 1, max(int(np.sqrt(((end - start) ** 2).sum()) / step), 2))[:, None]
+    swings = sum(np.sin(np.pi * k * t) * rng.normal(0, wiggle / k, 3) for k in (1, 2, 3, 5))
+    return start + (end - start) * t + swings
+
+
+# Seven points fill a ball well enough: its centre and six on the axes.
+BALL = np.vstack([np.zeros(3), np.eye(3), -np.eye(3)])
+
+
+def tubes(grid: Grid, paths: list[np.ndarray], radii: list[np.ndarray]) -> np.ndarray:
+    """Share of each voxel filled by tubes along `paths` ((n, 3) points x, y, z) of `radii` ((n,) mm), at most 1.
+
+    Each piece of tube hands its volume to the eight nearest voxels, so a tube thinner than a voxel keeps its true
+    partial volume however it lies.
+    """
+    points, volumes = [], []
+    for path, radius in zip(paths, radii, strict=True):
+        steps = np.sqrt((np.diff(path, axis=0) ** 2).sum(1))
+        length = np.append(steps, steps[-1])
+        points.append((path[:, None, :] + 0.6 * radius[:, None, None] * BALL).reshape(-1, 3))
+        volumes.append(np.repeat(np.pi * radius**2 * length / len(BALL), len(BALL)))
+    if not points:
+        return np.zeros(grid.shape)
+    filled = _splat(grid, np.concatenate(points), np.concatenate(volumes))
+    return np.minimum(filled / grid.voxel_volume, 1)
+
+
+def _splat(grid: Grid, points: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Adds `weights` at `points` to the grid, shared linearly among the eight voxels around each point."""
+    place = (points - np.asarray(grid.origin)) / np.asarray(grid.spacing)
+    node = np.floor(place).astype(int)
+    rest = place - node
+    size = np.array(grid.shape[::-1])
+    total = np.zeros(int(size.prod()))
+    for corner in np.ndindex(2, 2, 2):
+        index = node + corner
+        inside = ((index >= 0) & (index < size)).all(1)
+        share = np.where(corner, rest, 1 - rest).prod(1)
+        flat = (index[:, 2] * size[1] + index[:, 1]) * size[0] + index[:, 0]
+        total += np.bincount(flat[inside], weights=(weights * share)[inside], minlength=len(total))
+    return total.reshape(grid.shape)

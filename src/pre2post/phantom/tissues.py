@@ -1,0 +1,55 @@
+"""What each tissue is to the scanner and to the contrast agent.
+
+Relaxation times (ms), at 1.5 T and 3 T:
+- gland and fat of the breast: Rakow-Penner et al., J Magn Reson Imaging 23:87 (2006);
+- muscle, heart, blood: Stanisz et al., Magn Reson Med 54:507 (2005);
+- liver: de Bazelaire et al., Radiology 230:652 (2004);
+- skin: Richard et al., J Invest Dermatol 97:120 (1991); bone marrow (red, water part): de Bazelaire et al. 2004;
+- lung T2*: Hatabu et al., Eur J Radiol 29:245 (1999); Yu et al., Magn Reson Med 66:248 (2011).
+- tumour: T2 of 83 ms, Liu et al., J Int Med Res 46:1928 (2018), above that of gland; T1 taken like gland's. Before
+  contrast it stands out only because it is compact: gland shares its voxels with fat, a tumour hardly does.
+T2* is taken as 0.5 to 0.7 T2 where no T2* was published for the breast coil's shim: at TE of 1.5 to 2.4 ms it changes
+the signal by a few percent only.
+
+Proton density is water content relative to water: Woodard and White, Br J Radiol 59:1209 (1986).
+
+Kinetics (K^trans 1/min, v_e, v_p): cancers Tofts et al. 1999 and Li et al., Magn Reson Med 71:1592 (2014); muscle
+Padhani et al., NMR Biomed 15:143 (2002). K^trans of gland (background enhancement) and of tumours is set per patient,
+see `patient.py` and `tumour.py`. Blood is its plasma, a share of 1 - haematocrit, which gives its own concentration
+back. Others are order-of-magnitude values that give the enhancement seen at 2 to 4 minutes.
+"""
+
+from dataclasses import dataclass
+
+from pre2post.phantom.kinetics import HAEMATOCRIT
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """T1 and T2* in ms as (1.5 T, 3 T); proton density relative to water; K^trans 1/min, v_e, v_p."""
+
+    label: int
+    t1: tuple[float, float]
+    t2_star: tuple[float, float]
+    density: float
+    transfer: float = 0.0
+    extravascular: float = 0.2
+    plasma: float = 0.0
+
+
+TISSUES: dict[str, Tissue] = {
+    "fat": Tissue(1, (296, 367), (30, 25), 0.90, 0.003, 0.10, 0.002),
+    "skin": Tissue(2, (870, 1000), (8, 6), 0.65, 0.04, 0.30, 0.015),
+    "gland": Tissue(3, (1266, 1445), (40, 32), 0.80, 0.01, 0.30, 0.006),
+    "muscle": Tissue(4, (1008, 1412), (28, 24), 0.77, 0.02, 0.12, 0.01),
+    "bone": Tissue(5, (549, 586), (8, 5), 0.25, 0.02, 0.10, 0.01),
+    "lung": Tissue(6, (1200, 1300), (2.1, 0.74), 0.15, 0.0, 0.20, 0.05),
+    "blood": Tissue(7, (1441, 1932), (120, 60), 0.80, 0.0, 0.20, 1 - HAEMATOCRIT),
+    "heart": Tissue(8, (1030, 1471), (28, 24), 0.77, 0.40, 0.25, 0.08),
+    "liver": Tissue(9, (586, 809), (23, 16), 0.72, 0.30, 0.25, 0.10),
+    "node": Tissue(10, (1100, 1350), (40, 32), 0.80, 0.15, 0.30, 0.05),
+    "tumour": Tissue(11, (1270, 1440), (48, 38), 0.84, 0.30, 0.45, 0.05),
+    "core": Tissue(12, (1350, 1600), (50, 40), 0.86, 0.01, 0.30, 0.0),
+    "connective": Tissue(13, (1000, 1200), (20, 16), 0.60, 0.01, 0.20, 0.005),
+}
+AIR = 0  # label where tissue fills less than half of the voxel

@@ -1,0 +1,64 @@
+"""Slices from disk to the device: read ahead by a thread, so that a step does not wait, and moved on the device."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from pre2post.pix2pixhd.sampling import Batch
+
+AHEAD = 2  # batches read in advance: one in use, one ready
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The training slices, each (n, size, size), may be memory-mapped.
+
+    pre, post: float32, normalised (nominally 0 to 1); post of several phases: (n, phases, size, size).
+    lesion: uint8, 1 in the annotated lesion; None: not used.
+    """
+
+    pre: np.ndarray
+    post: np.ndarray
+    lesion: np.ndarray | None = None
+
+
+def batches(pairs: Pairs, plan: Iterable[Batch], device: str) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Yields (pre, post, lesion) of every batch of the plan on the device: (N, 1, H, W), of several phases of
+    post (N, phases, H, W); pre and post in [-1, 1]."""
+    pin = device == "cuda"
+    with ThreadPoolExecutor(1) as reader:
+        ahead = deque()
+        for batch in plan:
+            ahead.append((batch, reader.submit(_read, pairs, batch, pin)))
+            if len(ahead) > AHEAD:
+                yield _moved(*ahead.popleft(), device)
+        while ahead:
+            yield _moved(*ahead.popleft(), device)
+
+
+def _read(pairs: Pairs, batch: Batch, pin: bool) -> list[Tensor]:
+    """The slices of a batch, mirrored as it says, as (N, 1 or phases, H, W) float32 in the main memory."""
+    images = []
+    for slices in (pairs.pre, pairs.post, pairs.lesion):
+        if slices is not None:
+            chosen = slices[batch.slices].astype(np.float32, copy=False)
+            chosen = chosen if chosen.ndim == 4 else chosen[:, None]
+            image = torch.from_numpy(np.where(batch.flips[:, None, None, None], chosen[..., ::-1], chosen))
+            images.append(image.pin_memory() if pin else image)
+    return images
+
+
+def _moved(batch: Batch, reading, device: str) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Brings a batch to the device, turns and shifts it, and gives pre and post the network's range."""
+    images = [image.to(device, non_blocking=True) for image in reading.result()]
+    if batch.moves is not None:
+        grid = affine_grid(torch.from_numpy(batch.moves).to(device), list(images[0].shape), align_corners=False)
+        images = [grid_sample(image, grid, align_corners=False) for image in images]  # beyond the slice lies air: 0
+    pre, post = (image * 2 - 1 for image in images[:2])
+    return pre, post, images[2] if len(images) > 2 else None

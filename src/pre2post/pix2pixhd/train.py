@@ -1,0 +1,118 @@
+"""The training loop."""
+
+import shutil
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import torch
+
+from pre2post.core.progress import progress
+from pre2post.pix2pixhd.checkpoint import save_generator
+from pre2post.pix2pixhd.dataset import Pairs, batches
+from pre2post.pix2pixhd.distributed import Group
+from pre2post.pix2pixhd.memory import keep_freed_memory
+from pre2post.pix2pixhd.resume import begin, checkpoint_path
+from pre2post.pix2pixhd.runtime import Execution
+from pre2post.pix2pixhd.sampling import epoch_batches
+from pre2post.pix2pixhd.schedule import GLOBAL, learning_rates, phase
+from pre2post.pix2pixhd.state import CONSTANT_RATE, TrainingState, disk_needed
+from pre2post.pix2pixhd.step import Pix2PixHD
+from pre2post.pix2pixhd.vgg import PerceptualLoss
+
+GIGABYTE = 1e9
+
+def train(settings, seed: int, cases: Sequence[str], pairs: Pairs, folder: Path, run: Execution,
+          after_epoch: Callable[[list[dict]], None], group: Group | None = None,
+          trained_on: Collection[str] | None = None) -> list[Path]:
+    """Trains a generator from pre- to post-contrast slices and returns the kept checkpoints, oldest first.
+
+    settings: the gan section of params.yaml. cases: the patient of each slice. folder: for checkpoints and the training
+    state; a killed training started again with the same folder carries on and ends with the same bytes. Folders beside
+    it may only differ in the number of epochs and their decay. after_epoch is called with the mean losses of every
+    epoch so far. trained_on: what the checkpoints say of who trained them, as save_generator does.
+    """
+    # Initialise.
+    group = group or Group()
+    keep_freed_memory()
+    torch.set_num_threads(settings.threads)
+    torch.backends.cudnn.benchmark = True  # every batch has the same shape
+    torch.manual_seed(seed)
+    perceptual = load_perceptual(settings)
+    model = Pix2PixHD(settings, run, group, perceptual)
+    rates = learning_rates(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    if group.leads:
+        print_plan(settings, model, folder)
+    state = begin(folder, model, rates, settings.save_every)
+    group.check_equal((state.epoch, state.step), "where to carry on")
+    if group.leads:
+        make_up(state, model, rates, folder, trained_on)
+    if state.history and group.leads:
+        after_epoch(state.history)  # what a killed run had made of its losses may be gone
+
+    # Main training loop.
+    for epoch, rate in list(enumerate(rates))[state.epoch:]:
+        current = phase(epoch, settings.global_epochs, settings.fix_global_epochs)
+        if current != model.phase:
+            model.enter(current)
+        model.set_learning_rate(rate)
+        plan = epoch_batches(cases, seed, epoch, settings.slices_per_case, run.batch_size, settings.flip,
+                             settings.augment)
+        todo = [batch.part(group.rank, group.processes) for batch in plan[state.step:]]
+        title = f"epoch {epoch + 1}/{settings.epochs}"
+        images = progress(batches(pairs, todo, run.device), title, len(plan), "step", state.step, quiet=not group.leads)
+        for batch, (pre, post, lesion) in zip(todo, images, strict=True):
+            state.add(model.step(pre, post, lesion, batch.share))
+            if group.leads and state.step % settings.state_every == 0:
+                state.check_finite()
+                state.save(model, rate)
+
+        # Keep what this epoch brought.
+        state.end_epoch(rate)
+        if group.leads:
+            after_epoch(state.history)
+            last = epoch + 1 == settings.epochs
+            if ((epoch + 1) % settings.save_every == 0 or last) and model.phase != GLOBAL:
+                save_generator(model.average, checkpoint_path(folder, epoch + 1), trained_on)
+            state.save(model, rate)
+            if ends_constant_rate(rates, state.epoch):
+                state.keep_as_constant_rate()
+
+    return sorted(folder.glob("epoch_*.safetensors"))
+
+
+def make_up(state: TrainingState, model: Pix2PixHD, rates: list[float], folder: Path,
+            trained_on: Collection[str] | None) -> None:
+    """Leaves behind what the epoch before this state should have left: its run was killed meanwhile, or had no use for
+    it, being that of a training of other length."""
+    if state.step or not state.epoch:
+        return
+    last = checkpoint_path(folder, state.epoch)
+    if state.epoch == len(rates) and not last.exists():
+        save_generator(model.average, last, trained_on)
+    if ends_constant_rate(rates, state.epoch) and not (folder / CONSTANT_RATE).exists():
+        state.save(model, rates[state.epoch - 1])
+        state.keep_as_constant_rate()
+
+
+def ends_constant_rate(rates: list[float], epochs: int) -> bool:
+    """Whether the learning rate was constant for that many epochs and then falls, or the training is over."""
+    return rates[epochs - 1] == rates[0] and (epochs == len(rates) or rates[epochs] != rates[0])
+
+
+def load_perceptual(settings) -> PerceptualLoss | None:
+    """The VGG19 loss, if it has a weight and its file is given."""
+    if settings.lambda_vgg and settings.vgg_weights:
+        return PerceptualLoss.load(Path(settings.vgg_weights), settings.vgg_sha256)
+    return None
+
+
+def print_plan(settings, model: Pix2PixHD, folder: Path) -> None:
+    """Says, before anything is computed, how the training runs and what it will take."""
+    print(f"trains on {model.run}")
+    print("VGG19 perceptual loss: " + ("on" if model.perceptual else
+                                       "off, its weight is 0" if not settings.lambda_vgg else
+                                       "off, gan.vgg_weights names no weights file"))
+    needed = disk_needed(model, settings.epochs, settings.save_every) / GIGABYTE
+    free = shutil.disk_usage(folder).free / GIGABYTE
+    print(f"disk: {needed:.2g} GB for checkpoints and state in {folder}, {free:.0f} GB are free", flush=True)

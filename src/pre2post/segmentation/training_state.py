@@ -1,0 +1,76 @@
+"""The whole state of a training of nnU-Net, saved whole or not at all: a killed training carries on exactly.
+
+nnU-Net's own checkpoints lack the random generators and the place in the epoch, so that what continues from them is
+another training.
+"""
+
+import random
+from pathlib import Path
+
+import numpy as np
+
+from pre2post.core.errors import InputError
+from pre2post.core.files import atomic_path
+
+FILE = "state.pt"
+
+
+def save_state(folder: Path, trainer, losses: list[dict]) -> None:
+    """Writes everything that the next step depends on; `losses` are those of the epoch under way."""
+    import torch
+
+    content = {"network": trainer.network.state_dict(), "optimizer": trainer.optimizer.state_dict(),
+               "scaler": trainer.grad_scaler.state_dict() if trainer.grad_scaler else None,
+               "epoch": trainer.current_epoch, "losses": [float(one["loss"]) for one in losses],
+               "logging": trainer.logger.get_checkpoint(), "log": Path(trainer.log_file).read_text(encoding="utf-8"),
+               "random": _random_states()}
+    with atomic_path(folder / FILE) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)
+
+
+def load_state(folder: Path, trainer) -> list[dict]:
+    """Puts the saved state, if there is one, into a trainer whose data are open; the losses of its epoch so far.
+
+    Raises InputError when it is damaged or of another training.
+    """
+    import torch
+
+    file = folder / FILE
+    if not file.is_file():
+        return []
+    try:
+        saved = torch.load(file, weights_only=True, map_location=trainer.device)
+        trainer.network.load_state_dict(saved["network"])
+        trainer.optimizer.load_state_dict(saved["optimizer"])
+        if trainer.grad_scaler:
+            trainer.grad_scaler.load_state_dict(saved["scaler"])
+        trainer.current_epoch = saved["epoch"]
+        trainer.logger.load_checkpoint(saved["logging"])
+        Path(trainer.log_file).write_text(saved["log"], encoding="utf-8")
+        _restore_random(saved["random"])
+        return [{"loss": np.float32(loss)} for loss in saved["losses"]]
+    except Exception as error:
+        raise InputError("the saved training state cannot be used", file=file,
+                         found=" ".join(str(error).split())[:200], expected="the state of this very training",
+                         todo="delete its folder to start the training afresh") from None
+
+
+def _random_states() -> dict:
+    """The generators that nnU-Net draws from, in types that load without running code."""
+    import torch
+
+    kind, keys, *rest = np.random.get_state()
+    return {"torch": torch.get_rng_state(), "python": random.getstate(),
+            "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+
+
+def _restore_random(saved: dict) -> None:
+    import torch
+
+    kind, keys, *rest = saved["numpy"]
+    np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
+    random.setstate(saved["python"])
+    torch.set_rng_state(saved["torch"].cpu())
+    if saved["cuda"]:
+        torch.cuda.set_rng_state_all([state.cpu() for state in saved["cuda"]])

@@ -1,0 +1,118 @@
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pre2post.evaluation.detection_table import DOMAINS, PROPERTIES, detection_rates, property_rows, summary
+from pre2post.pipeline.params import Statistics
+from pre2post.stats.summary import holm
+
+OPTIONS = Statistics(confidence=0.95, bootstrap_draws=100, min_patients=5)
+GROUPS = {"test": 7, "external": 6}
+
+
+def rows_of(settings=("pre", "post"), groups=GROUPS, seed=0):
+    rng = np.random.default_rng(seed)
+    return [{"setting": setting, "group": group, "case": f"{group}{case}", "size_ml": rng.random(),
+             **{f"{name}_{image}": rng.random() for name in ("contrast", "heterogeneity", "entropy")
+                for image in ("synthetic", "real")},
+             "enhancement_error": -rng.random(), "touched_synthetic": int(case % 3 > 0), "touched_real": int(case != 4),
+             "dice_synthetic": rng.random(), "dice_real": rng.random()}
+            for setting in settings for group, n in groups.items() for case in range(n)]
+
+
+def test_rates_are_the_shares_of_each_setting_in_each_group_and_in_both():
+    found = {(row["setting"], row["group"]): row for row in detection_rates(rows_of(), OPTIONS)}
+    assert list(dict.fromkeys(group for _, group in found)) == ["test", "external", "both"]
+    assert len(found) == 6
+    row = found["post", "both"]
+    assert (row["synthetic"], row["real"]) == (pytest.approx(8 / 13, rel=1e-5), pytest.approx(11 / 13, rel=1e-5))
+    assert (row["only_synthetic"], row["only_real"], row["n"]) == (2, 5, 13)
+    assert row["p"] == pytest.approx(stats.binomtest(2, 7).pvalue, rel=1e-5)
+    assert found["pre", "test"]["n"] == 7
+
+
+def test_p_of_the_rates_is_corrected_over_the_settings_of_a_group():
+    rows = rows_of(("a", "b", "c"))
+    for row in rows:
+        if row["setting"] == "b":
+            row["touched_synthetic"], row["touched_real"] = 0, 1
+    for group in ("test", "external", "both"):
+        family = [row for row in detection_rates(rows, OPTIONS) if row["group"] == group]
+        assert [row["p_holm"] for row in family] == pytest.approx(holm([row["p"] for row in family]), rel=1e-4)
+        assert family[1]["p_holm"] == pytest.approx(3 * family[1]["p"], rel=1e-4)
+
+
+def test_one_group_alone_is_not_both():
+    rows = rows_of(groups={"test": 7})
+    assert {row["group"] for row in detection_rates(rows, OPTIONS)} == {"test"}
+    assert {row["group"] for row in property_rows(rows, OPTIONS, 0)} == {"test"}
+
+
+def test_every_property_meets_the_dice_of_its_own_image_and_the_differences_meet():
+    rows = rows_of()
+    found = property_rows(rows, OPTIONS, 0)
+    assert len(found) == 2 * 3 * len(DOMAINS) * len(PROPERTIES)
+    for row in found:
+        own = [one for one in rows if one["setting"] == row["setting"] and row["group"] in (one["group"], "both")]
+        per_image = row["property"] not in ("size_ml", "enhancement_error")
+
+        def values(name, domain, by_image, own=own):
+            if not by_image:
+                return np.array([one[name] for one in own])
+            if domain == "difference":
+                return values(name, "synthetic", True) - values(name, "real", True)
+            return np.array([one[f"{name}_{domain}"] for one in own])
+
+        wanted = stats.spearmanr(values(row["property"], row["domain"], per_image),
+                                 values("dice", row["domain"], True)).statistic
+        assert row["spearman"] == pytest.approx(wanted, abs=1e-5)
+        assert (row["n"], row["note"]) == (len(own), "")
+
+
+def test_p_values_are_corrected_over_the_properties():
+    rows = rows_of()
+    for row in rows:
+        row["dice_synthetic"] = row["size_ml"]
+    found = property_rows(rows, OPTIONS, 0)
+    for start in range(0, len(found), len(PROPERTIES)):
+        family = found[start:start + len(PROPERTIES)]
+        assert len({(row["setting"], row["group"], row["domain"]) for row in family}) == 1
+        assert [row["property"] for row in family] == list(PROPERTIES)
+        assert [row["p_holm"] for row in family] == pytest.approx(holm([row["p"] for row in family]), rel=1e-4)
+    assert found[0]["spearman"] == 1 and found[0]["p"] == pytest.approx(2 / 5040, rel=1e-4)
+
+
+def test_few_patients_have_no_test_and_a_note():
+    rows = rows_of(groups={"test": 4})
+    assert detection_rates(rows, OPTIONS)[0]["p"] is None
+    row = property_rows(rows, OPTIONS, 0)[0]
+    assert row["spearman"] is not None and (row["p"], row["p_holm"]) == (None, None)
+    assert row["note"] == "4 patients: no test with fewer than 5"
+
+
+def test_a_constant_and_a_missing_property_are_said():
+    rows = rows_of(("post",), {"test": 7})
+    for place, row in enumerate(rows):
+        row["size_ml"] = 1.0
+        row["contrast_synthetic"] = None if place == 2 else row["contrast_synthetic"]
+    found = {(row["domain"], row["property"]): row for row in property_rows(rows, OPTIONS, 0)}
+    assert found["real", "size_ml"]["spearman"] is None and "same for all" in found["real", "size_ml"]["note"]
+    assert [found[domain, "contrast"]["n"] for domain in DOMAINS] == [6, 7, 6]
+
+
+def test_the_short_form_repeats_the_tables():
+    rows = rows_of()
+    rates, properties = detection_rates(rows, OPTIONS), property_rows(rows, OPTIONS, 0)
+    table = summary(rates, properties)
+    assert list(table) == ["pre", "post"] and list(table["pre"]) == ["test", "external", "both"]
+    for row in rates:
+        cell = table[row["setting"]][row["group"]]
+        assert list(cell) == ["synthetic", "real", "only_synthetic", "only_real", "p", "p_holm", "n", "spearman"]
+        assert all(cell[name] == row[name] for name in cell if name != "spearman")
+        assert cell["spearman"] == {one["property"]: one["spearman"] for one in properties if (
+            one["setting"], one["group"], one["domain"]) == (row["setting"], row["group"], "synthetic")}
+        assert list(cell["spearman"]) == list(PROPERTIES)
+    assert json.loads(json.dumps(table, allow_nan=False)) == table
+    assert summary([], []) == {}

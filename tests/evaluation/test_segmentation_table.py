@@ -1,0 +1,248 @@
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from pre2post.core.errors import InputError
+from pre2post.evaluation.segmentation_table import MEASURES, gain_rows, statistics_rows, summary
+from pre2post.io.volume_file import read_volume
+from pre2post.metrics.mask_metrics import measure
+from pre2post.pipeline.params import Statistics
+from pre2post.stats.summary import holm
+
+OPTIONS = Statistics(confidence=0.95, bootstrap_draws=200, min_patients=3)
+DOMAINS = {"test_pre": "ef", "test_post1": "ef", "external_pre": "gh", "external_post1": "gh"}
+
+
+@pytest.fixture
+def table(evaluated):
+    with open(evaluated / "plots/segmentation.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_setting_meets_every_patient_of_every_domain_once(table):
+    found = [(row["setting"], row["domain"], row["case"]) for row in table]
+    assert sorted(found) == sorted((setting, domain, case) for setting in ("pre", "pre_synthetic")
+                                   for domain, cases in DOMAINS.items() for case in cases)
+
+
+def test_rows_tell_of_the_saved_masks(table, evaluated):
+    for row in table:
+        true = read_volume(evaluated / "artifacts/volumes" / row["case"] / "mask.nii.gz", np.uint8)
+        file = evaluated / "artifacts/predictions" / row["setting"] / row["domain"] / f"{row['case']}.nii.gz"
+        predicted = read_volume(file, np.uint8)
+        assert predicted.origin == true.origin
+        found = measure(predicted.array, true.array, true.spacing, 0.1, 0.05)
+        assert {name: float(row[name]) for name in found} == pytest.approx(found, rel=1e-5)
+        assert float(row["true_ml"]) == pytest.approx(true.array.sum() * np.prod(true.spacing) / 1000, rel=1e-5)
+
+
+def test_the_summary_has_means_and_paired_gains(table, evaluated):
+    summary = json.loads((evaluated / "metrics/segmentation.json").read_text())
+    assert list(summary) == ["pre", "pre_synthetic", "gain", "provenance"]
+    for domain in DOMAINS:
+        means = [np.mean([float(row["dice"]) for row in table if (row["setting"], row["domain"]) == (name, domain)])
+                 for name in ("pre", "pre_synthetic")]
+        assert summary["pre"][domain]["dice"] == pytest.approx(means[0], rel=1e-5)
+        assert summary["pre"][domain]["n"] == 2
+        assert summary["gain"]["pre_synthetic"][domain]["dice"] == pytest.approx(means[1] - means[0], rel=1e-4)
+        assert set(summary["gain"]["pre_synthetic"][domain]) == {"dice", "low", "high", "p", "n"}
+
+
+def rows_of(values, seed=0):
+    """Rows from {(setting, domain): {case: Dice}}; the other measures are random."""
+    random = np.random.default_rng(seed)
+    return [{"setting": setting, "domain": domain, "case": case, **dict(zip(MEASURES, random.random(7), strict=True)),
+             "dice": value} for (setting, domain), found in values.items() for case, value in found.items()]
+
+
+def random_rows(settings, domains, n=9):
+    random = np.random.default_rng(4)
+    return rows_of({(setting, domain): {f"{domain[:4]}{case}": random.random() for case in range(n)}
+                    for setting in settings for domain in domains})
+
+
+def test_statistics_are_those_of_the_patients():
+    rows = random_rows(("pre", "mix"), DOMAINS)
+    found = statistics_rows(rows, OPTIONS, 7)
+    assert [(row["setting"], row["domain"], row["measure"]) for row in found] == [
+        (setting, domain, measure) for setting in ("pre", "mix") for domain in DOMAINS for measure in MEASURES]
+    for row in found:
+        own = [one[row["measure"]] for one in rows
+               if (one["setting"], one["domain"]) == (row["setting"], row["domain"])]
+        assert (row["n"], row["mean"]) == (9, pytest.approx(np.mean(own), rel=1e-5))
+        assert (row["sd"], row["median"]) == (pytest.approx(np.std(own, ddof=1), rel=1e-5),
+                                              pytest.approx(np.median(own), rel=1e-5))
+        assert row["low"] < row["mean"] < row["high"]
+
+
+def test_gains_pair_patients_whatever_the_order_of_rows():
+    values = {("pre", "test_pre"): {"a": 0.1, "b": 0.5, "c": 0.9, "only pre": 1.0},
+              ("mix", "test_pre"): {"c": 0.95, "only mix": 0.0, "a": 0.15, "b": 0.55}}
+    found = gain_rows(rows_of(values), {"pre": None, "mix": "pre"}, OPTIONS, 7)
+    assert {row["setting"] for row in found} == {"mix"} and [row["measure"] for row in found] == list(MEASURES)
+    row = found[0]
+    assert list(row) == ["setting", "baseline", "domain", "measure", "difference", "low", "high", "p", "p_holm",
+                         "effect", "n"]
+    assert (row["baseline"], row["difference"], row["effect"], row["n"]) == ("pre", pytest.approx(0.05), 1, 3)
+    assert row["high"] - row["low"] < 1e-6
+
+
+def test_gains_are_scipys():
+    rows = random_rows(("pre", "mix"), ("test_pre",))
+    for row in gain_rows(rows, {"mix": "pre"}, OPTIONS, 7):
+        mix, pre = ([one[row["measure"]] for one in rows if one["setting"] == name] for name in ("mix", "pre"))
+        assert row["difference"] == pytest.approx(np.mean(mix) - np.mean(pre), rel=1e-4)
+        assert row["p"] == pytest.approx(stats.wilcoxon(mix, pre).pvalue, rel=1e-5)
+        assert row["low"] < row["difference"] < row["high"]
+
+
+def test_p_values_are_corrected_within_a_measure_and_a_group_of_patients():
+    rows = random_rows(("pre", "mix", "all"), DOMAINS)
+    found = gain_rows(rows, {"mix": "pre", "all": "mix"}, OPTIONS, 7)
+    assert len(found) == 2 * len(DOMAINS) * len(MEASURES)
+    for one in MEASURES:
+        for group in ("test", "external"):
+            family = [row for row in found if row["measure"] == one and row["domain"].startswith(group)]
+            assert len(family) == 4
+            assert [row["p_holm"] for row in family] == pytest.approx(holm([row["p"] for row in family]), rel=1e-4)
+    assert any(row["p_holm"] > row["p"] for row in found)
+
+
+def test_a_domain_that_only_one_side_has_is_no_comparison():
+    values = {("pre", "test_pre"): {"a": 0.1}, ("mix", "test_pre"): {"a": 0.2}, ("mix", "test_post2"): {"a": 0.3}}
+    assert {row["domain"] for row in gain_rows(rows_of(values), {"mix": "pre"}, OPTIONS, 7)} == {"test_pre"}
+    assert gain_rows(rows_of(values), {"mix": "post"}, OPTIONS, 7) == []
+
+
+def test_the_short_form_repeats_the_tables():
+    rows = random_rows(("pre", "mix"), DOMAINS)
+    statistics, gains = statistics_rows(rows, OPTIONS, 7), gain_rows(rows, {"mix": "pre"}, OPTIONS, 7)
+    short = summary(statistics, gains)
+    assert list(short) == ["pre", "mix", "gain"] and list(short["gain"]) == ["mix"]
+    for setting in ("pre", "mix"):
+        assert list(short[setting]) == list(DOMAINS)
+        for domain, cell in short[setting].items():
+            own = {row["measure"]: row for row in statistics if (row["setting"], row["domain"]) == (setting, domain)}
+            assert cell == {"dice": own["dice"]["mean"], "low": own["dice"]["low"], "high": own["dice"]["high"],
+                            **{name: own[name]["mean"] for name in ("hd95", "assd", "volume_error", "sensitivity",
+                                                                    "false_positives")}, "n": 9}
+    for domain, cell in short["gain"]["mix"].items():
+        row, = [row for row in gains if (row["domain"], row["measure"]) == (domain, "dice")]
+        assert cell == {"dice": row["difference"], "low": row["low"], "high": row["high"], "p": row["p_holm"], "n": 9}
+    assert json.loads(json.dumps(short, allow_nan=False)) == short
+
+
+def test_few_patients_keep_the_keys():
+    rows = random_rows(("pre", "mix"), ("test_pre",), n=2)
+    short = summary(statistics_rows(rows, OPTIONS, 7), gain_rows(rows, {"mix": "pre"}, OPTIONS, 7))
+    assert (short["mix"]["test_pre"]["low"], short["gain"]["mix"]["test_pre"]["p"]) == (None, None)
+    assert set(short["gain"]["mix"]["test_pre"]) == {"dice", "low", "high", "p", "n"}
+
+
+def test_prediction_equals_nnunets_own(evaluated, tmp_path, monkeypatch):
+    """Trained folders are nnU-Net's: its predictor finds them, and its ensemble gives our mask to the voxel."""
+    import nnunetv2.training.nnUNetTrainer.nnUNetTrainer as home
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    from pre2post.segmentation import prediction
+    from pre2post.segmentation.trainer import RepeatableTrainer
+
+    trained = "Dataset200_pre2post/RepeatableTrainer__smallPlans__3d_fullres"
+    folders = [evaluated / f"artifacts/segmenters/pre_{fold}" for fold in (0, 1)]
+    shutil.copytree(folders[0] / trained, tmp_path / "model")
+    shutil.copytree(folders[1] / trained / "fold_1", tmp_path / "model/fold_1")
+    monkeypatch.setattr(home, "RepeatableTrainer", RepeatableTrainer, raising=False)
+    monkeypatch.setattr(prediction, "has_bfloat16", lambda: False)
+    theirs = nnUNetPredictor(use_mirroring=True, device=torch.device("cpu"), allow_tqdm=False)
+    theirs.initialize_from_trained_model_folder(str(tmp_path / "model"), (0, 1))
+
+    ours = prediction.make_predictor(prediction.load_segmenter("pre", folders, "smallPlans"), mirroring=True)
+    file = evaluated / "artifacts/volumes/g/post1.nii"
+    image, properties = theirs.plans_manager.image_reader_writer_class().read_images([str(file)])
+    expected = theirs.predict_single_npy_array(image, properties)
+    volume = read_volume(file)
+    prepared = prediction.preprocess_array(volume.array, volume.spacing[::-1], ours)
+    found = prediction.segment(ours, *prepared, threads=1)
+    np.testing.assert_array_equal(found, expected)
+    assert found.shape == (16, 32, 32)
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"PK half a file")])
+def test_a_fold_that_is_missing_or_damaged_is_named(evaluated, tmp_path, stage, damage):
+    root = tmp_path / "study"
+    shutil.copytree(evaluated, root)
+    damage(next(Path(root / "artifacts/segmenters/pre_synthetic_0").rglob("checkpoint_final.pth")))
+    kept = (root / "metrics/segmentation.json").read_bytes()
+    with pytest.raises(InputError, match="pre_synthetic_0"):
+        stage(root, "evaluate_segmentation")
+    assert (root / "metrics/segmentation.json").read_bytes() == kept
+
+
+def test_settings_trained_by_different_plans_are_not_compared(evaluated, tmp_path, stage):
+    root = tmp_path / "study"
+    shutil.copytree(evaluated, root)
+    file = next(Path(root / "artifacts/segmenters/pre_synthetic_1").rglob("plans.json"))
+    plans = json.loads(file.read_text())
+    plans["configurations"]["3d_fullres"]["spacing"][0] += 1
+    file.write_text(json.dumps(plans))
+    with pytest.raises(InputError, match="other plans"):
+        stage(root, "evaluate_segmentation")
+
+
+def test_folds_that_changed_after_the_training_are_noticed(evaluated, tmp_path, stage):
+    root = tmp_path / "study"
+    shutil.copytree(evaluated, root)
+    splits = json.loads((root / "splits.json").read_text())
+    (root / "splits.json").write_text(json.dumps(splits | {"folds": [["a", "d"], ["b", "c"]]}))
+    kept = (root / "metrics/segmentation.json").read_bytes()
+    with pytest.raises(InputError, match=r"pre_0.*folds have changed since this was trained.*trains this again"):
+        stage(root, "evaluate_segmentation")
+    assert (root / "metrics/segmentation.json").read_bytes() == kept
+
+
+def test_patients_without_a_phase_are_left_out_of_its_domain(evaluated, tmp_path, stage, set_params, capsys):
+    root = tmp_path / "study"
+    shutil.copytree(evaluated, root)
+    cases = json.loads((root / "artifacts/volumes/cases.json").read_text())
+    next(case for case in cases if case["id"] == "e")["phases"].append("post2")
+    (root / "artifacts/volumes/cases.json").write_text(json.dumps(cases))
+    shutil.copyfile(root / "artifacts/volumes/e/post1.nii", root / "artifacts/volumes/e/post2.nii")
+    set_params(root, train=["pre"], test_phases=["post1", "post2", "post3", "synthetic"])
+    stage(root, "evaluate_segmentation")
+    assert "patient has post3: this domain is left out" in capsys.readouterr().out
+    found = json.loads((root / "metrics/segmentation.json").read_text())["pre"]
+    assert {domain: cell["n"] for domain, cell in found.items()} == {
+        "test_post1": 2, "test_post2": 1, "test_synthetic": 2, "external_post1": 2, "external_synthetic": 2}
+
+
+@pytest.mark.parametrize("test_on", ["predicted_breast", "annotated_breast"])
+def test_segmenters_of_one_breast_segment_both_and_count_one(evaluated, tmp_path, stage, set_params, test_on):
+    root = tmp_path / "study"
+    shutil.copytree(evaluated, root)
+    set_params(root, train=["pre"], test_phases=["pre"], train_on="breast", test_on=test_on)
+    stage(root, "evaluate_segmentation")
+    for file in (root / "artifacts/predictions/pre").rglob("*.nii.gz"):
+        predicted = read_volume(file).array
+        right, left = predicted[..., :16].sum(), predicted[..., 16:].sum()
+        assert predicted.shape == (16, 32, 32) and 0 in (right, left)
+        assert test_on == "predicted_breast" or right == 0  # the toy tumours lie in the left half
+
+
+def test_a_mask_that_lies_elsewhere_is_refused(evaluated, tmp_path, stage):
+    from pre2post.image.volume import Volume
+    from pre2post.io.volume_file import write_volume
+
+    root = tmp_path / "study"
+    shutil.copytree(evaluated, root)
+    file = root / "artifacts/volumes/h/mask.nii.gz"
+    mask = read_volume(file, np.uint8)
+    write_volume(Volume(mask.array, mask.spacing), file)
+    with pytest.raises(InputError, match="different places") as error:
+        stage(root, "evaluate_segmentation")
+    assert error.value.case == "h"

@@ -1,0 +1,28 @@
+"""The README's example of a layout is what it says: one file, found by being there, that ingest can use."""
+
+import re
+
+import numpy as np
+from repository import ROOT
+
+from pre2post.image.volume import Volume
+from pre2post.ingest import layouts
+from pre2post.ingest.ingest_case import take_in
+from pre2post.io.volume_file import write_volume
+
+
+def test_the_example_of_the_readme_reads_a_cohort(tmp_path, monkeypatch, dicom, ingest_settings):
+    text = re.search(r"<!-- layout -->\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
+    assert len(text.splitlines()) <= 30
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/bids.py").write_text(text)
+    monkeypatch.setattr(layouts, "__path__", [*layouts.__path__, str(tmp_path / "code")])
+    root = tmp_path / "cohort"
+    pre = dicom.body_array(0).astype(np.int16)
+    for role, array in (("pre", pre), ("post1", pre + 50), ("post2", pre + 70)):
+        write_volume(Volume(array), root / f"sub-07/anat/sub-07_{role}.nii.gz")
+    write_volume(Volume((pre > 800).astype(np.uint8)), root / "derivatives/masks/sub-07.nii.gz")
+    name, listing = layouts.read_cohort(root)
+    taken = take_in(listing.entries[0], tmp_path / "out", ingest_settings())
+    assert name == "bids" and taken.error is None
+    assert (taken.case.id, taken.case.phases, taken.case.has_mask) == ("07", ("pre", "post1", "post2"), True)

@@ -1,0 +1,6 @@
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def quiet(one_thread):
+    """For every test here."""

@@ -1,0 +1,111 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pre2post.cohort.case import Case
+from pre2post.core.errors import InputError
+from pre2post.image.intensity import IntensityScale
+from pre2post.segmentation.design import (
+    baseline_of,
+    case_of,
+    fold_keys,
+    imitated,
+    is_synthetic,
+    key,
+    phases_needed,
+    validation_phases,
+    volume_file,
+)
+from pre2post.splits.splits import Splits
+
+SETTINGS = {"pre": {"pre": 1.0}, "post": {"post1": 1.0}, "synthetic": {"synthetic": 1.0},
+            "pre_synthetic": {"pre": 1.0, "synthetic": 1.0}, "more": {"pre": 1.0, "synthetic": 0.7},
+            "pre_post": {"pre": 1.0, "post1": 1.0}, "all": {"pre": 1.0, "post1": 1.0, "synthetic": 1.0}}
+
+
+def make_splits(folds):
+    return Splits([], sorted(patient for fold in folds for patient in fold), [], [], folds)
+
+
+@given(st.lists(st.lists(st.integers(0, 10**6), min_size=1, max_size=4), min_size=2, max_size=5)
+       .filter(lambda folds: len({i for fold in folds for i in fold}) == sum(map(len, folds))),
+       st.sampled_from(list(SETTINGS)), st.data())
+def test_no_patient_trains_and_validates_in_any_phase(numbers, name, data):
+    splits = make_splits([[f"p_{i}__x" for i in fold] for fold in numbers])
+    fold = data.draw(st.integers(0, len(numbers) - 1))
+    found = fold_keys(SETTINGS[name], splits, fold, 7)
+    training, validation = ({case_of(entry) for entry in found[side]} for side in ("train", "val"))
+    assert validation == set(splits.folds[fold])
+    assert training == set(splits.validation) - validation
+    assert not any(entry.endswith("__synthetic") for entry in found["val"])
+    assert len(found["train"]) == sum(round(share * len(training)) for share in SETTINGS[name].values())
+
+
+FOLDS = [[f"p{number}" for number in range(start, start + 4)] for start in range(0, 20, 4)]
+
+
+@given(st.floats(0.05, 1), st.floats(0.05, 1), st.integers(0, 4), st.integers(0, 2**31))
+def test_a_smaller_share_is_part_of_a_larger_one_and_the_same_in_every_phase(one, other, fold, seed):
+    small, large = sorted((one, other))
+    splits = make_splits(FOLDS)
+    train = set(fold_keys({"pre": small, "synthetic": large}, splits, fold, seed)["train"])
+    pre, synthetic = ({case_of(name) for name in train if name.endswith(end)} for end in ("__pre", "__synthetic"))
+    assert pre <= synthetic
+    assert (len(pre), len(synthetic)) == (round(16 * small), round(16 * large))
+
+
+def test_another_seed_draws_other_patients():
+    splits = make_splits(FOLDS)
+    drawn = {tuple(fold_keys({"pre": 0.5}, splits, 0, seed)["train"]) for seed in range(5)}
+    assert len(drawn) == 5
+
+
+def test_a_share_that_leaves_no_case_is_refused():
+    with pytest.raises(InputError, match=r"share of synthetic leaves no case.*found: 0.01 of 16 patients.*0.031"):
+        fold_keys({"pre": 1.0, "synthetic": 0.01}, make_splits(FOLDS), 0, 7)
+
+
+def test_multifocal_patients_are_in_no_fold():
+    splits = Splits([], ["a", "b", "c"], [], [], [["a"], ["b"]], ["c"])
+    found = fold_keys({"pre": 1.0}, splits, 0, 7)
+    assert found == {"train": ["b__pre"], "val": ["a__pre"]}
+
+
+def test_validation_is_real_and_of_the_setting():
+    assert validation_phases({"synthetic": 1.0, "pre": 1.0}) == ["pre"]
+    assert validation_phases({"synthetic": 0.5}) == ["post1"]
+    assert phases_needed(SETTINGS, ["synthetic"]) == ["post1", "synthetic"]
+    assert phases_needed(SETTINGS, ["pre", "pre_synthetic"]) == ["pre", "synthetic"]
+
+
+def test_names_come_back():
+    assert case_of(key("Breast__MRI_001", "post1")) == "Breast__MRI_001"
+
+
+def test_the_baseline_is_the_setting_without_its_last_phase():
+    trained = list(SETTINGS)
+    expected = {"pre": None, "post": None, "synthetic": "post", "pre_synthetic": "pre", "more": "pre",
+                "pre_post": "pre", "all": "pre_post"}
+    assert {name: baseline_of(name, SETTINGS, trained) for name in trained} == expected
+    assert baseline_of("more", SETTINGS, ["post", "more"]) is None
+
+
+@pytest.mark.parametrize("folds", [[["a"], []], [["a", "b"]]])
+def test_a_fold_needs_patients_on_both_sides(folds):
+    with pytest.raises(InputError, match="no patient to"):
+        fold_keys({"pre": 1.0}, make_splits(folds), len(folds) - 1, 7)
+
+
+def test_further_synthetic_phases_imitate_theirs(tmp_path):
+    assert [*map(is_synthetic, ("pre", "post2", "synthetic", "synthetic_post2"))] == [False, False, True, True]
+    assert [*map(imitated, ("synthetic", "synthetic_post2"))] == ["post1", "post2"]
+    assert validation_phases({"synthetic_post2": 1.0}) == ["post2"]
+    assert validation_phases({"pre": 1.0, "synthetic_post2": 1.0}) == ["pre"]
+    settings = {"late": {"post2": 0.5}, "made": {"synthetic_post2": 0.5}, "pre": {"pre": 1.0},
+                "both": {"pre": 1.0, "synthetic_post2": 1.0}}
+    assert baseline_of("made", settings, list(settings)) == "late"
+    assert baseline_of("both", settings, list(settings)) == "pre"
+    case = Case("a", "A", ("pre",), True, IntensityScale(0, 1), tmp_path)
+    for phase, name in (("synthetic", "a.nii.gz"), ("synthetic_post2", "a__post2.nii.gz")):
+        (tmp_path / name).touch()
+        assert volume_file(case, phase, tmp_path) == tmp_path / name

@@ -1,0 +1,166 @@
+"""The stage that makes every synthetic volume: which weights it uses, which patients, and what it refuses."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from repository import ROOT
+
+import import_weights
+import synthesize
+from pre2post.cohort.case import Case, write_cases
+from pre2post.cohort.patients import DUKE_SPIE2024, PUBLISHED, digest
+from pre2post.core.errors import InputError
+from pre2post.core.files import read_json
+from pre2post.image.intensity import IntensityScale
+from pre2post.image.volume import Volume, same_geometry
+from pre2post.io.volume_file import read_volume, write_volume
+from pre2post.pipeline.model_card import card_file, write_card
+from pre2post.pix2pixhd.architecture import Architecture
+from pre2post.pix2pixhd.checkpoint import save_generator
+from pre2post.pix2pixhd.generator import make_generator
+from pre2post.splits.splits import Splits, write_splits
+
+SPLITS = {"gan_train": ["T1"], "validation": ["V1", "V2"], "test": ["P1"], "external": ["X1"],
+          "folds": [["V1"], ["V2"]], "multifocal": []}
+WANTED = ["P1", "V1", "V2", "X1"]
+
+
+def save_weights(path: Path, brighter: float, trained_on=None, **settings) -> None:
+    """A generator that adds `brighter`, in normalised units, to its input."""
+    plan = Architecture(**{"width": 2, "downs": 1, "blocks": 0, "residual": True} | settings)
+    generator = make_generator(plan)
+    last = [layer for layer in generator.modules() if isinstance(layer, torch.nn.Conv2d)][-1]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.constant_(last.bias, 2 * brighter)
+    save_generator(generator, path, trained_on)
+    write_card(path, "a generator that brightens")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["slices"]["size"], content["synthesis"]["weights"] = 16, "weights/published.safetensors"
+    content["gan"] |= {"threads": 1, "downs": 1}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "splits.json").write_text(json.dumps(SPLITS))
+    volumes = tmp_path / "artifacts/volumes"
+    for seed, case in enumerate([*WANTED, "T1"]):
+        write_volume(Volume(np.random.default_rng(seed).random((3, 16, 12)) * 100, (0.7, 0.7, 2), (seed, 0, 0)),
+                     volumes / case / "pre.nii")
+    save_cases([*WANTED, "T1"])
+    save_weights(tmp_path / "weights/published.safetensors", 0.5, channels=3)
+    threads = torch.get_num_threads()
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+def save_cases(names: list[str]) -> None:
+    Path("artifacts/volumes/cases.json").write_text(json.dumps(
+        [{"id": name, "site": "A", "phases": ["pre", "post1"], "has_mask": name != "T1", "lesions": 1, "low": 0.0,
+          "high": 200.0, "box": None, "patient": f"patient {name}", "study": "", "pixels": "", "published_part": ""}
+         for name in sorted(names)]))
+
+
+def test_every_masked_patient_gets_what_the_named_weights_make(place):
+    save_weights(place / "artifacts/generator/generator.safetensors", 9.0)
+    synthesize.main()
+    made = sorted((place / "artifacts/synthetic").iterdir())
+    assert [path.name for path in made] == [f"{case}.nii.gz" for case in WANTED]
+    for path in made:
+        pre, synthetic = read_volume(place / f"artifacts/volumes/{path.name[:2]}/pre.nii"), read_volume(path)
+        assert same_geometry(pre, synthetic, tolerance=0)
+        np.testing.assert_allclose(synthetic.array, pre.array + 0.5 * 200, atol=1e-3)
+
+
+def test_a_patient_that_was_not_ingested_is_named_and_not_skipped(place):
+    save_cases(["P1", "V1", "X1", "T1"])
+    with pytest.raises(InputError, match="V2"):
+        synthesize.main()
+    assert not (place / "artifacts/synthetic").exists()
+
+
+@pytest.mark.parametrize("settings, words", [({"downs": 5}, r"slices\.size 16; expected: a multiple of 32"),
+                                             ({"downs": 4}, "at least 32")])
+def test_slices_that_do_not_fit_the_weights_are_refused_before_any_work(place, settings, words):
+    save_weights(place / "weights/published.safetensors", 0.5, **settings)
+    with pytest.raises(InputError, match=words):
+        synthesize.main()
+    assert not (place / "artifacts/synthetic").exists()
+
+
+def test_missing_weights_are_named(place):
+    (place / "weights/published.safetensors").unlink()
+    with pytest.raises(InputError, match=r"weights/published\.safetensors.*missing"):
+        synthesize.main()
+
+
+def test_nobody_is_synthesised_by_weights_that_they_trained(place, capsys):
+    weights = place / "weights/published.safetensors"
+    save_weights(weights, 0.5, [digest(f"patient {name}") for name in ("T1", "V2", "X1")])
+    with pytest.raises(InputError, match=r"weights.*1 of 2 in validation \(V2\); 1 of 1 in external \(X1\)"):
+        synthesize.main()
+    assert not (place / "artifacts/synthetic").exists()
+    save_weights(weights, 0.5, [digest("patient T1")])
+    synthesize.main()
+    assert len(list((place / "artifacts/synthetic").iterdir())) == len(WANTED)
+    assert "warning" not in capsys.readouterr().err
+    save_weights(weights, 0.5)
+    synthesize.main()
+    assert "warning: weights/published.safetensors" in capsys.readouterr().err
+
+
+def test_weights_that_do_not_match_their_card_are_refused_before_any_work(place, capsys):
+    weights = place / "weights/published.safetensors"
+    kept = card_file(weights).read_bytes()
+    save_weights(weights, 0.7, channels=3)
+    card_file(weights).write_bytes(kept)
+    with pytest.raises(InputError, match="not those of their card"):
+        synthesize.main()
+    write_card(weights, "a generator", params={"slices": {"size": 32}})
+    with pytest.raises(InputError, match=r"slices\.size 16 in params\.yaml; expected: 32"):
+        synthesize.main()
+    assert not (place / "artifacts/synthetic").exists()
+    card_file(weights).unlink()
+    synthesize.main()
+    assert "published.safetensors has no card" in capsys.readouterr().err
+
+
+def test_released_weights_are_refused_the_patients_that_they_have_seen(place, monkeypatch):
+    """From the file of the original implementation, through its import, to the message of the stage."""
+    generator = make_generator(Architecture(width=2, downs=1, blocks=1))
+    torch.save(generator.state_dict(), place / "30_net_G.pth")
+    released = place / "weights/published.safetensors"
+    monkeypatch.setattr(sys, "argv", ["import_weights.py", str(place / "30_net_G.pth"), str(released)])
+    import_weights.main()
+    cases = [Case(f"DUKE_{number:03d}", "DUKE", ("pre", "post1"), True, IntensityScale(0, 1), Path(),
+                  patient=f"duke:{number:03d}") for number in range(1, 923)]
+    write_cases(place / "artifacts/volumes", cases)
+    later = read_json(PUBLISHED / "duke_jmi2025.json")["test"]
+    test = [name.replace("Breast_MRI", "DUKE") for name in later]
+    write_splits(place / "splits.json", Splits([], [], test, [], []))
+    with pytest.raises(InputError, match="70 of 100 in test"):
+        synthesize.main()
+    clean = [name.replace("Breast_MRI", "DUKE") for name in read_json(DUKE_SPIE2024)["test"]]
+    write_splits(place / "splits.json", Splits([], [], clean, [], []))
+    with pytest.raises(InputError, match=r"DUKE_\d{3}/pre\.nii"):  # past the guard: only the volumes are missing
+        synthesize.main()
+
+
+def test_a_generator_of_two_phases_makes_two_volumes(place):
+    content = yaml.safe_load((place / "params.yaml").read_text())
+    content["slices"]["phases"], content["gan"]["channels"] = ["post1", "post2"], 2
+    (place / "params.yaml").write_text(yaml.safe_dump(content))
+    save_weights(place / "weights/published.safetensors", 0.5, channels=2)
+    synthesize.main()
+    names = [name for case in WANTED for name in (f"{case}.nii.gz", f"{case}__post2.nii.gz")]
+    assert sorted(path.name for path in (place / "artifacts/synthetic").iterdir()) == sorted(names)
+    save_weights(place / "weights/published.safetensors", 0.5, channels=3)
+    with pytest.raises(InputError, match="another number of phases"):
+        synthesize.main()
