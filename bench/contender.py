@@ -23,8 +23,9 @@ class Contender:
         self.variant, self.times, self.error = variant, [], None
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
-        self.process = context.Process(target=_work, daemon=True,
-                                       args=(other, variant, settings, size, threads, warm_up))
+        self.process = context.Process(
+            target=_work, daemon=True, args=(other, variant, settings, size, threads, warm_up)
+        )
         self.process.start()
         other.close()
         self.first = self._receive()
@@ -110,8 +111,11 @@ def _peak_memory(device: str) -> int:
 
     import torch
 
-    return torch.cuda.max_memory_allocated() if device == "cuda" else 1024 * resource.getrusage(
-        resource.RUSAGE_SELF).ru_maxrss
+    return (
+        torch.cuda.max_memory_allocated()
+        if device == "cuda"
+        else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    )
 
 
 def _count_flops(model, pre, post) -> int | None:

@@ -34,28 +34,43 @@ def main() -> None:
         gan = gan.model_copy(update=WIDE | {"width": options.width, "discriminator_width": options.width})
     size = size or load_params().slices.size
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else None
-    rows = [measure(gan, size, processes, options) for processes in options.processes
-            if gpus is None or processes <= gpus]
+    rows = [
+        measure(gan, size, processes, options) for processes in options.processes if gpus is None or processes <= gpus
+    ]
     chip = torch.cuda.get_device_name() if gpus else f"CPU, {options.threads} threads in all"
     flops, published = count_flops(gan, size), count_flops(gan.model_copy(update=WIDE), SIZE, vgg=True)
     print(f"\nWidth {gan.width}, {size} pixels, {options.batch} images a process and step; {chip}; {rows[0]['run']}\n")
     print("| processes | images a second | times one process | TFLOP/s |\n|---|---|---|---|")
     for row in rows:
         row["tflops"] = row["images_per_second"] * flops / 1e12
-        print(f"| {row['processes']} | {row['images_per_second']:.2f} | "
-              f"{row['images_per_second'] / rows[0]['images_per_second']:.2f} | {row['tflops']:.3g} |")
+        print(
+            f"| {row['processes']} | {row['images_per_second']:.2f} | "
+            f"{row['images_per_second'] / rows[0]['images_per_second']:.2f} | {row['tflops']:.3g} |"
+        )
     steps = PATIENTS * SLICES * EPOCHS
     rate = max(row["tflops"] for row in rows)
     hours = steps * published / rate / 1e12 / 3600
-    print(f"\nThe published training: {PATIENTS} x {SLICES} x {EPOCHS} = {steps / 1e6:.1f} million images of "
-          f"{published / 1e12:.2f} TFLOP at width 64 and {SIZE} pixels = {steps * published:.2g} FLOP, with VGG19; "
-          f"at {rate:.3g} TFLOP/s as measured here {hours:,.0f} hours ({hours / 24:,.1f} days) on: {chip}.")
+    print(
+        f"\nThe published training: {PATIENTS} x {SLICES} x {EPOCHS} = {steps / 1e6:.1f} million images of "
+        f"{published / 1e12:.2f} TFLOP at width 64 and {SIZE} pixels = {steps * published:.2g} FLOP, with VGG19; "
+        f"at {rate:.3g} TFLOP/s as measured here {hours:,.0f} hours ({hours / 24:,.1f} days) on: {chip}."
+    )
     if (gan.width, size) != (64, SIZE):
         print("The rate was measured at another size, so the hours are an extrapolation.")
     if options.json:
-        write_json(options.json, {"chip": chip, "torch": torch.__version__, "width": gan.width, "size": size,
-                                  "batch": options.batch, "rows": rows, "published_flops": steps * published,
-                                  "published_hours": hours})
+        write_json(
+            options.json,
+            {
+                "chip": chip,
+                "torch": torch.__version__,
+                "width": gan.width,
+                "size": size,
+                "batch": options.batch,
+                "rows": rows,
+                "published_flops": steps * published,
+                "published_hours": hours,
+            },
+        )
 
 
 def measure(settings, size: int, processes: int, options: argparse.Namespace) -> dict:
@@ -68,8 +83,9 @@ def measure(settings, size: int, processes: int, options: argparse.Namespace) ->
     run = replace(choose(joint, processes), compile=options.compile)
     threads = max(1, options.threads // processes)
     with tempfile.TemporaryDirectory() as folder:
-        torch.multiprocessing.spawn(_work, nprocs=processes,
-                                    args=(joint, run, size, threads, options.steps, Path(folder)))
+        torch.multiprocessing.spawn(
+            _work, nprocs=processes, args=(joint, run, size, threads, options.steps, Path(folder))
+        )
         seconds = float((Path(folder) / "seconds").read_text())
     return {"processes": processes, "run": str(run), "images_per_second": options.batch * processes / seconds}
 
@@ -88,8 +104,12 @@ def _work(rank: int, settings, run, size: int, threads: int, steps: int, folder:
     if run.device == "cuda":
         torch.cuda.set_device(rank)
     if run.processes > 1:
-        dist.init_process_group("nccl" if run.device == "cuda" else "gloo", init_method=f"file://{folder}/meet",
-                                rank=rank, world_size=run.processes)
+        dist.init_process_group(
+            "nccl" if run.device == "cuda" else "gloo",
+            init_method=f"file://{folder}/meet",
+            rank=rank,
+            world_size=run.processes,
+        )
     torch.manual_seed(0)
     model = Pix2PixHD(settings, run, Group(rank, run.processes))
     shape = (run.batch_size // run.processes, settings.channels, size, size)

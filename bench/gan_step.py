@@ -25,9 +25,17 @@ from pre2post.pix2pixhd.runtime import Execution
 # Dense bfloat16 TFLOP/s of the makers' data sheets, by a part of the name that CUDA gives the chip.
 PEAK_TFLOPS = {"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125, "RTX 4090": 165}
 # Only what the original has, too; upsampling and the output as published.
-PUBLISHED = {"generator": "global", "global_epochs": 0, "fix_global_epochs": 0, "residual": False,
-             "upsampling": "transposed", "lambda_vgg": 0.0, "lambda_l1": 0.0, "lambda_enhancement": 0.0,
-             "lesion_weight": 0.0}
+PUBLISHED = {
+    "generator": "global",
+    "global_epochs": 0,
+    "fix_global_epochs": 0,
+    "residual": False,
+    "upsampling": "transposed",
+    "lambda_vgg": 0.0,
+    "lambda_l1": 0.0,
+    "lambda_enhancement": 0.0,
+    "lesion_weight": 0.0,
+}
 
 
 def main() -> None:
@@ -37,8 +45,11 @@ def main() -> None:
     wide = gan.model_copy(update={"width": 64, "blocks": 9, "downs": 4, "discriminator_width": 64})
     cases = [(wide, 256), (gan, size)]
     if options.width or options.size:
-        chosen = gan if options.width is None else wide.model_copy(
-            update={"width": options.width, "discriminator_width": options.width})
+        chosen = (
+            gan
+            if options.width is None
+            else wide.model_copy(update={"width": options.width, "discriminator_width": options.width})
+        )
         cases = [(chosen, options.size or 256)]
     results = [measure(settings, pixels, options) for settings, pixels in cases]
     for result in results:
@@ -53,8 +64,9 @@ def measure(settings, size: int, options: argparse.Namespace) -> dict:
 
     gpu = torch.cuda.is_available()
     repeat, rounds = (10, options.rounds or 10) if gpu else (1, options.rounds or 15)
-    contenders = [Contender(variant, settings, size, options.threads, 10 if gpu else 1)
-                  for variant in variants(options)]
+    contenders = [
+        Contender(variant, settings, size, options.threads, 10 if gpu else 1) for variant in variants(options)
+    ]
     for turn in range(rounds):
         for contender in contenders if turn % 2 else reversed(contenders):
             contender.measure(repeat)
@@ -63,10 +75,19 @@ def measure(settings, size: int, options: argparse.Namespace) -> dict:
     for row in rows:
         row["flops"] = row["flops"] or flops
     chip = torch.cuda.get_device_name() if gpu else f"CPU, {options.threads} threads"
-    return {"chip": chip, "torch": torch.__version__, "size": size, "width": settings.width,
-            "discriminator_width": settings.discriminator_width, "blocks": settings.blocks, "downs": settings.downs,
-            "batch": options.batch, "peak_tflops": options.peak_tflops or known_peak(chip), "rows": rows,
-            "reading_ms": milliseconds_to_read(settings, size, "cuda" if gpu else "cpu")}
+    return {
+        "chip": chip,
+        "torch": torch.__version__,
+        "size": size,
+        "width": settings.width,
+        "discriminator_width": settings.discriminator_width,
+        "blocks": settings.blocks,
+        "downs": settings.downs,
+        "batch": options.batch,
+        "peak_tflops": options.peak_tflops or known_peak(chip),
+        "rows": rows,
+        "reading_ms": milliseconds_to_read(settings, size, "cuda" if gpu else "cpu"),
+    }
 
 
 def variants(options: argparse.Namespace) -> list[Variant]:
@@ -82,8 +103,10 @@ def variants(options: argparse.Namespace) -> list[Variant]:
         if gpu:
             ours += [last := replace(half, channels_last=True), replace(last, compile=True)]
     names = ["float32", "bfloat16", "bfloat16, channels last", "bfloat16, channels last, compiled"]
-    every = [Variant("original", None),
-             *(Variant(f"ours, {name}", run) for name, run in zip(names, ours, strict=False))]
+    every = [
+        Variant("original", None),
+        *(Variant(f"ours, {name}", run) for name, run in zip(names, ours, strict=False)),
+    ]
     return [every[0], *(variant for variant in every[1:] if not options.only or variant.name in options.only)]
 
 
@@ -94,10 +117,18 @@ def summary(contender: Contender, original: Contender) -> dict:
         return {"name": contender.variant.name, "error": contender.error or "the original failed", "flops": None}
     deviation = max(abs(contender.first[name] - loss) / abs(loss) for name, loss in original.first.items())
     pairs = zip(original.times, times, strict=False)
-    return {"name": contender.variant.name, "median_ms": statistics.median(times), "min_ms": min(times),
-            "max_ms": max(times), "ratio": statistics.median(theirs / own for theirs, own in pairs),
-            "ratio_of_minima": min(original.times) / min(times), "deviation": deviation, "error": contender.error,
-            "flops": last.get("flops"), "bytes": last.get("bytes")}
+    return {
+        "name": contender.variant.name,
+        "median_ms": statistics.median(times),
+        "min_ms": min(times),
+        "max_ms": max(times),
+        "ratio": statistics.median(theirs / own for theirs, own in pairs),
+        "ratio_of_minima": min(original.times) / min(times),
+        "deviation": deviation,
+        "error": contender.error,
+        "flops": last.get("flops"),
+        "bytes": last.get("bytes"),
+    }
 
 
 def known_peak(chip: str) -> float | None:
@@ -107,23 +138,30 @@ def known_peak(chip: str) -> float | None:
 def table(result: dict) -> str:
     """Markdown."""
     peak = result["peak_tflops"]
-    lines = [f"\nWidth {result['width']} (discriminator {result['discriminator_width']}), {result['downs']} "
-             f"down-samplings, {result['blocks']} blocks, {result['size']} pixels, batch {result['batch']}; "
-             f"{result['chip']}, torch {result['torch']}\n",
-             "| step | median ms | range | times as fast | of minima | first losses off by | peak memory | TFLOP/s |"
-             + (f" of {peak:g} |" if peak else ""), "|---" * (9 if peak else 8) + "|"]
+    lines = [
+        f"\nWidth {result['width']} (discriminator {result['discriminator_width']}), {result['downs']} "
+        f"down-samplings, {result['blocks']} blocks, {result['size']} pixels, batch {result['batch']}; "
+        f"{result['chip']}, torch {result['torch']}\n",
+        "| step | median ms | range | times as fast | of minima | first losses off by | peak memory | TFLOP/s |"
+        + (f" of {peak:g} |" if peak else ""),
+        "|---" * (9 if peak else 8) + "|",
+    ]
     for row in result["rows"]:
         if "median_ms" not in row:
             lines.append(f"| {row['name']} | failed: {row['error']} |")
             continue
         rate = row["flops"] / row["median_ms"] / 1e9
-        lines.append(f"| {row['name']} | {row['median_ms']:.1f} | {row['min_ms']:.1f} to {row['max_ms']:.1f} | "
-                     f"{row['ratio']:.2f} | {row['ratio_of_minima']:.2f} | {row['deviation']:.1e} | "
-                     f"{(row['bytes'] or 0) / 1e9:.2f} GB | {rate:.3g} |" + (f" {rate / peak:.1%} |" if peak else ""))
+        lines.append(
+            f"| {row['name']} | {row['median_ms']:.1f} | {row['min_ms']:.1f} to {row['max_ms']:.1f} | "
+            f"{row['ratio']:.2f} | {row['ratio_of_minima']:.2f} | {row['deviation']:.1e} | "
+            f"{(row['bytes'] or 0) / 1e9:.2f} GB | {rate:.3g} |" + (f" {rate / peak:.1%} |" if peak else "")
+        )
     fastest = min((row["median_ms"] for row in result["rows"][1:] if "median_ms" in row), default=None)
     if fastest:
-        lines.append(f"\nReading, moving and turning a batch takes {result['reading_ms']:.2f} ms, "
-                     f"{result['reading_ms'] / fastest:.1%} of the fastest step.")
+        lines.append(
+            f"\nReading, moving and turning a batch takes {result['reading_ms']:.2f} ms, "
+            f"{result['reading_ms'] / fastest:.1%} of the fastest step."
+        )
     return "\n".join(lines)
 
 

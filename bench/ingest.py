@@ -96,18 +96,37 @@ def write_series(folder: Path, case: str, phase: int, description: str, pixels: 
 def _add_others(data: Dataset) -> None:
     """Elements as scanners write them beside those that ingestion reads: texts and numbers of the patient, the study
     and the acquisition, private ones, and sequences of either kind of length."""
-    values = {"CS": "OTHER", "DS": "12.5", "IS": "3", "LO": "a word or two", "SH": "short", "US": 1, "FD": 0.5,
-              "UI": "1.2.840.1", "DA": "20010101", "TM": "090000", "PN": "Doe^Jane", "FL": 0.5, "UL": 9}
+    values = {
+        "CS": "OTHER",
+        "DS": "12.5",
+        "IS": "3",
+        "LO": "a word or two",
+        "SH": "short",
+        "US": 1,
+        "FD": 0.5,
+        "UI": "1.2.840.1",
+        "DA": "20010101",
+        "TM": "090000",
+        "PN": "Doe^Jane",
+        "FL": 0.5,
+        "UL": 9,
+    }
     data.SpecificCharacterSet, data.ImageType = "ISO_IR 100", ["ORIGINAL", "PRIMARY", "M", "ND"]
-    names = [name for tag, name in sorted((tag, name) for name, tag in keyword_dict.items())
-             if tag >> 16 in GROUPS and dictionary_VR(tag) in values and name not in data]
-    for name in names[::len(names) // ELEMENTS][:ELEMENTS]:
+    names = [
+        name
+        for tag, name in sorted((tag, name) for name, tag in keyword_dict.items())
+        if tag >> 16 in GROUPS and dictionary_VR(tag) in values and name not in data
+    ]
+    for name in names[:: len(names) // ELEMENTS][:ELEMENTS]:
         setattr(data, name, values[dictionary_VR(tag_for_keyword(name))])
     block = data.private_block(0x0029, "MAKER OF SCANNERS", create=True)
     for number in range(PRIVATE):
         block.add_new(number, *(("OB", bytes(2000)) if number % 20 == 0 else ("LO", "a private word")))
-    for name, undefined in (("ReferencedImageSequence", True), ("ReferencedStudySequence", False),
-                            ("ProcedureCodeSequence", True)):
+    for name, undefined in (
+        ("ReferencedImageSequence", True),
+        ("ReferencedStudySequence", False),
+        ("ProcedureCodeSequence", True),
+    ):
         setattr(data, name, [_reference(number) for number in range(3)])
         data[name].is_undefined_length = undefined
 
@@ -150,8 +169,12 @@ def other(root: Path) -> None:
 
 N4 = "ours, with N4"  # takes a minute: one round, and no run before it that warms up
 CONTENDERS: dict[str, Callable[[Path], None]] = {
-    "plain reading, SimpleITK": plain, "ours": ours, "ours, 2 workers and cases": lambda root: ours(root, workers=2),
-    N4: lambda root: ours(root, n4=True), "dicom2nifti": other}
+    "plain reading, SimpleITK": plain,
+    "ours": ours,
+    "ours, 2 workers and cases": lambda root: ours(root, workers=2),
+    N4: lambda root: ours(root, n4=True),
+    "dicom2nifti": other,
+}
 
 
 def grow(root: Path, count: int) -> dict[str, float]:
@@ -181,8 +204,13 @@ def _rounds(root: Path, rounds: int) -> dict[str, list[dict[str, float]]]:
         for name in names:
             if name == N4 and number:
                 continue
-            done = subprocess.run([sys.executable, __file__, "--contender", name, "--root", root], check=True,
-                                  capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+            done = subprocess.run(
+                [sys.executable, __file__, "--contender", name, "--root", root],
+                check=True,
+                capture_output=True,
+                text=True,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
             found[name].append(json.loads(done.stdout.splitlines()[-1]))
     return found
 
@@ -213,8 +241,10 @@ def _print_case(found: dict[str, list[dict[str, float]]], options: argparse.Name
         cpu, gib = (statistics.median(run[key] for run in runs) for key in ("cpu", "gib"))
         print(f"| {name} | {seconds[name]:.2f} | {cpu:.2f} | {gib:.2f} | {seconds[name] / reading:.2f} |")
     peak = max(run["gib"] for name, runs in found.items() if name.startswith("ours") for run in runs)
-    print(f"\nours: {seconds['ours'] / reading:.2f} times plain reading (target at most {TIMES_READING}), "
-          f"{peak:.2f} GiB a worker at most (target {GIB_A_WORKER})")
+    print(
+        f"\nours: {seconds['ours'] / reading:.2f} times plain reading (target at most {TIMES_READING}), "
+        f"{peak:.2f} GiB a worker at most (target {GIB_A_WORKER})"
+    )
     if "dicom2nifti" in seconds:
         times = seconds["dicom2nifti"] / seconds["ours"]
         print(f"dicom2nifti takes {times:.2f} times as long as ours (target at least {TIMES_DICOM2NIFTI})")

@@ -32,10 +32,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as work:
         with project(Path(work)) as (root, _):
             options.start = min(run(["status"], root)[0] for _ in range(3))
-        print(f"\n{options.files} files of {options.bytes} bytes, {FOLDER} a folder; DVC {_version()}; "
-              f"{options.start:.1f} s of each row are the start of the program\n\n"
-              f"| variant | step | seconds | peak memory, MB | files in the cache | at {options.estimate} files, s |\n"
-              "|---|---|---|---|---|---|")
+        print(
+            f"\n{options.files} files of {options.bytes} bytes, {FOLDER} a folder; DVC {_version()}; "
+            f"{options.start:.1f} s of each row are the start of the program\n\n"
+            f"| variant | step | seconds | peak memory, MB | files in the cache | at {options.estimate} files, s |\n"
+            "|---|---|---|---|---|---|"
+        )
         for name in options.parts or parts:
             parts[name](Path(work), options)
 
@@ -87,18 +89,22 @@ def external(work: Path, options: argparse.Namespace) -> None:
     """
     source = work / "outside"
     write_files(source, options)
-    for variant, command in {"import-url": ["import-url", str(source), "data"],
-                             "import-url --no-download": ["import-url", "--no-download", str(source), "data"],
-                             "add --out": ["add", "--out", "data", str(source)],
-                             "add --to-remote": ["add", "--to-remote", "--out", "data", str(source)]}.items():
+    for variant, command in {
+        "import-url": ["import-url", str(source), "data"],
+        "import-url --no-download": ["import-url", "--no-download", str(source), "data"],
+        "add --out": ["add", "--out", "data", str(source)],
+        "add --to-remote": ["add", "--to-remote", "--out", "data", str(source)],
+    }.items():
         with project(work) as (_, rows):
             row = rows(options, variant)
             row("first time", command)
             row("status, nothing changed", ["status"])
             if command[0] == "import-url":
                 change_one(source)
-                row("update, one file changed outside",
-                    ["update", *(["--no-download"] if "--no-download" in command else []), "data.dvc"])
+                row(
+                    "update, one file changed outside",
+                    ["update", *(["--no-download"] if "--no-download" in command else []), "data.dvc"],
+                )
     shutil.rmtree(source)
 
 
@@ -133,8 +139,10 @@ def print_row(options: argparse.Namespace, root: Path, variant: str, step: str, 
         (seconds, peak), start = run(action, root), options.start
     scaled = start + max(seconds - start, 0) * options.estimate / options.files
     cached = sum(len(names) for _, _, names in os.walk(root / ".dvc" / "cache"))
-    print(f"| {variant} | {step} | {seconds:.1f} | {'' if peak is None else f'{peak:.0f}'} | {cached} | {scaled:.0f} |",
-          flush=True)
+    print(
+        f"| {variant} | {step} | {seconds:.1f} | {'' if peak is None else f'{peak:.0f}'} | {cached} | {scaled:.0f} |",
+        flush=True,
+    )
 
 
 def run(command: list[str], root: Path) -> tuple[float, float]:

@@ -16,8 +16,14 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 class MatchedTrainer(nnUNetTrainer):
     """Everything but the numbers is nnU-Net's. Leaves times.json (seconds since 1970, or lasting) in its folder."""
 
-    def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict,
-                 device: torch.device = torch.device("cuda")):  # noqa: B008 (nnU-Net's own signature)
+    def __init__(
+        self,
+        plans: dict,
+        configuration: str,
+        fold: int,
+        dataset_json: dict,
+        device: torch.device = torch.device("cuda"),
+    ):
         super().__init__(plans, configuration, fold, dataset_json, device)
         matched = json.loads(Path(__file__).with_name("matched.json").read_text())
         self.num_epochs, self.num_iterations_per_epoch = matched["epochs"], matched["iterations"]

@@ -39,8 +39,10 @@ def main() -> None:
     print(f"| {options.trainings} trainings with one thread each | seconds | a training | of the ideal |")
     print("|---|---|---|---|")
     for jobs, spent in seconds.items():
-        print(f"| {jobs} at a time | {spent:.1f} | {spent / options.trainings:.1f} | "
-              f"{1 if jobs == 1 else efficiency:.2f} |")
+        print(
+            f"| {jobs} at a time | {spent:.1f} | {spent / options.trainings:.1f} | "
+            f"{1 if jobs == 1 else efficiency:.2f} |"
+        )
     print(f"goal {GOAL}: {'reached' if efficiency >= GOAL else 'not reached'}; load {os.getloadavg()[0]:.1f}\n")
     print(arithmetic(options.hours or seconds[1] / options.trainings / 3600))
 
@@ -54,9 +56,10 @@ def measure(folder: Path, jobs: int, options: argparse.Namespace) -> float:
     edit(folder / "params.yaml", options)
     run(["dvc", "cache", "dir", "--local", str(folder / ".dvc" / "cache")], folder)  # an empty one from here on
     run(["dvc", "commit", "--force", "--quiet", "plan_segmentation"], folder)
-    names = subprocess.run(["dvc", "stage", "list", "--name-only"], cwd=folder, check=True, capture_output=True,
-                           text=True).stdout.split()
-    trainings = [name for name in names if name.startswith("train_segmentation@")][:options.trainings]
+    names = subprocess.run(
+        ["dvc", "stage", "list", "--name-only"], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.split()
+    trainings = [name for name in names if name.startswith("train_segmentation@")][: options.trainings]
     start = time.perf_counter()
     run([sys.executable, "cluster/run_matrix.py", *trainings, "--jobs", str(jobs)], folder)
     return time.perf_counter() - start
@@ -74,8 +77,9 @@ def edit(file: Path, options: argparse.Namespace) -> None:
 def arithmetic(hours: float) -> str:
     """The full study from the hours of one training: its trainings share the GPUs, each its own at a time."""
     lines = [f"| the study, {STUDY} trainings of {hours:.3g} h | hours |", "|---|---|"]
-    return "\n".join(lines + [f"| on {gpus} GPU{'s' if gpus > 1 else ''} | {math.ceil(STUDY / gpus) * hours:.3g} |"
-                              for gpus in GPUS])
+    return "\n".join(
+        lines + [f"| on {gpus} GPU{'s' if gpus > 1 else ''} | {math.ceil(STUDY / gpus) * hours:.3g} |" for gpus in GPUS]
+    )
 
 
 def run(command: list[str], folder: Path) -> None:

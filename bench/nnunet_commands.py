@@ -14,8 +14,12 @@ from pre2post.core.files import read_json, write_json
 DATASET, NUMBER, CONFIGURATION, PLANS = "Dataset200_pre2post", "200", "3d_fullres", "smallPlans"
 TRAINER = Path(__file__).with_name("matched_trainer.py")
 # All that nnU-Net's networks import of timm. None uses it here, but nnU-Net imports all of its modules to find a class.
-TIMM = {"__init__": (), "layers": ("PatchDropout", "trunc_normal_", "apply_keep_indices_nlc", "RotaryEmbeddingCat"),
-        "models/__init__": (), "models/eva": ("EvaBlock",)}
+TIMM = {
+    "__init__": (),
+    "layers": ("PatchDropout", "trunc_normal_", "apply_keep_indices_nlc", "RotaryEmbeddingCat"),
+    "models/__init__": (),
+    "models/eva": ("EvaBlock",),
+}
 LAST_LINES = 15  # of a failed command's output
 
 
@@ -23,8 +27,14 @@ def timed(command: Sequence, log: Path, folder: Path | None = None, environment:
     """Seconds of a command; what it says goes to `log`, and its end to the user where it fails."""
     start = time.perf_counter()
     with open(log, "a", encoding="utf-8") as output:
-        done = subprocess.run([str(word) for word in command], cwd=folder, env=environment, stdout=output,
-                              stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
     if done.returncode:
         end = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:])
         sys.exit(f"error: {' '.join(map(str, command))}: exit code {done.returncode}; found:\n{end}")
@@ -44,8 +54,11 @@ class NnUNet:
         write_json(trainers / "matched.json", matched)
         # Whatever the user has set for nnU-Net does not count: processes, threads and compilation are its defaults.
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("nnUNet_")} | {
-            "nnUNet_raw": str(self.raw.parent), "nnUNet_preprocessed": str(self.preprocessed.parent),
-            "nnUNet_results": str(folder / "nnUNet_results"), "nnUNet_extTrainer": str(trainers)}
+            "nnUNet_raw": str(self.raw.parent),
+            "nnUNet_preprocessed": str(self.preprocessed.parent),
+            "nnUNet_results": str(folder / "nnUNet_results"),
+            "nnUNet_extTrainer": str(trainers),
+        }
         self.pools = []
         if processes:
             self.pools = ["-npfp", processes, "-np", processes]
@@ -78,21 +91,50 @@ class NnUNet:
 
     def _train(self, fold: int) -> dict[str, float]:
         start = time.time()
-        whole = self._run("nnUNetv2_train", NUMBER, CONFIGURATION, fold, "-tr", "MatchedTrainer", "-p", PLANS,
-                          "-device", self.device)
+        whole = self._run(
+            "nnUNetv2_train", NUMBER, CONFIGURATION, fold, "-tr", "MatchedTrainer", "-p", PLANS, "-device", self.device
+        )
         times = read_json(self._results / f"fold_{fold}" / "times.json")
-        return {"train": whole, "start": times["first_step"] - start, "epoch ends": times["epoch_ends_s"],
-                "validation": times["validated"] - times["trained"]}
+        return {
+            "train": whole,
+            "start": times["first_step"] - start,
+            "epoch ends": times["epoch_ends_s"],
+            "validation": times["validated"] - times["trained"],
+        }
 
     def test(self, images: Path, labels: Path) -> dict[str, float]:
         """Predicts <case>_0000.nii.gz by the ensemble of all folds, and compares with <case>.nii.gz."""
         shutil.rmtree(self._predicted, ignore_errors=True)
         mirroring = [] if self.matched["mirroring"] else ["--disable_tta"]
-        predict = self._run("nnUNetv2_predict", "-i", images, "-o", self._predicted, "-d", NUMBER, "-p", PLANS,
-                            "-tr", "MatchedTrainer", "-c", CONFIGURATION, "-f", *self.matched["folds"], *mirroring,
-                            "-device", self.device)
-        evaluate = self._run("nnUNetv2_evaluate_folder", labels, self._predicted, "-djfile",
-                             self._results / "dataset.json", "-pfile", self._results / "plans.json")
+        predict = self._run(
+            "nnUNetv2_predict",
+            "-i",
+            images,
+            "-o",
+            self._predicted,
+            "-d",
+            NUMBER,
+            "-p",
+            PLANS,
+            "-tr",
+            "MatchedTrainer",
+            "-c",
+            CONFIGURATION,
+            "-f",
+            *self.matched["folds"],
+            *mirroring,
+            "-device",
+            self.device,
+        )
+        evaluate = self._run(
+            "nnUNetv2_evaluate_folder",
+            labels,
+            self._predicted,
+            "-djfile",
+            self._results / "dataset.json",
+            "-pfile",
+            self._results / "plans.json",
+        )
         return {"predict": predict, "evaluate": evaluate}
 
     def dice(self) -> dict[str, float]:
@@ -109,8 +151,9 @@ class NnUNet:
         return self.folder / "nnUNet_results" / DATASET / f"MatchedTrainer__{PLANS}__{CONFIGURATION}"
 
     def _run(self, command: str, *words) -> float:
-        return timed([Path(sys.executable).with_name(command), *words], self.folder / "log.txt",
-                     environment=self.environment)
+        return timed(
+            [Path(sys.executable).with_name(command), *words], self.folder / "log.txt", environment=self.environment
+        )
 
 
 def write_stand_in(package: Path) -> None:

@@ -20,12 +20,20 @@ class OriginalPix2PixHD:
     def __init__(self, settings, device: str):
         self.settings = settings
         self.generator = _plain(make_generator(Architecture.of(settings))).to(device)
-        self.discriminator = _plain(MultiscaleDiscriminator(
-            2 * settings.channels, settings.discriminator_width, settings.discriminator_layers,
-            settings.discriminator_scales)).to(device)
+        self.discriminator = _plain(
+            MultiscaleDiscriminator(
+                2 * settings.channels,
+                settings.discriminator_width,
+                settings.discriminator_layers,
+                settings.discriminator_scales,
+            )
+        ).to(device)
         self.g_optimiser, self.d_optimiser = (
-            torch.optim.Adam(network.parameters(), settings.learning_rate, (settings.beta1, 0.999), foreach=False,
-                             fused=False) for network in (self.generator, self.discriminator))
+            torch.optim.Adam(
+                network.parameters(), settings.learning_rate, (settings.beta1, 0.999), foreach=False, fused=False
+            )
+            for network in (self.generator, self.discriminator)
+        )
 
     def step(self, pre: Tensor, post: Tensor) -> dict[str, Tensor]:
         """Improves both networks on a batch (N, C, H, W) in [-1, 1]; returns the losses."""

@@ -34,8 +34,10 @@ def main() -> None:
         print(f"dvc repro, nothing to do: {best(lambda: run(clone, 'dvc', 'repro')):.2f} s")
         for name in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]:
             own, everything, params = start(clone, name)
-            print(f"start of {name}: our own modules {own:.2f} s, parameters {params:.2f} s, libraries "
-                  f"{everything - own:.2f} s")
+            print(
+                f"start of {name}: our own modules {own:.2f} s, parameters {params:.2f} s, libraries "
+                f"{everything - own:.2f} s"
+            )
         save_experiments(clone)
         for options in ([], ["--only-changed"]):
             seconds = best(lambda options=options: run(clone, "dvc", "exp", "show", "--csv", *options))
@@ -44,10 +46,18 @@ def main() -> None:
 
 def start(clone: Path, stage: str) -> tuple[float, float, float]:
     """Seconds to import our modules alone, to import everything that a stage's script asks for, and to read params."""
-    code = f"import {stage}, time; from pipeline.params import load_params; t = time.perf_counter(); load_params(); " \
-           "print(time.perf_counter() - t)"
-    done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], cwd=clone, capture_output=True, text=True,
-                          check=True, env=os.environ | {"PYTHONPATH": str(clone / "src")})
+    code = (
+        f"import {stage}, time; from pipeline.params import load_params; t = time.perf_counter(); load_params(); "
+        "print(time.perf_counter() - t)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code],
+        cwd=clone,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(clone / "src")},
+    )
     rooms = {path.stem for path in (clone / "src").iterdir()}
     times = [(int(own) / 1e6, module) for own, module in IMPORT.findall(done.stderr)]
     ours = sum(seconds for seconds, module in times if module.partition(".")[0] in rooms)

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import numpy as np
 
 ROUNDS = 3
-SIZE = 512           # pixels a side, as the published slices
-DIMENSIONS = 2048    # of InceptionV3's features
+SIZE = 512  # pixels a side, as the published slices
+DIMENSIONS = 2048  # of InceptionV3's features
 
 
 def main() -> None:
@@ -38,10 +38,12 @@ def pixel(options: argparse.Namespace) -> None:
 
     real, synthetic = _pairs(options.pairs, SIZE)
     pairs = list(zip(real, synthetic, strict=True))
-    sides = {"ours": lambda: slice_metrics(real, synthetic, 1.0),
-             "torchmetrics, as published": lambda: [_torchmetrics(*pair, channels=3) for pair in pairs],
-             "torchmetrics, one channel": lambda: [_torchmetrics(*pair, channels=1) for pair in pairs],
-             "scikit-image, MS-SSIM by torchmetrics": lambda: [_scikit_image(*pair) for pair in pairs]}
+    sides = {
+        "ours": lambda: slice_metrics(real, synthetic, 1.0),
+        "torchmetrics, as published": lambda: [_torchmetrics(*pair, channels=3) for pair in pairs],
+        "torchmetrics, one channel": lambda: [_torchmetrics(*pair, channels=1) for pair in pairs],
+        "scikit-image, MS-SSIM by torchmetrics": lambda: [_scikit_image(*pair) for pair in pairs],
+    }
     print(f"\nAll pixel metrics of {options.pairs} pairs of {SIZE} x {SIZE}\n")
     _compare(sides)
 
@@ -76,19 +78,24 @@ def same(options: argparse.Namespace) -> None:
         times.append(_seconds(lambda: _score_ten(params, 24 * len(split["validation"]))))
     trainer.end()
     training, scoring = statistics.median(trainer.times) * steps / 1000, statistics.median(times)
-    print(f"\nSAMe of 10 checkpoints on {24 * len(split['validation'])} slices of {params.slices.size} pixels, with "
-          f"{params.same.draws} draws of patients\n\n| | seconds |\n|---|---|\n"
-          f"| training, {steps} steps of {statistics.median(trainer.times):.1f} ms | {training:.1f} |\n"
-          f"| SAMe, everything included | {scoring:.1f} |\n\nShare of the training: {scoring / training:.3f}")
+    print(
+        f"\nSAMe of 10 checkpoints on {24 * len(split['validation'])} slices of {params.slices.size} pixels, with "
+        f"{params.same.draws} draws of patients\n\n| | seconds |\n|---|---|\n"
+        f"| training, {steps} steps of {statistics.median(trainer.times):.1f} ms | {training:.1f} |\n"
+        f"| SAMe, everything included | {scoring:.1f} |\n\nShare of the training: {scoring / training:.3f}"
+    )
 
 
 def memory(options: argparse.Namespace) -> None:
     """Peak memory of scoring few and many slices that lie in a file, each in a process of its own."""
-    print("\nPeak memory of pixel metrics and features of two extractors, slices memory-mapped\n\n"
-          "| slices of 256 x 256 | file | peak memory without the file's pages |\n|---|---|---|")
+    print(
+        "\nPeak memory of pixel metrics and features of two extractors, slices memory-mapped\n\n"
+        "| slices of 256 x 256 | file | peak memory without the file's pages |\n|---|---|---|"
+    )
     for slices in (500, 2000, 8000):
-        done = subprocess.run([sys.executable, __file__, "--serve-memory", str(slices)], check=True, text=True,
-                              stdout=subprocess.PIPE)
+        done = subprocess.run(
+            [sys.executable, __file__, "--serve-memory", str(slices)], check=True, text=True, stdout=subprocess.PIPE
+        )
         print(f"| {slices} | {2 * slices * 256 * 256 * 4 / 1e6:.0f} MB | {float(done.stdout):.0f} MB |")
 
 
@@ -98,11 +105,14 @@ def _torchmetrics(real: np.ndarray, synthetic: np.ndarray, channels: int) -> lis
     from torchmetrics import functional as reference
 
     r, s = (torch.from_numpy(image)[None, None].repeat(1, channels, 1, 1) for image in (real, synthetic))
-    found = [reference.mean_absolute_error(s, r), reference.mean_squared_error(s, r),
-             reference.image.peak_signal_noise_ratio(s, r, data_range=1.0),
-             reference.mean_squared_error(s, r) / (r**2).mean(),
-             reference.image.structural_similarity_index_measure(s, r, data_range=1.0),
-             reference.image.multiscale_structural_similarity_index_measure(s, r, data_range=1.0)]
+    found = [
+        reference.mean_absolute_error(s, r),
+        reference.mean_squared_error(s, r),
+        reference.image.peak_signal_noise_ratio(s, r, data_range=1.0),
+        reference.mean_squared_error(s, r) / (r**2).mean(),
+        reference.image.structural_similarity_index_measure(s, r, data_range=1.0),
+        reference.image.multiscale_structural_similarity_index_measure(s, r, data_range=1.0),
+    ]
     return [float(value) for value in found]
 
 
@@ -114,11 +124,16 @@ def _scikit_image(real: np.ndarray, synthetic: np.ndarray) -> list[float]:
 
     tensors = [torch.from_numpy(image)[None, None] for image in (synthetic, real)]
     real, synthetic = real.astype(np.float64), synthetic.astype(np.float64)
-    return [float(np.abs(real - synthetic).mean()), reference.mean_squared_error(real, synthetic),
-            reference.peak_signal_noise_ratio(real, synthetic, data_range=1.0),
-            reference.normalized_root_mse(real, synthetic) ** 2,
-            reference.structural_similarity(real, synthetic, data_range=1.0, gaussian_weights=True, sigma=1.5,
-                                            use_sample_covariance=False), float(ms_ssim(*tensors, data_range=1.0))]
+    return [
+        float(np.abs(real - synthetic).mean()),
+        reference.mean_squared_error(real, synthetic),
+        reference.peak_signal_noise_ratio(real, synthetic, data_range=1.0),
+        reference.normalized_root_mse(real, synthetic) ** 2,
+        reference.structural_similarity(
+            real, synthetic, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        ),
+        float(ms_ssim(*tensors, data_range=1.0)),
+    ]
 
 
 def _sqrtm_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -151,11 +166,17 @@ def _score_ten(params, slices: int) -> None:
         paths = {str(epoch): Path(folder) / f"{epoch}.safetensors" for epoch in range(10)}
         for path in paths.values():
             save_generator(make_generator(Architecture.of(params.gan)), path)
-        checkpoints = {epoch: lambda path=path: lambda images: translate(load_generator(path), images)
-                       for epoch, path in paths.items()}
-        found = score_checkpoints(checkpoints, Slices(pre, post, np.zeros_like(pre, np.uint8), patients),
-                                  make_extractors(params.quality, 0), draw_patients(slices // 24, params.same.draws, 0),
-                                  threads=params.gan.threads)
+        checkpoints = {
+            epoch: lambda path=path: lambda images: translate(load_generator(path), images)
+            for epoch, path in paths.items()
+        }
+        found = score_checkpoints(
+            checkpoints,
+            Slices(pre, post, np.zeros_like(pre, np.uint8), patients),
+            make_extractors(params.metrics, 0),
+            draw_patients(slices // 24, params.same.draws, 0),
+            threads=params.gan.threads,
+        )
     win_shares(found.drawn, params.same.weights.model_dump(), params.same.scaling)
     torch.set_num_threads(threads)
 
@@ -183,15 +204,19 @@ def _serve_memory(slices: int) -> None:
         for name in ("pre", "post"):
             mapped = np.lib.format.open_memmap(Path(folder) / f"{name}.npy", "w+", np.float32, (slices, 256, 256))
             for start in range(0, slices, 100):
-                mapped[start:start + 100] = np.random.default_rng(start).random((100, 256, 256), np.float32)
+                mapped[start : start + 100] = np.random.default_rng(start).random((100, 256, 256), np.float32)
             del mapped
         pre, post = (np.load(Path(folder) / f"{name}.npy", mmap_mode="r") for name in ("pre", "post"))
         lesion = np.broadcast_to(np.uint8(0), pre.shape)
         patients = tuple(str(place * 20 // slices) for place in range(slices))
         thread = threading.Thread(target=watch)
         thread.start()
-        score_checkpoints({"identity": lambda: lambda images: images}, Slices(pre, post, lesion, patients),
-                          make_extractors(load_params().quality, 0), draw_patients(20, 100, 0))
+        score_checkpoints(
+            {"identity": lambda: lambda images: images},
+            Slices(pre, post, lesion, patients),
+            make_extractors(load_params().metrics, 0),
+            draw_patients(20, 100, 0),
+        )
         stop.set()
         thread.join()
     print(peak[0])

@@ -34,10 +34,10 @@ from pre2post.core.files import read_json, read_table, write_json
 from pre2post.core.paths import NNUNET, PARAMS, PLOTS, SEGMENTERS, SPLITS, SYNTHETIC, VOLUMES
 
 ROOT = Path(__file__).resolve().parents[1]
-TIMES_AS_FAST = 3.0      # what ours should reach end to end
-START_S = 6.0            # what a training may take until its first step
-STARTS = 3               # trainings of one step that measure it
-CONFIDENCE = 0.95        # of the interval of the difference in Dice
+TIMES_AS_FAST = 3.0  # what ours should reach end to end
+START_S = 6.0  # what a training may take until its first step
+STARTS = 3  # trainings of one step that measure it
+CONFIDENCE = 0.95  # of the interval of the difference in Dice
 WHOLE_BREASTS = ("train_on", "test_on")  # parameters, where there are: nnU-Net's commands do not cut to one breast
 OURS, THEIRS, END_TO_END = "ours", "nnU-Net", "end to end"
 OWN, EVERYTHING = ["plan", "train", "test"], ["plan", "train", "predict", "evaluate"]
@@ -71,14 +71,18 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the Makefile, for both: see there
     load = os.getloadavg()[0]
     ours = Project(folder / "ours", options)
-    theirs = NnUNet(folder / "theirs", ours.matched(), best_device(),
-                    options.processes)
+    theirs = NnUNet(folder / "theirs", ours.matched(), best_device(), options.processes)
     clock, dice = Clock(), {OURS: [], THEIRS: []}
     rounds = {OURS: options.seeds, THEIRS: options.repeats}
     images, labels = test_volumes(folder, ours.tested(), options.phase)
-    steps = [(OURS, ours.plan), (THEIRS, lambda: theirs.plan(ours.raw)),
-             (OURS, ours.train), (THEIRS, lambda: theirs.train(ours.plans(), ours.splits())),
-             (OURS, ours.test), (THEIRS, lambda: theirs.test(images, labels))]
+    steps = [
+        (OURS, ours.plan),
+        (THEIRS, lambda: theirs.plan(ours.raw)),
+        (OURS, ours.train),
+        (THEIRS, lambda: theirs.train(ours.plans(), ours.splits())),
+        (OURS, ours.test),
+        (THEIRS, lambda: theirs.test(images, labels)),
+    ]
     for turn in range(max(rounds.values())):
         ours.use(ours.seed + turn)
         for side, step in steps:
@@ -91,11 +95,22 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
     for _ in range(STARTS):
         clock.note(OURS, {"start": ours.train_one(ours.study["folds"][0])})
     check_same_cases(dice)
-    return {"device": theirs.device, "cores": os.cpu_count(), "load": load, "torch": torch.__version__,
-            "nnunetv2": version("nnunetv2"), "timm_stands_in": theirs.stands_in, "setting": options.setting,
-            "phase": options.phase, "processes": options.processes or "default", **theirs.matched,
-            "patients": ours.patients, "cases": len(dice[OURS][0]),
-            "seconds": clock.seconds, "dice": {side: [mean(found) for found in dice[side]] for side in dice}}
+    return {
+        "device": theirs.device,
+        "cores": os.cpu_count(),
+        "load": load,
+        "torch": torch.__version__,
+        "nnunetv2": version("nnunetv2"),
+        "timm_stands_in": theirs.stands_in,
+        "setting": options.setting,
+        "phase": options.phase,
+        "processes": options.processes or "default",
+        **theirs.matched,
+        "patients": ours.patients,
+        "cases": len(dice[OURS][0]),
+        "seconds": clock.seconds,
+        "dice": {side: [mean(found) for found in dice[side]] for side in dice},
+    }
 
 
 class Clock:
@@ -107,8 +122,11 @@ class Clock:
     def note(self, side: str, parts: dict[str, float]) -> None:
         for part, seconds in parts.items():
             self.seconds[side][part].append(seconds)
-        print(f"{side}: {', '.join(f'{part} {seconds:.1f} s' for part, seconds in parts.items())}", file=sys.stderr,
-              flush=True)
+        print(
+            f"{side}: {', '.join(f'{part} {seconds:.1f} s' for part, seconds in parts.items())}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 class Project:
@@ -123,11 +141,18 @@ class Project:
         write_json(folder / SPLITS, cut(splits, options.cases))
         self.params = yaml.safe_load((ROOT / PARAMS).read_text(encoding="utf-8"))
         self.seed, self.study = self.params["seed"], self.params["segmentation"]
-        self.study |= {"train": [options.setting], "folds": options.folds, "test_phases": [options.phase],
-                       "plan": "small"}
+        self.study |= {
+            "train": [options.setting],
+            "folds": options.folds,
+            "test_phases": [options.phase],
+            "plan": "small",
+        }
         self.study |= {name: "both" for name in WHOLE_BREASTS if name in self.study}
-        self.study |= {name: getattr(options, name) for name in ("epochs", "iterations", "mirroring")
-                       if getattr(options, name) is not None}
+        self.study |= {
+            name: getattr(options, name)
+            for name in ("epochs", "iterations", "mirroring")
+            if getattr(options, name) is not None
+        }
         self.patients = sum(map(len, read_json(folder / SPLITS)["folds"]))
 
     def use(self, seed: int, **numbers: int) -> None:
@@ -138,8 +163,10 @@ class Project:
 
     def matched(self) -> dict:
         """What nnU-Net has to do likewise."""
-        return {name: self.study[name] for name in ("epochs", "iterations", "batch_size", "learning_rate", "folds",
-                                                    "mirroring")}
+        return {
+            name: self.study[name]
+            for name in ("epochs", "iterations", "batch_size", "learning_rate", "folds", "mirroring")
+        }
 
     def tested(self) -> list[str]:
         splits = read_json(self.folder / SPLITS)
@@ -182,9 +209,12 @@ class Project:
 def cut(splits: dict, most: int | None) -> dict:
     """The splits with at most so many patients of each fold, of the test and of the external cohort."""
     gone = {patient for fold in splits["folds"] for patient in fold[most:]} if most else set()
-    return splits | {"folds": [fold[:most] for fold in splits["folds"]],
-                     "validation": [patient for patient in splits["validation"] if patient not in gone],
-                     "test": splits["test"][:most], "external": splits["external"][:most]}
+    return splits | {
+        "folds": [fold[:most] for fold in splits["folds"]],
+        "validation": [patient for patient in splits["validation"] if patient not in gone],
+        "test": splits["test"][:most],
+        "external": splits["external"][:most],
+    }
 
 
 def test_volumes(folder: Path, cases: list[str], phase: str) -> tuple[Path, Path]:
@@ -215,38 +245,48 @@ def mean(dice: dict[str, float]) -> float:
 
 def table(result: dict) -> str:
     """Markdown."""
-    said = "stands in, empty: nnU-Net imports it to find classes, but does not use it here" \
-        if result["timm_stands_in"] else "is installed"
-    lines = [f"\nSetting {result['setting']}, folds {result['folds']} of {result['patients']} patients, "
-             f"{result['epochs']} x {result['iterations']} steps of {result['batch_size']} patches; tested on "
-             f"{result['phase']} of {result['cases']} cases, mirroring {result['mirroring']}; {result['device']}, "
-             f"{result['cores']} cores, load before {result['load']:.1f}; nnunetv2 {result['nnunetv2']} "
-             f"(processes: {result['processes']}), torch {result['torch']}; timm {said}\n",
-             "| part | ours, median s | range | nnU-Net, median s | range | times as fast | of minima |",
-             "|---" * 7 + "|"]
+    said = (
+        "stands in, empty: nnU-Net imports it to find classes, but does not use it here"
+        if result["timm_stands_in"]
+        else "is installed"
+    )
+    lines = [
+        f"\nSetting {result['setting']}, folds {result['folds']} of {result['patients']} patients, "
+        f"{result['epochs']} x {result['iterations']} steps of {result['batch_size']} patches; tested on "
+        f"{result['phase']} of {result['cases']} cases, mirroring {result['mirroring']}; {result['device']}, "
+        f"{result['cores']} cores, load before {result['load']:.1f}; nnunetv2 {result['nnunetv2']} "
+        f"(processes: {result['processes']}), torch {result['torch']}; timm {said}\n",
+        "| part | ours, median s | range | nnU-Net, median s | range | times as fast | of minima |",
+        "|---" * 7 + "|",
+    ]
     ratios = {}
     for name, own, other, without in ROWS:
         own, other = total(result["seconds"][OURS], own), total(result["seconds"][THEIRS], other, without)
         ratios[name] = statistics.median(other) / statistics.median(own)
-        lines.append(f"| {name} | {statistics.median(own):.1f} | {min(own):.1f} to {max(own):.1f} | "
-                     f"{statistics.median(other):.1f} | {min(other):.1f} to {max(other):.1f} | {ratios[name]:.2f} | "
-                     f"{min(other) / min(own):.2f} |")
+        lines.append(
+            f"| {name} | {statistics.median(own):.1f} | {min(own):.1f} to {max(own):.1f} | "
+            f"{statistics.median(other):.1f} | {min(other):.1f} to {max(other):.1f} | {ratios[name]:.2f} | "
+            f"{min(other) / min(own):.2f} |"
+        )
     reached = "reached" if ratios[END_TO_END] >= TIMES_AS_FAST else "missed"
     lines.append(f"\nTarget, {TIMES_AS_FAST:g} times as fast {END_TO_END}: {reached}.")
     starts, others = (result["seconds"][side]["start"] for side in (OURS, THEIRS))
     start = statistics.median(starts)
-    lines.append(f"Start of a training: ours at most {start:.1f} s ({min(starts):.1f} to {max(starts):.1f}), which is "
-                 "all of a training of one step, with its validation and its checkpoint; nnU-Net "
-                 f"{statistics.median(others):.1f} s ({min(others):.1f} to {max(others):.1f}) until its first step. "
-                 f"Target, below {START_S:g} s: {'reached' if start < START_S else 'missed'}.")
+    lines.append(
+        f"Start of a training: ours at most {start:.1f} s ({min(starts):.1f} to {max(starts):.1f}), which is "
+        "all of a training of one step, with its validation and its checkpoint; nnU-Net "
+        f"{statistics.median(others):.1f} s ({min(others):.1f} to {max(others):.1f}) until its first step. "
+        f"Target, below {START_S:g} s: {'reached' if start < START_S else 'missed'}."
+    )
     return "\n".join([*lines, "", *dice_table(result["dice"])])
 
 
 def total(seconds: dict[str, list[float]], parts: Sequence[str], without: Sequence[str] = ()) -> list[float]:
     """Of each round: the sum of the parts, less what is left out of them."""
     rounds = range(len(seconds[parts[0]]))
-    return [sum(seconds[part][turn] for part in parts) - sum(seconds[part][turn] for part in without)
-            for turn in rounds]
+    return [
+        sum(seconds[part][turn] for part in parts) - sum(seconds[part][turn] for part in without) for turn in rounds
+    ]
 
 
 def dice_table(dice: dict[str, list[float]]) -> list[str]:
@@ -261,8 +301,11 @@ def dice_table(dice: dict[str, list[float]]) -> list[str]:
         return [*lines, f"\nDifference {difference:+.3f}; its noise is not known from one training a side."]
     interval = ttest_ind(dice[OURS], dice[THEIRS], equal_var=False).confidence_interval(CONFIDENCE)
     within = "lies within" if interval.low <= 0 <= interval.high else "exceeds"
-    return [*lines, f"\nDifference {difference:+.3f}, {CONFIDENCE:.0%} interval {interval.low:+.3f} to "
-            f"{interval.high:+.3f} (Welch, over trainings): it {within} the noise of seeds."]
+    return [
+        *lines,
+        f"\nDifference {difference:+.3f}, {CONFIDENCE:.0%} interval {interval.low:+.3f} to "
+        f"{interval.high:+.3f} (Welch, over trainings): it {within} the noise of seeds.",
+    ]
 
 
 def _options() -> argparse.Namespace:
@@ -273,12 +316,19 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cases", type=_count, help="at most so many of each fold and test group; all unless given")
     parser.add_argument("--epochs", type=_count, help="as params.yaml unless given")
     parser.add_argument("--iterations", type=_count, help="steps an epoch, as params.yaml unless given")
-    parser.add_argument("--mirroring", action=argparse.BooleanOptionalAction, help="of both sides, as params.yaml "
-                        "unless given; nnU-Net's final validation always mirrors")
+    parser.add_argument(
+        "--mirroring",
+        action=argparse.BooleanOptionalAction,
+        help="of both sides, as params.yaml unless given; nnU-Net's final validation always mirrors",
+    )
     parser.add_argument("--seeds", type=_count, default=3, help="rounds of ours, each with another seed")
     parser.add_argument("--repeats", type=_count, default=3, help="rounds of nnU-Net, which has no seed")
-    parser.add_argument("--processes", type=_count, help="of each of nnU-Net's pools, to see what its defaults cost on "
-                        "a small machine: 3 to 8, whatever the machine is")
+    parser.add_argument(
+        "--processes",
+        type=_count,
+        help="of each of nnU-Net's pools, to see what its defaults cost on "
+        "a small machine: 3 to 8, whatever the machine is",
+    )
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 

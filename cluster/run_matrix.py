@@ -130,8 +130,10 @@ def main() -> None:
         children.end()
     print(f"done now: {len(done)}, failed: {len(failed)}")
     if failed:
-        raise InputError("; ".join(f"{job.stage} failed, see {os.path.relpath(job.log)}" for job in failed),
-                         todo="mend the cause and run the same command again, what is done is kept")
+        raise InputError(
+            "; ".join(f"{job.stage} failed, see {os.path.relpath(job.log)}" for job in failed),
+            todo="mend the cause and run the same command again, what is done is kept",
+        )
 
 
 def alone() -> int:
@@ -145,12 +147,17 @@ def alone() -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise InputError("another run_matrix.py, or a job of one that was killed, is at work in this project",
-                         todo=f"wait for it; `fuser {FOLDER / 'lock'}` says which") from None
+        raise InputError(
+            "another run_matrix.py, or a job of one that was killed, is at work in this project",
+            todo=f"wait for it; `fuser {FOLDER / 'lock'}` says which",
+        ) from None
     number = FOLDER / "slurm" / "array"
     if number.is_file() and shutil.which("squeue") and _queued(array := number.read_text()):
-        raise InputError("an array of an earlier run is still at work", found=f"Slurm's job {array}",
-                         todo=f"wait for it, or `scancel {array}`")
+        raise InputError(
+            "an array of an earlier run is still at work",
+            found=f"Slurm's job {array}",
+            todo=f"wait for it, or `scancel {array}`",
+        )
     return lock
 
 
@@ -160,8 +167,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, help="how many at once (default: one a GPU, or one)")
     parser.add_argument("--slurm", action="store_true", help="hand them to Slurm as one array")
     parser.add_argument("--sbatch", default="", help='options for sbatch: --sbatch="--partition=gpu --gres=gpu:1"')
-    parser.add_argument("--scratch", type=Path, default=FOLDER / "clones",
-                        help="where the clones go, such as a local disk of the nodes (default: in the project)")
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        default=FOLDER / "clones",
+        help="where the clones go, such as a local disk of the nodes (default: in the project)",
+    )
     options = parser.parse_args()
     if options.jobs is not None and options.jobs < 1:
         parser.error("--jobs must be at least 1")
@@ -185,8 +196,11 @@ def find_jobs(patterns: Sequence[str]) -> list[Job]:
     for name in found:
         needed = {stage.addressing for stage in networkx.descendants(graph, stages[name])}.intersection(found)
         if needed:
-            raise InputError("these stages cannot run side by side", found=f"{name} needs {min(needed)}",
-                             todo="run them in two commands, one after the other")
+            raise InputError(
+                "these stages cannot run side by side",
+                found=f"{name} needs {min(needed)}",
+                todo="run them in two commands, one after the other",
+            )
     return [Job(name, tuple(sorted(stage.addressing for stage in graph.successors(stages[name])))) for name in found]
 
 
@@ -218,16 +232,30 @@ def run_all(jobs: Sequence[Job], options: argparse.Namespace, children: Children
         ended = run_here(commands, at_once, gpus, children, lock)
     began, failed = time.monotonic(), []
     for count, (job, code) in enumerate(ended, 1):
-        print(f"[{count}/{len(jobs)}] {job.stage}: {'ok' if code == 0 else 'FAILED'} "
-              f"after {time.monotonic() - began:.0f} s", flush=True)
+        print(
+            f"[{count}/{len(jobs)}] {job.stage}: {'ok' if code == 0 else 'FAILED'} "
+            f"after {time.monotonic() - began:.0f} s",
+            flush=True,
+        )
         if code:
             failed.append(job)
     return failed
 
 
 def work_command(job: Job, commit: str, scratch: Path) -> list[str]:
-    return [sys.executable, str(Path(__file__).with_name("work.py").resolve()), job.stage, "--head", str(Path.cwd()),
-            "--commit", commit, "--scratch", str(scratch.resolve()), "--before", *job.before]
+    return [
+        sys.executable,
+        str(Path(__file__).with_name("work.py").resolve()),
+        job.stage,
+        "--head",
+        str(Path.cwd()),
+        "--commit",
+        commit,
+        "--scratch",
+        str(scratch.resolve()),
+        "--before",
+        *job.before,
+    ]
 
 
 def _warn_of_threads(at_once: int) -> None:
@@ -235,8 +263,10 @@ def _warn_of_threads(at_once: int) -> None:
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8")) if Path("params.yaml").is_file() else {}
     threads, cores = params.get("segmentation", {}).get("threads", 1), len(os.sched_getaffinity(0))
     if at_once * threads > cores:
-        print(f"note: {at_once} jobs with segmentation.threads {threads} each have more threads than the {cores} cores "
-              "here, and will be slower for it")
+        print(
+            f"note: {at_once} jobs with segmentation.threads {threads} each have more threads than the {cores} cores "
+            "here, and will be slower for it"
+        )
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
@@ -253,8 +283,9 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
     return parts or re.findall(r"UUID: (GPU-[^)]+)", listed)
 
 
-def run_here(commands: Mapping[Job, list[str]], at_once: int, gpus: Sequence[str], children: Children,
-             lock: int) -> Iterable[tuple[Job, int]]:
+def run_here(
+    commands: Mapping[Job, list[str]], at_once: int, gpus: Sequence[str], children: Children, lock: int
+) -> Iterable[tuple[Job, int]]:
     """Runs the jobs as processes, each with a GPU of its own where there are any; yields each with its exit code."""
     slots = [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {} for number in range(at_once)]
     waiting, running = list(commands), {}
@@ -262,8 +293,9 @@ def run_here(commands: Mapping[Job, list[str]], at_once: int, gpus: Sequence[str
         while waiting and slots:
             job, slot = waiting.pop(0), slots.pop(0)
             with open(job.log, "w", encoding="utf-8") as log:
-                process = children.start(commands[job], env=os.environ | slot, stdout=log, stderr=subprocess.STDOUT,
-                                         pass_fds=[lock])
+                process = children.start(
+                    commands[job], env=os.environ | slot, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock]
+                )
             running[process] = job, slot
         for process in children.look():
             job, slot = running.pop(process)
@@ -271,12 +303,16 @@ def run_here(commands: Mapping[Job, list[str]], at_once: int, gpus: Sequence[str
             yield job, process.returncode
 
 
-def run_by_slurm(commands: Mapping[Job, list[str]], at_once: int, extra: Sequence[str],
-                 children: Children) -> Iterable[tuple[Job, int]]:
+def run_by_slurm(
+    commands: Mapping[Job, list[str]], at_once: int, extra: Sequence[str], children: Children
+) -> Iterable[tuple[Job, int]]:
     """Hands the jobs to Slurm as one array; yields each with its exit code, 1 for one that left none."""
     if not shutil.which("sbatch"):
-        raise InputError("there is no Slurm here", found="no command sbatch", todo="leave --slurm out, or log in to "
-                         "a node from where jobs can be submitted")
+        raise InputError(
+            "there is no Slurm here",
+            found="no command sbatch",
+            todo="leave --slurm out, or log in to a node from where jobs can be submitted",
+        )
     folder, jobs = (FOLDER / "slurm").resolve(), list(commands)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -287,11 +323,23 @@ def run_by_slurm(commands: Mapping[Job, list[str]], at_once: int, extra: Sequenc
         (folder / f"{number}.sh").write_text(f"exec {shlex.join(command)} > {shlex.quote(str(job.log))} 2>&1\n")
     (folder / "array.sh").write_text(f"#!/bin/sh\nexec sh {shlex.quote(str(folder))}/$SLURM_ARRAY_TASK_ID.sh\n")
     submitted = subprocess.run(
-        ["sbatch", "--job-name=pre2post", *extra, "--parsable", f"--array=0-{len(jobs) - 1}%{at_once}",
-         f"--output={folder}/%a.out", str(folder / "array.sh")], capture_output=True, text=True, start_new_session=True)
+        [
+            "sbatch",
+            "--job-name=pre2post",
+            *extra,
+            "--parsable",
+            f"--array=0-{len(jobs) - 1}%{at_once}",
+            f"--output={folder}/%a.out",
+            str(folder / "array.sh"),
+        ],
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+    )
     if submitted.returncode:
-        raise InputError("Slurm refused the jobs", found=" ".join(submitted.stderr.split()),
-                         todo="correct the options in --sbatch")
+        raise InputError(
+            "Slurm refused the jobs", found=" ".join(submitted.stderr.split()), todo="correct the options in --sbatch"
+        )
     array = submitted.stdout.strip().split(";")[0]
     (folder / "array").write_text(array)
     try:

@@ -50,13 +50,15 @@ def run_stage(stage: str, folder: Path, head: Path, commit: str, before: Sequenc
     links = [] if _ask(head, "config", "cache.type") else [[*DVC, "config", "--local", "cache.type", LINKS]]
     clone = [
         ["git", "clone", "--quiet", "--shared", "--no-checkout", str(head), str(folder)],
-        ["git", "-C", str(folder), "checkout", "--quiet", "--detach", commit]]
+        ["git", "-C", str(folder), "checkout", "--quiet", "--detach", commit],
+    ]
     work = [
         [*DVC, "cache", "dir", "--local", str((head / cache).resolve())],
         [*DVC, "config", "--local", "core.site_cache_dir", str(folder / ".dvc" / "site")],
         *links,
         *([[*DVC, "checkout", "--quiet", *before]] if before else []),
-        [*DVC, "repro", "--single-item", stage]]
+        [*DVC, "repro", "--single-item", stage],
+    ]
     code = _run_all(clone, head)
     if code:
         return code

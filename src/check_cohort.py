@@ -19,9 +19,10 @@ from pre2post.core.progress import progress
 from pre2post.ingest.case_source import Entry
 from pre2post.ingest.ingest_case import take_in
 from pre2post.ingest.layouts import layouts, read_cohort
+from pre2post.ingest.params import IngestParams
 from pre2post.ingest.preflight import Survey, survey_case
 from pre2post.ingest.study import shared_patients
-from pre2post.pipeline.params import Ingest, load_params
+from pre2post.pipeline.params import load_params
 
 GB = 1e9
 SHOWN = 20  # lines of one kind; --all shows every one
@@ -62,14 +63,18 @@ def _survey_all(entries: Sequence[Entry], workers: int) -> list[Survey]:
 
 
 def _print_summary(path: Path, layout: str, surveys: Sequence[Survey], usable: Sequence[Survey]) -> None:
-    print(f"{path}: layout {layout}, {len(surveys)} cases, {sum(one.files for one in surveys)} files, "
-          f"{sum(one.size for one in surveys) / GB:.1f} GB")
+    print(
+        f"{path}: layout {layout}, {len(surveys)} cases, {sum(one.files for one in surveys)} files, "
+        f"{sum(one.size for one in surveys) / GB:.1f} GB"
+    )
     masked = sum(one.entry.mask is not None for one in usable)
     boxed = sum(one.entry.box is not None for one in usable)
     print(f"usable: {len(usable)}, of these {masked} with a mask and {boxed} with an annotated box")
-    for name, values in (("sites", (one.entry.site for one in usable)),
-                         ("phases", (phase for one in usable for phase in one.phases)),
-                         ("geometries", (one.geometry.partition(", first")[0] for one in usable))):
+    for name, values in (
+        ("sites", (one.entry.site for one in usable)),
+        ("phases", (phase for one in usable for phase in one.phases)),
+        ("geometries", (one.geometry.partition(", first")[0] for one in usable)),
+    ):
         counts = Counter(values).most_common(SHOWN)
         print(f"{name}: " + ", ".join(f"{value} ({count})" for value, count in counts))
 
@@ -89,7 +94,7 @@ def _print_lines(title: str, lines: Sequence[str], shown: int) -> None:
         print(f"  ... and {len(lines) - shown} more: see them with --all")
 
 
-def _print_cost(usable: Sequence[Survey], workers: int, settings: Ingest) -> None:
+def _print_cost(usable: Sequence[Survey], workers: int, settings: IngestParams) -> None:
     """Hours and gigabytes, from one typical case taken in for the purpose."""
     typical = sorted(usable, key=lambda one: one.ingested)[len(usable) // 2]
     with tempfile.TemporaryDirectory() as folder:
@@ -100,19 +105,30 @@ def _print_cost(usable: Sequence[Survey], workers: int, settings: Ingest) -> Non
         print(f"a case that its headers would let pass: {taken.error}")
         return
     whole = seconds * sum(one.ingested for one in usable) / typical.ingested / workers
-    print(f"to come: {sum(one.ingested for one in usable) / GB:.1f} GB of volumes, as much again in DVC's cache unless "
-          f"links are on; ingest about {whole / 60:.1f} minutes with {workers} workers ({seconds:.1f} s for case "
-          f"{typical.entry.case})")
+    print(
+        f"to come: {sum(one.ingested for one in usable) / GB:.1f} GB of volumes, as much again in DVC's cache unless "
+        f"links are on; ingest about {whole / 60:.1f} minutes with {workers} workers ({seconds:.1f} s for case "
+        f"{typical.entry.case})"
+    )
 
 
-def _refuse(path: Path, bad: int, usable: int, settings: Ingest) -> None:
+def _refuse(path: Path, bad: int, usable: int, settings: IngestParams) -> None:
     if not usable:
-        raise InputError("no case is usable", file=path, found=f"{bad} cases, all with an error",
-                         expected="at least one", todo="see the lines above")
+        raise InputError(
+            "no case is usable",
+            file=path,
+            found=f"{bad} cases, all with an error",
+            expected="at least one",
+            todo="see the lines above",
+        )
     if bad and settings.bad_cases == "stop":
-        raise InputError("ingest would stop", file=path, found=f"{bad} cases that cannot be used",
-                         expected="none, since ingest.bad_cases is stop",
-                         todo="mend them, or go on without them: dvc exp run -S ingest.bad_cases=leave_out")
+        raise InputError(
+            "ingest would stop",
+            file=path,
+            found=f"{bad} cases that cannot be used",
+            expected="none, since ingest.bad_cases is stop",
+            todo="mend them, or go on without them: dvc exp run -S ingest.bad_cases=leave_out",
+        )
 
 
 if __name__ == "__main__":

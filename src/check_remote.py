@@ -39,16 +39,23 @@ def main() -> None:
         remote, cache = open_remote(repo, arguments.remote), repo.cache.local
         objects = list_objects(repo, arguments.targets, remote)
         if not objects:
-            raise InputError("nothing of this is shared", found=", ".join(arguments.targets) or "no tracked output",
-                             expected="outputs that dvc.yaml does not keep here with push: false")
+            raise InputError(
+                "nothing of this is shared",
+                found=", ".join(arguments.targets) or "no tracked output",
+                expected="outputs that dvc.yaml does not keep here with push: false",
+            )
         bad = {}
         for stored in progress(objects, PROGRAM, unit="object"):
             problem = find_problem(remote, stored)
             if problem:
                 bad[stored] = problem
     if [*bad.values()] == ["missing"] * len(objects) and not arguments.repair:  # so seems a web server that is down
-        raise InputError("nothing of this is there", file=remote.path, found=f"none of {len(objects)} objects",
-                         todo="check the url and that the server is up, or `dvc push` first")
+        raise InputError(
+            "nothing of this is there",
+            file=remote.path,
+            found=f"none of {len(objects)} objects",
+            todo="check the url and that the server is up, or `dvc push` first",
+        )
     for stored, problem in bad.items():
         print(f"{stored.name}: {problem} ({stored.oid})")
     if arguments.repair:
@@ -61,8 +68,10 @@ def main() -> None:
 
 
 def read_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], epilog="Every object is read as a whole. Exit "
-                                     "code 1: something is missing or damaged.")
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0],
+        epilog="Every object is read as a whole. Exit code 1: something is missing or damaged.",
+    )
     parser.add_argument("targets", nargs="*", metavar="OUTPUT", help="such as artifacts/gan; default: all")
     parser.add_argument("--remote", "-r", metavar="NAME", help="default: core.remote of .dvc/config")
     parser.add_argument("--repair", action="store_true", help="send these again, from the cache here")
@@ -80,8 +89,11 @@ def open_remote(repo, name: str | None):
     except FileNotFoundError as error:
         raise unusable(remote, error) from None
     except DvcException as error:
-        raise InputError("there is no such remote", found=error,
-                         todo="`dvc remote list` shows those that are there; `dvc remote add` makes one") from None
+        raise InputError(
+            "there is no such remote",
+            found=error,
+            todo="`dvc remote list` shows those that are there; `dvc remote add` makes one",
+        ) from None
 
 
 def answer(remote, question):
@@ -95,8 +107,12 @@ def answer(remote, question):
 
 
 def unusable(remote, error: Exception) -> InputError:
-    return InputError("the remote does not answer, or does not let you in", file=remote.path, found=first_line(error),
-                      todo="check url, port and credentials: `dvc remote list`, .dvc/config.local")
+    return InputError(
+        "the remote does not answer, or does not let you in",
+        file=remote.path,
+        found=first_line(error),
+        todo="check url, port and credentials: `dvc remote list`, .dvc/config.local",
+    )
 
 
 def first_line(error: Exception) -> str:
@@ -124,7 +140,8 @@ def outputs(repo, targets: list[str]) -> Iterator:
     for target in targets:
         try:
             wanted = {id(out) for out in repo.index.outs if str(out) == target} or {
-                id(out) for stage in repo.stage.collect(target) for out in stage.outs}
+                id(out) for stage in repo.stage.collect(target) for out in stage.outs
+            }
         except DvcException as error:
             raise InputError("there is no such output or stage", found=target, expected=first_line(error)) from None
         yield from (out for out in known if id(out) in wanted)

@@ -1,37 +1,44 @@
 """Whether tumours are found in synthetic volumes as in real ones, and what about their image goes with that."""
 
-from collections.abc import Mapping, Sequence
-
-from pre2post.cohort.case import Case, find_cases, read_cases
-from pre2post.cohort.lesion import read_mask
-from pre2post.core.errors import about, run_stage
+from pre2post.cohort.case import find_cases, read_cases
+from pre2post.core.errors import run_stage
 from pre2post.core.files import read_table, write_table
-from pre2post.core.numbers import rounded
-from pre2post.core.paths import METRICS, PLOTS, SYNTHETIC, VOLUMES
+from pre2post.core.paths import METRICS, PLOTS, VOLUMES
 from pre2post.core.progress import progress
-from pre2post.evaluation.detection_table import BOTH, IMAGES, OF_IMAGE, detection_rates, property_rows, summary
-from pre2post.image.body_mask import body_mask
-from pre2post.image.masks import millilitres
-from pre2post.io.volume_file import read_volume
-from pre2post.metrics.lesion_properties import enhancement_error, image_properties, lesion_shell
-from pre2post.pipeline.params import load_params
+from pre2post.core.section import Seed, StageParams
+from pre2post.evaluation.detection import measure_lesion, pair_domains
+from pre2post.evaluation.detection_table import BOTH, IMAGES, detection_rates, property_rows, summary
+from pre2post.image.params import SlicesParams
 from pre2post.pipeline.provenance import write_metrics
 from pre2post.segmentation.design import SYNTHETIC as MADE
-from pre2post.segmentation.design import group_and_phase, volume_file
-from pre2post.segmentation.raw_dataset import check_image
+from pre2post.stats.params import StatisticsParams
 
 DETECTION_STREAM = 10  # number of this stage's random stream, so that no other stage draws the same numbers
 
 
+class Params(StageParams):
+    """The parameters that this stage reads."""
+
+    seed: Seed
+    slices: SlicesParams
+    statistics: StatisticsParams
+
+
 def main() -> None:
-    params = load_params()
+    params = Params.read()
     phases = dict(zip(IMAGES, (MADE, params.slices.phases[0]), strict=True))
     pairs, note = pair_domains(read_table(PLOTS / "segmentation.csv"), phases)
     cases = find_cases(sorted({pair["case"] for pair in pairs}), read_cases(VOLUMES))
     properties = {case.id: measure_lesion(case, phases) for case in progress(cases, "evaluate_detection", unit="case")}
-    rows = [{**{name: pair[name] for name in ("setting", "group", "case")}, **properties[pair["case"]],
-             **{name: pair[name] for name in pair if name.startswith(("touched", "dice"))}}
-            for pair in pairs if properties[pair["case"]]]
+    rows = [
+        {
+            **{name: pair[name] for name in ("setting", "group", "case")},
+            **properties[pair["case"]],
+            **{name: pair[name] for name in pair if name.startswith(("touched", "dice"))},
+        }
+        for pair in pairs
+        if properties[pair["case"]]
+    ]
     rates = detection_rates(rows, params.statistics)
     correlations = property_rows(rows, params.statistics, [params.seed, DETECTION_STREAM])
     write_table(PLOTS / "detection.csv", rows)
@@ -41,49 +48,10 @@ def main() -> None:
         print(note)
     for row in rates:
         if row["group"] == BOTH:
-            print(f"{row['setting']:20}found in {row['synthetic']:.0%} of the synthetic and {row['real']:.0%} of the "
-                  f"real volumes of {row['n']} patients" + ("" if row["p"] is None else f", p {row['p']:.2g}"))
-
-
-def pair_domains(table: Sequence[Mapping[str, str]], phases: Mapping[str, str]) -> tuple[list[dict], str]:
-    """From plots/segmentation.csv a row each setting and patient that was tested in both phases, and a note if none.
-
-    {"setting", "group", "case", "touched_<image>": 0 or 1, "dice_<image>": float}, `phases` being those of the images.
-    """
-    found: dict[str, dict] = {image: {} for image in IMAGES}
-    for row in table:
-        group, phase = group_and_phase(row["domain"])
-        for image in (image for image in IMAGES if phases[image] == phase):
-            found[image][row["setting"], group, row["case"]] = {
-                f"touched_{image}": int(float(row["touched"])), f"dice_{image}": float(row["dice"])}
-    synthetic, real = found.values()
-    pairs = [dict(zip(("setting", "group", "case"), key, strict=True)) | synthetic[key] | real[key]
-             for key in synthetic if key in real]
-    note = "" if pairs else ("no patient was tested on both real and synthetic volumes, so there is no detection to "
-                             f"compare: name {' and '.join(phases.values())} in segmentation.test_phases")
-    return pairs, note
-
-
-def measure_lesion(case: Case, phases: Mapping[str, str]) -> dict[str, float | None]:
-    """The properties of a patient's lesion, size_ml first, those of an image once each; empty without a tumour."""
-    mask = read_mask(case, needs_tumour=False)
-    lesion = mask.array > 0
-    if not lesion.any():
-        print(f"case {case.id} is left out: there is no tumour in its mask")
-        return {}
-    pre = read_volume(case.path("pre"))
-    shell = lesion_shell(lesion, body_mask(pre.array, pre.spacing), mask.spacing)
-    images, found = {}, {}
-    for image, phase in phases.items():
-        file = volume_file(case, phase, SYNTHETIC)
-        volume = read_volume(file)
-        check_image(volume, mask, case.id, file)
-        images[image] = case.scale.normalise(volume.array)
-        with about(case=case.id, file=file):
-            found[image] = image_properties(images[image], lesion, shell)
-    return {"size_ml": rounded(millilitres(lesion, mask.spacing)),
-            **{f"{name}_{image}": rounded(found[image][name]) for name in OF_IMAGE for image in IMAGES},
-            "enhancement_error": rounded(enhancement_error(images["real"], images["synthetic"], lesion))}
+            print(
+                f"{row['setting']:20}found in {row['synthetic']:.0%} of the synthetic and {row['real']:.0%} of the "
+                f"real volumes of {row['n']} patients" + ("" if row["p"] is None else f", p {row['p']:.2g}")
+            )
 
 
 if __name__ == "__main__":

@@ -11,11 +11,14 @@ def main() -> None:
     from pre2post.phantom.cohort import write_cohort
 
     if arguments.matrix < 16 or arguments.slices < 4 or arguments.seed < 0:
-        raise InputError("a setting is out of range",
-                         expected="--matrix 16 or more, --slices 4 or more, --seed 0 or more",
-                         found=f"--matrix {arguments.matrix} --slices {arguments.slices} --seed {arguments.seed}")
-    new = write_cohort(arguments.output, arguments.cases, arguments.seed, arguments.matrix, arguments.slices,
-                       arguments.workers)
+        raise InputError(
+            "a setting is out of range",
+            expected="--matrix 16 or more, --slices 4 or more, --seed 0 or more",
+            found=f"--matrix {arguments.matrix} --slices {arguments.slices} --seed {arguments.seed}",
+        )
+    new = write_cohort(
+        arguments.output, arguments.cases, arguments.seed, arguments.matrix, arguments.slices, arguments.workers
+    )
     print(f"{arguments.output}: {'written' if new else 'complete already, nothing to do'}")
 
 

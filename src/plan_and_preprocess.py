@@ -4,10 +4,11 @@ from pre2post.cohort.case import find_cases
 from pre2post.cohort.patients import digest, patient_of
 from pre2post.core.errors import run_stage
 from pre2post.core.paths import NNUNET, SPLITS, SYNTHETIC, VOLUMES
-from pre2post.pipeline.params import load_params
+from pre2post.core.section import Seed, StageParams
 from pre2post.segmentation.design import key, phases_needed, setting_folds
 from pre2post.segmentation.mix_file import write_setting
 from pre2post.segmentation.nnunet import CONFIGURATION, raw_folder, whole_folder
+from pre2post.segmentation.params import SegmentationParams
 from pre2post.segmentation.planning import plan_and_preprocess
 from pre2post.segmentation.raw_dataset import write_raw_dataset
 from pre2post.splits.leakage import read_study
@@ -15,23 +16,34 @@ from pre2post.splits.leakage import read_study
 PLANNED_ON = "pre"  # the phase that every case has
 
 
+class Params(StageParams):
+    """The parameters that this stage reads."""
+
+    seed: Seed
+    segmentation: SegmentationParams
+
+
 def main() -> None:
-    params = load_params()
+    params = Params.read()
     study, (splits, known) = params.segmentation, read_study(SPLITS, VOLUMES)
     cases = find_cases(splits.in_folds, known)
     folds = {name: setting_folds(study.settings[name], splits, params.seed) for name in study.train}
     phases = sorted({PLANNED_ON, *phases_needed(study.settings, study.train)})
     with whole_folder(NNUNET) as folder:
         write_raw_dataset(raw_folder(folder), cases, phases, SYNTHETIC, study.train_on == "breast")
-        plans = plan_and_preprocess(folder, [key(case.id, PLANNED_ON) for case in cases], study.plan == "small",
-                                    study.threads)
+        plans = plan_and_preprocess(
+            folder, [key(case.id, PLANNED_ON) for case in cases], study.plan == "small", study.threads
+        )
         for name in study.train:
-            write_setting(folder, name, folds[name], plans["plans_name"],
-                          {case.id: digest(patient_of(case)) for case in cases})
+            write_setting(
+                folder, name, folds[name], plans["plans_name"], {case.id: digest(patient_of(case)) for case in cases}
+            )
     planned = plans["configurations"][CONFIGURATION]
-    print(f"{plans['plans_name']}: {len(cases)} patients x {', '.join(phases)}; window {planned['patch_size']} of "
-          f"{[round(float(size), 2) for size in planned['spacing']]} mm, "
-          f"features {planned['architecture']['arch_kwargs']['features_per_stage']}")
+    print(
+        f"{plans['plans_name']}: {len(cases)} patients x {', '.join(phases)}; window {planned['patch_size']} of "
+        f"{[round(float(size), 2) for size in planned['spacing']]} mm, "
+        f"features {planned['architecture']['arch_kwargs']['features_per_stage']}"
+    )
 
 
 if __name__ == "__main__":

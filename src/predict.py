@@ -39,17 +39,33 @@ def main() -> None:
 
 
 def read_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, epilog="Intensity scale, bias correction and slice size are "
-                                     "those of params.yaml. The result is a guess from anatomy: not for diagnosis.")
-    parser.add_argument("--input", type=Path, required=True, metavar="VOLUME",
-                        help=f"pre-contrast volume ({', '.join(INPUTS)}), or a folder with the files of a DICOM series")
-    parser.add_argument("--output", type=Path, required=True, metavar="VOLUME",
-                        help=f"synthetic post-contrast volume to write ({', '.join(OUTPUTS)}); or, where the input is "
-                             "a DICOM series, a new folder (a name without an ending) for a de-identified one, which "
-                             "viewers lay over others made from that study, not over the study itself; where "
-                             "slices.phases names several, each gets its name added (OUT_post1.mha) or a folder in it")
-    parser.add_argument("--weights", metavar="FILE",
-                        help="of the generator, from this pipeline or import_weights.py; default: synthesis.weights")
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="Intensity scale, bias correction and slice size are "
+        "those of params.yaml. The result is a guess from anatomy: not for diagnosis.",
+    )
+    parser.add_argument(
+        "--input",
+        type=Path,
+        required=True,
+        metavar="VOLUME",
+        help=f"pre-contrast volume ({', '.join(INPUTS)}), or a folder with the files of a DICOM series",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="VOLUME",
+        help=f"synthetic post-contrast volume to write ({', '.join(OUTPUTS)}); or, where the input is "
+        "a DICOM series, a new folder (a name without an ending) for a de-identified one, which "
+        "viewers lay over others made from that study, not over the study itself; where "
+        "slices.phases names several, each gets its name added (OUT_post1.mha) or a folder in it",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="of the generator, from this pipeline or import_weights.py; default: synthesis.weights",
+    )
     return parser.parse_args()
 
 
@@ -69,13 +85,20 @@ def check_paths(source: Path, target: Path) -> None:
     if not source.exists():
         raise InputError("the input is missing", file=source, expected="a volume, or a folder with a DICOM series")
     if not source.is_dir() and not source.name.endswith(INPUTS):
-        raise InputError("the input is of no known kind", file=source, expected=f"{', '.join(INPUTS)} or a folder",
-                         todo="give the whole folder of a DICOM series")
+        raise InputError(
+            "the input is of no known kind",
+            file=source,
+            expected=f"{', '.join(INPUTS)} or a folder",
+            todo="give the whole folder of a DICOM series",
+        )
     if is_folder(target):
         check_folder(source, target)
     elif not target.name.endswith(OUTPUTS):
-        raise InputError("the output is of no known kind", file=target, expected=f"{', '.join(OUTPUTS)}, or a folder's "
-                         "name without an ending")
+        raise InputError(
+            "the output is of no known kind",
+            file=target,
+            expected=f"{', '.join(OUTPUTS)}, or a folder's name without an ending",
+        )
     elif target.exists() and target.samefile(source):
         raise InputError("input and output are the same file", file=target, todo="choose another output")
 
@@ -88,13 +111,21 @@ def is_folder(target: Path) -> bool:
 def check_folder(source: Path, target: Path) -> None:
     """Raises InputError when a DICOM series cannot be written into this folder."""
     if not source.is_dir():
-        raise InputError("the output is a folder, which is for DICOM, and the input is no DICOM series", file=target,
-                         found=f"the input {source}", todo=f"name a file to write ({', '.join(OUTPUTS)})")
+        raise InputError(
+            "the output is a folder, which is for DICOM, and the input is no DICOM series",
+            file=target,
+            found=f"the input {source}",
+            todo=f"name a file to write ({', '.join(OUTPUTS)})",
+        )
     if target.exists() and not target.is_dir():
         raise InputError("the output is there already, and is no folder", file=target, todo="choose another name")
     if target.exists() and any(target.iterdir()):
-        raise InputError("the output folder is not empty", file=target, expected="a new or an empty folder",
-                         todo="choose another name, or empty it")
+        raise InputError(
+            "the output folder is not empty",
+            file=target,
+            expected="a new or an empty folder",
+            todo="choose another name, or empty it",
+        )
 
 
 def load_translate(weights: Path, params: Params) -> Translate:

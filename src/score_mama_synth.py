@@ -47,13 +47,19 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--output", required=True, type=Path, metavar="FILE.json", help="table to write")
     parser.add_argument("--precontrast", help="pre-contrast slices, for the AUROC of contrast", **folder)
     masks = parser.add_mutually_exclusive_group()
-    masks.add_argument("--segmentations", help="tumour masks predicted from the synthetic slices, for Dice and HD95",
-                       **folder)
-    masks.add_argument("--segmenter", help="trained 2D nnU-Net (plans.json, dataset.json, fold_0) to predict them with",
-                       **folder)
+    masks.add_argument(
+        "--segmentations", help="tumour masks predicted from the synthetic slices, for Dice and HD95", **folder
+    )
+    masks.add_argument(
+        "--segmenter", help="trained 2D nnU-Net (plans.json, dataset.json, fold_0) to predict them with", **folder
+    )
     parser.add_argument("--fold", default="0", help="fold of the segmenter, or all; default: 0")
-    parser.add_argument("--classifiers", help="trained contrast_classifier*.pkl and tumor_roi_classifier*.pkl of "
-                        "scikit-learn or xgboost, for the two AUROC; several of a kind are averaged", **folder)
+    parser.add_argument(
+        "--classifiers",
+        help="trained contrast_classifier*.pkl and tumor_roi_classifier*.pkl of "
+        "scikit-learn or xgboost, for the two AUROC; several of a kind are averaged",
+        **folder,
+    )
     parser.add_argument("--lpips-weights", type=Path, metavar="FILE", help="AlexNet weights, for LPIPS")
     parser.add_argument("--lpips-sha256", metavar="HEX", help="SHA-256 of these weights")
     arguments = parser.parse_args()
@@ -87,16 +93,25 @@ def read_mask(file: Path) -> SingleSlice:
     found = read_slice(file)
     values = np.unique(found.image)
     if not any(set(values) <= kind for kind in INSIDE):
-        raise InputError("the mask has labels of its own", file=file, expected="0 and 1, or 0 and 255",
-                         found=", ".join(f"{value:g}" for value in values[:8]), todo="write tumour as 1, all else as 0")
+        raise InputError(
+            "the mask has labels of its own",
+            file=file,
+            expected="0 and 1, or 0 and 255",
+            found=", ".join(f"{value:g}" for value in values[:8]),
+            todo="write tumour as 1, all else as 0",
+        )
     return SingleSlice(found.volume.like((found.volume.array > 0).astype(np.uint8)), found.flat)
 
 
 def check_place(one: SingleSlice, other: SingleSlice, file: Path) -> None:
     if not same_geometry(one.volume, other.volume):
-        raise InputError("the slice does not lie where the ground truth lies", file=file,
-                         found=describe_geometry(one.volume), expected=describe_geometry(other.volume),
-                         todo="write it with the ground truth's size, spacing and origin")
+        raise InputError(
+            "the slice does not lie where the ground truth lies",
+            file=file,
+            found=describe_geometry(one.volume),
+            expected=describe_geometry(other.volume),
+            todo="write it with the ground truth's size, spacing and origin",
+        )
 
 
 def load_tools(arguments: argparse.Namespace, files: dict[str, Files]) -> Tools:
@@ -129,9 +144,12 @@ def load_classifiers(folder: Path, task: str) -> dict[Path, object]:
         raise InputError("the folder of classifiers is missing", file=folder)
     unusable = sorted(folder.glob(f"{task}_classifier*.pt"))
     if unusable:
-        raise InputError("classifiers that are networks cannot be used, and the evaluator gives no AUROC with them",
-                         file=unusable[0], expected="classifiers of radiomics features (.pkl)",
-                         todo="move it out of the folder")
+        raise InputError(
+            "classifiers that are networks cannot be used, and the evaluator gives no AUROC with them",
+            file=unusable[0],
+            expected="classifiers of radiomics features (.pkl)",
+            todo="move it out of the folder",
+        )
     found = {}
     for file in sorted(folder.glob(f"{task}_classifier*.pkl")):
         with about(file=file):
@@ -159,6 +177,7 @@ def load_segment(arguments: argparse.Namespace, files: dict[str, Files]) -> Call
         # Pixels of 1 mm whatever the file says, since the evaluator hands the network bare arrays.
         data, properties = preprocess_array(case.synthetic.image[None], (1.0, 1.0, 1.0), predictor)
         return segment(predictor, data, properties, torch.get_num_threads(), bfloat16=False)[0]
+
     return predicted
 
 
@@ -185,9 +204,9 @@ def show(summary: dict, cases: int) -> None:
         else:
             print(f"{metric:16}         -   not computed: {summary['not_computed'][metric]}")
     for metric, left_out in summary["left_out"].items():
-        print(f"{metric}: {len(left_out)} of {cases} cases left out, see \"left_out\" in the output")
+        print(f'{metric}: {len(left_out)} of {cases} cases left out, see "left_out" in the output')
     for metric, substituted in summary["substituted"].items():
-        print(f"{metric}: {len(substituted)} of {cases} cases without features of their own, see \"substituted\"")
+        print(f'{metric}: {len(substituted)} of {cases} cases without features of their own, see "substituted"')
 
 
 if __name__ == "__main__":

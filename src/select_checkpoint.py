@@ -1,38 +1,32 @@
 """Scores every kept checkpoint on the validation patients; the lowest SAMe becomes the generator."""
 
 import shutil
-from functools import partial
-from pathlib import Path
 
-import numpy as np
 import torch
 
 from pre2post.core.device import best_device
-from pre2post.core.errors import InputError, about, run_stage
-from pre2post.core.files import atomic_path, read_table, sha256_of, write_table
-from pre2post.core.numbers import rounded
-from pre2post.core.paths import CHECKPOINTS, GENERATOR, METRICS, PLOTS, SLICES, SPLITS
-from pre2post.core.progress import progress
-from pre2post.io.slice_store import map_array
-from pre2post.metrics.baselines import by_phase, fit_lookup_table
-from pre2post.metrics.extractors import make_extractors, perceptual_metric
-from pre2post.pipeline.model_card import SAME_AS_TRAINED, write_card
-from pre2post.pipeline.params import Params, Statistics, load_params
-from pre2post.pipeline.provenance import cohort_hash, made_with, write_metrics
-from pre2post.pix2pixhd.checkpoint import load_generator, read_trained_on
-from pre2post.pix2pixhd.infer import translate
-from pre2post.same.checkpoint_scores import CheckpointScores, Slices, Translate, score_checkpoints
-from pre2post.same.score import Same, same
-from pre2post.same.stability import rank_correlation, under_each_scaling, win_shares, without_each_metric
-from pre2post.stats.bootstrap import draw_patients
-
-INGEST_ON_CARD = [key for section, key in SAME_AS_TRAINED if section == "ingest"]  # the scale of images
-PIXEL_METRICS = ("mae", "mse", "psnr", "nmse", "ssim")  # on the card: means over patients
-SELECTION_STREAM = 8  # number of this stage's random stream, so that no other stage draws the same numbers
+from pre2post.core.errors import run_stage
+from pre2post.core.files import atomic_path, write_table
+from pre2post.core.paths import GENERATOR, METRICS, PLOTS
+from pre2post.pipeline.model_card import write_card
+from pre2post.pipeline.provenance import write_metrics
+from pre2post.same.score import same
+from pre2post.same.selection import (
+    SelectionParams,
+    as_rows,
+    card_facts,
+    find_checkpoints,
+    load_slices,
+    read_dice,
+    score,
+    summary,
+    vary,
+)
+from pre2post.same.stability import win_shares
 
 
 def main() -> None:
-    params = load_params()
+    params = SelectionParams.read()
     torch.set_num_threads(1)  # checkpoints are scored side by side instead, which wastes no time on waiting threads
     device = best_device()
     slices, checkpoints, dice = load_slices(), find_checkpoints(), read_dice(params.same.dice_table)
@@ -45,117 +39,14 @@ def main() -> None:
     write_table(PLOTS / "same.csv", as_rows(found, result, wins))
     variations = vary(found, weights, params.same.scaling)
     write_table(PLOTS / "same_stability.csv", variations)
-    print(f"SAMe: epoch {result.best} is chosen; it wins in {wins[result.best]:.1%} of {params.same.draws} draws of "
-          f"patients, and in {sum(row['epoch'] == result.best for row in variations)} of {len(variations)} variations")
+    print(
+        f"SAMe: epoch {result.best} is chosen; it wins in {wins[result.best]:.1%} of {params.same.draws} draws of "
+        f"patients, and in {sum(row['epoch'] == result.best for row in variations)} of {len(variations)} variations"
+    )
     write_metrics(METRICS / "same.json", summary(found, result, wins, variations, slices, dice))
     with atomic_path(GENERATOR) as temporary:
         shutil.copyfile(checkpoints[result.best], temporary)
     write_card(GENERATOR, "Pix2PixHD generator", **card_facts(params, found, result.best, slices))
-
-
-def card_facts(params: Params, found: CheckpointScores, best: str, slices: Slices) -> dict:
-    """What the chosen generator's card says of it; its metrics are means over the validation patients."""
-    trained_on, settings, n = read_trained_on(GENERATOR), params.model_dump(), len(set(slices.patients))
-    return {"patients": None if trained_on is None else sorted(trained_on), "data": cohort_hash(),
-            "split": sha256_of(SPLITS), "made_with": made_with(GENERATOR),
-            "source": f"epoch {best}, the lowest SAMe of {len(found.table)} checkpoints",
-            "params": {name: settings[name] for name in ("seed", "slices", "gan")} | {
-                "ingest": {key: settings["ingest"][key] for key in INGEST_ON_CARD}},
-            "metrics": {metric: {"value": rounded(found.table[best][metric]), "n": n,
-                                 **interval(found.drawn[best][metric], n, params.statistics)}
-                        for metric in PIXEL_METRICS},
-            "metrics_of": "slices of the validation patients, intervals by drawing patients with replacement; for the "
-                          "test patients see metrics/synthesis.json of the same commit"}
-
-
-def interval(drawn: np.ndarray, n: int, settings: Statistics) -> dict[str, float | None]:
-    """The percentile interval of a metric over draws of n patients; withheld where n is too small."""
-    if n < settings.min_patients:
-        return {"low": None, "high": None}
-    tail = (1 - settings.confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])  # NaN, so withheld as well, where a draw has no value
-    return {"low": rounded(low), "high": rounded(high)}
-
-
-def find_checkpoints() -> dict[str, Path]:
-    """The kept checkpoints by their epoch, oldest first."""
-    found = {path.stem.removeprefix("epoch_").lstrip("0"): path for path in sorted(CHECKPOINTS.glob("epoch_*"))}
-    if not found:
-        raise InputError("there is no checkpoint", file=CHECKPOINTS, expected="epoch_*.safetensors",
-                         todo="run `dvc repro train_gan`, or `dvc pull artifacts/gan`")
-    return found
-
-
-def load_slices() -> Slices:
-    """The validation slices, memory-mapped."""
-    arrays = [map_array(SLICES / f"validation_{kind}.npy") for kind in ("pre", "post", "lesion")]
-    return Slices(*arrays, tuple(row["case"] for row in read_table(SLICES / "index_validation.csv")))
-
-
-def score(params: Params, checkpoints: dict[str, Path], slices: Slices, device: str) -> CheckpointScores:
-    """Every metric of every checkpoint, also under resampled patients."""
-    settings = params.quality
-    bar = progress(None, "SAMe", unit="checkpoint")
-
-    def load(path: Path) -> Translate:
-        bar.update()
-        return partial(run, path, load_generator(path).to(device))
-
-    def run(path: Path, generator: torch.nn.Module, images: np.ndarray) -> np.ndarray:
-        with about(file=path):
-            return translate(generator, images, phases=len(params.slices.phases))
-
-    pre, post = (map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post"))
-    lookups = [fit_lookup_table(pre, phase) for phase in by_phase(post)]
-    counts = draw_patients(len(set(slices.patients)), params.same.draws, [params.seed, SELECTION_STREAM])
-    with bar:
-        return score_checkpoints({epoch: partial(load, path) for epoch, path in checkpoints.items()}, slices,
-                                 make_extractors(settings, params.seed, device), counts, settings.data_range,
-                                 settings.ssim_sigma, perceptual_metric(settings, device), params.gan.threads,
-                                 {"pre": lambda images: np.stack([images] * len(lookups), 1),
-                                  "lut": lambda images: np.stack([lookup(images) for lookup in lookups], 1)})
-
-
-def as_rows(found: CheckpointScores, result: Same, wins: dict[str, float]) -> list[dict]:
-    """A row a checkpoint: SAMe, how often it wins, the metrics, and each scaled to how far it lies from the best."""
-    metrics = list(next(iter(result.components.values())))
-    return [{"epoch": epoch, "same": result.scores.get(epoch), "wins": wins[epoch],
-             "lesion_mae": found.lesion_mae[epoch], **found.table[epoch],
-             **{f"scaled_{metric}": result.components.get(epoch, {}).get(metric) for metric in metrics}}
-            for epoch in found.table]
-
-
-def vary(found: CheckpointScores, weights: dict[str, float], scaling: str) -> list[dict]:
-    """A row for each other way to put SAMe together, and the epoch that it would choose."""
-    left_out = without_each_metric(found.table, weights, scaling)
-    scaled = under_each_scaling(found.table, weights)
-    return [{"variation": f"without {metric}", "epoch": epoch} for metric, epoch in left_out.items()] + [
-        {"variation": f"scaling {name}", "epoch": epoch} for name, epoch in scaled.items() if name != scaling]
-
-
-def summary(found: CheckpointScores, result: Same, wins: dict[str, float], variations: list[dict], slices: Slices,
-            dice: dict[str, float]) -> dict:
-    """What metrics/same.json holds: the chosen checkpoint, its metrics, the floors', and how firm the choice is."""
-    return {"epoch": int(result.best), "same": rounded(result.scores[result.best]),
-            **{metric: rounded(value) for metric, value in found.table[result.best].items()},
-            "lesion_mae": rounded(found.lesion_mae[result.best]),
-            "wins": {"draws_of_patients": wins[result.best],
-                     "variations": rounded(np.mean([row["epoch"] == result.best for row in variations]))},
-            "rank_correlation": {"lesion_mae": rounded(rank_correlation(result.scores, found.lesion_mae)),
-                                 "dice": rounded(rank_correlation(result.scores, dice))},
-            "floors": {floor: {metric: rounded(value) for metric, value in
-                               {**metrics, "lesion_mae": found.lesion_mae[floor]}.items()}
-                       for floor, metrics in found.floors.items()},
-            "checkpoints": len(found.table), "slices": len(slices.post), "patients": len(set(slices.patients))}
-
-
-def read_dice(path: str) -> dict[str, float]:
-    """Epoch -> Dice of checkpoints that were segmented, from the table that same.dice_table names; empty without."""
-    try:
-        return {str(int(row["epoch"])): float(row["dice"]) for row in read_table(Path(path))} if path else {}
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError("this is not a table of Dice by checkpoint", file=path, found=f"no usable {error}",
-                         expected="columns epoch and dice", todo="correct it, or empty same.dice_table") from None
 
 
 if __name__ == "__main__":

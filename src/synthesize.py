@@ -10,18 +10,31 @@ from pre2post.core.device import best_device
 from pre2post.core.errors import run_stage
 from pre2post.core.paths import SPLITS, SYNTHETIC, VOLUMES, synthetic_name
 from pre2post.core.progress import progress
+from pre2post.core.section import StageParams
+from pre2post.image.params import SlicesParams
+from pre2post.ingest.params import IngestParams
 from pre2post.io.volume_file import read_volume, write_volume
 from pre2post.pipeline.model_card import check_card
-from pre2post.pipeline.params import load_params
 from pre2post.pix2pixhd.checkpoint import load_generator, read_trained_on
 from pre2post.pix2pixhd.infer import translate
+from pre2post.pix2pixhd.params import GanParams
 from pre2post.splits.leakage import check_unseen, read_study
 from pre2post.splits.splits import SCORED
+from pre2post.synthesis.params import SynthesisParams
 from pre2post.synthesis.volumes import synthetic_volumes
 
 
+class Params(StageParams):
+    """The parameters that this stage reads."""
+
+    ingest: IngestParams
+    slices: SlicesParams
+    gan: GanParams
+    synthesis: SynthesisParams
+
+
 def main() -> None:
-    params = load_params()
+    params = Params.read()
     torch.set_num_threads(params.gan.threads)
     splits, known = read_study(SPLITS, VOLUMES)
     weights = Path(params.synthesis.weights)

@@ -9,21 +9,29 @@ from pre2post.core.errors import InputError, run_stage
 from pre2post.core.files import read_table, write_table
 from pre2post.core.paths import CHECKPOINTS, PLOTS, SLICES
 from pre2post.core.resume import resume_folder
-from pre2post.pipeline.params import Params, load_params
+from pre2post.core.section import Seed, StageParams
 from pre2post.pix2pixhd.architecture import Architecture
 from pre2post.pix2pixhd.dataset import Pairs
 from pre2post.pix2pixhd.distributed import Group, join, launch, started_by_torchrun
+from pre2post.pix2pixhd.params import GanParams
 from pre2post.pix2pixhd.resume import finish
 from pre2post.pix2pixhd.runtime import choose, count_processes
 from pre2post.pix2pixhd.train import train
 
 PHASES = ("pre", "post", "lesion")
-LENGTH = {"epochs", "decay_share"}       # a longer training may go on from a shorter one
-MACHINE = {"devices", "state_every"}     # say nothing about the result; the training state knows the processes
+LENGTH = {"epochs", "decay_share"}  # a longer training may go on from a shorter one
+MACHINE = {"devices", "state_every"}  # say nothing about the result; the training state knows the processes
+
+
+class Params(StageParams):
+    """The parameters that this stage reads."""
+
+    seed: Seed
+    gan: GanParams
 
 
 def main() -> None:
-    params = load_params()
+    params = Params.read()
     processes = count_processes(params.gan)
     if processes > 1 and not started_by_torchrun():
         launch(processes, __file__)
@@ -41,13 +49,26 @@ def train_and_keep(params: Params, group: Group) -> None:
     if not params.gan.lesion_weight:
         slices["lesion"] = None
     elif not slices["lesion"].any():
-        raise InputError("no training slice has an annotated lesion", file=files["lesion"],
-                         found=f"gan.lesion_weight {params.gan.lesion_weight:g}", expected="masks or boxes",
-                         todo="add Annotation_Boxes.csv to the cohort, or set gan.lesion_weight to 0")
+        raise InputError(
+            "no training slice has an annotated lesion",
+            file=files["lesion"],
+            found=f"gan.lesion_weight {params.gan.lesion_weight:g}",
+            expected="masks or boxes",
+            todo="add Annotation_Boxes.csv to the cohort, or set gan.lesion_weight to 0",
+        )
 
     folder = training_folder(params, [*files.values(), SLICES / "index_train.csv"])
-    checkpoints = train(params.gan, params.seed, cases, Pairs(**slices), folder, choose(params.gan, group.processes),
-                        lambda history: write_table(PLOTS / "gan_losses.csv", history), group, trained_on)
+    checkpoints = train(
+        params.gan,
+        params.seed,
+        cases,
+        Pairs(**slices),
+        folder,
+        choose(params.gan, group.processes),
+        lambda history: write_table(PLOTS / "gan_losses.csv", history),
+        group,
+        trained_on,
+    )
     if group.leads:
         CHECKPOINTS.mkdir(parents=True, exist_ok=True)
         for checkpoint in checkpoints:
@@ -61,8 +82,9 @@ def read_index(file: Path) -> tuple[list[str], set[str]]:
     try:
         return [row["case"] for row in rows], {row["patient_digest"] for row in rows}
     except KeyError as error:
-        raise InputError("the index of the slices lacks a column", file=file, expected=error,
-                         todo="run `dvc repro cut_slices`") from None
+        raise InputError(
+            "the index of the slices lacks a column", file=file, expected=error, todo="run `dvc repro cut_slices`"
+        ) from None
 
 
 def training_folder(params: Params, data: list[Path]) -> Path:
@@ -70,7 +92,8 @@ def training_folder(params: Params, data: list[Path]) -> Path:
     settings = {"seed": params.seed, **params.gan.model_dump(exclude=LENGTH | MACHINE)}
     code = Path(__file__).parent.joinpath("pre2post/pix2pixhd").glob("*.py")
     return resume_folder("train_gan", settings, [*data, *code]) / (
-        f"{params.gan.epochs}_epochs_decay_{params.gan.decay_share:g}")
+        f"{params.gan.epochs}_epochs_decay_{params.gan.decay_share:g}"
+    )
 
 
 if __name__ == "__main__":

@@ -37,14 +37,26 @@ def main() -> None:
 
 
 def read_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, epilog="The stage that makes a file runs once more, in a "
-                                     "temporary folder, on the artefacts that lie here (`dvc pull` or `dvc repro` "
-                                     "first). Exit code 1: a number differs.")
-    parser.add_argument("metrics", nargs="*", metavar="FILE[:KEY]",
-                        help="such as metrics/synthesis.json or metrics/synthesis.json:test.synthetic; default: all")
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="The stage that makes a file runs once more, in a "
+        "temporary folder, on the artefacts that lie here (`dvc pull` or `dvc repro` "
+        "first). Exit code 1: a number differs.",
+    )
+    parser.add_argument(
+        "metrics",
+        nargs="*",
+        metavar="FILE[:KEY]",
+        help="such as metrics/synthesis.json or metrics/synthesis.json:test.synthetic; default: all",
+    )
     parser.add_argument("--revision", default="HEAD", help="commit, branch, tag or experiment to compare with")
-    parser.add_argument("--tolerance", type=float, default=0.0, metavar="SHARE",
-                        help="how far a number may be off, as a share of it, on another kind of machine; default: 0")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="how far a number may be off, as a share of it, on another kind of machine; default: 0",
+    )
     return parser.parse_args()
 
 
@@ -70,11 +82,19 @@ def warn_of_changes(stage: str) -> None:
     """Says when what the stage reads is not what dvc.lock lists: then other numbers are no wonder."""
     done = subprocess.run(["dvc", "status", "--json", stage], capture_output=True, text=True)
     found = json.loads(done.stdout) if done.returncode == 0 else {}
-    changed = [name for entries in found.values() for entry in entries if isinstance(entry, dict)
-               for name in entry.get("changed deps", {})]
+    changed = [
+        name
+        for entries in found.values()
+        for entry in entries
+        if isinstance(entry, dict)
+        for name in entry.get("changed deps", {})
+    ]
     if changed:
-        print(f"warning: not as dvc.lock has it: {', '.join(changed)}; what to do: `dvc checkout`, `dvc pull` or "
-              f"`dvc repro {stage}`", file=sys.stderr)
+        print(
+            f"warning: not as dvc.lock has it: {', '.join(changed)}; what to do: `dvc checkout`, `dvc pull` or "
+            f"`dvc repro {stage}`",
+            file=sys.stderr,
+        )
 
 
 @cache
@@ -92,8 +112,11 @@ def compute(name: str, file: Path) -> dict:
         print(f"{name} runs ...", file=sys.stderr)
         done = subprocess.run([sys.executable, *stage["cmd"].split()[1:]], cwd=folder, capture_output=True, text=True)
         if done.returncode:
-            raise InputError(f"{name} ended with exit code {done.returncode}", file=file,
-                             found=(done.stderr.strip().splitlines() or ["no message"])[-1])
+            raise InputError(
+                f"{name} ended with exit code {done.returncode}",
+                file=file,
+                found=(done.stderr.strip().splitlines() or ["no message"])[-1],
+            )
         return read_json(Path(folder) / file)
 
 
@@ -102,8 +125,11 @@ def select(content: dict, key: str, where: str):
     found = {name: value for name, value in content.items() if name != PROVENANCE}
     for part in filter(None, key.split(".")):
         if not isinstance(found, dict) or part not in found:
-            raise InputError(f"there is no {key} in {where}", found=part,
-                             expected=", ".join(found) if isinstance(found, dict) else "a number")
+            raise InputError(
+                f"there is no {key} in {where}",
+                found=part,
+                expected=", ".join(found) if isinstance(found, dict) else "a number",
+            )
         found = found[part]
     return found
 

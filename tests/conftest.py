@@ -48,7 +48,7 @@ def body_array(seed: int, shape: Sequence[int] = SHAPE) -> np.ndarray:
     """Integers 0 to 4095: a bright body behind dark air."""
     rng = np.random.default_rng(seed)
     array = rng.integers(0, 20, shape)
-    array[:, shape[1] // 3:] += rng.integers(200, 900, (shape[0], shape[1] - shape[1] // 3, shape[2]))
+    array[:, shape[1] // 3 :] += rng.integers(200, 900, (shape[0], shape[1] - shape[1] // 3, shape[2]))
     return array
 
 
@@ -69,9 +69,19 @@ def slice_dataset(pixels: np.ndarray, position: Sequence[float], tags: dict) -> 
     return data
 
 
-def save_series(folder: Path, array: np.ndarray, description: str = "ax dyn pre", number: int = 1, time: str = "090000",
-                patient: str = "P1", orientation: Sequence[float] = AXIAL, spacing: Sequence[float] = SPACING,
-                origin: Sequence[float] = ORIGIN, descending: bool = False, **tags) -> list[Path]:
+def save_series(
+    folder: Path,
+    array: np.ndarray,
+    description: str = "ax dyn pre",
+    number: int = 1,
+    time: str = "090000",
+    patient: str = "P1",
+    orientation: Sequence[float] = AXIAL,
+    spacing: Sequence[float] = SPACING,
+    origin: Sequence[float] = ORIGIN,
+    descending: bool = False,
+    **tags,
+) -> list[Path]:
     """Writes integers (z, y, x) as one file a slice; `descending` numbers the files against their position."""
     folder.mkdir(parents=True, exist_ok=True)
     normal = np.cross(orientation[:3], orientation[3:])
@@ -79,13 +89,27 @@ def save_series(folder: Path, array: np.ndarray, description: str = "ax dyn pre"
     files = []
     for z, plane in enumerate(array):
         instance = len(array) - z if descending else z + 1
-        common = {"PatientID": patient, "PatientName": patient, "StudyInstanceUID": uid(patient), "StudyID": "1",
-                  "SeriesInstanceUID": series, "FrameOfReferenceUID": uid(patient, "frame"),
-                  "SeriesDescription": description, "SeriesNumber": number, "AcquisitionTime": time,
-                  "ContentTime": time, "StudyDate": "20010101", "SeriesDate": "20010101", "AcquisitionDate": "20010101",
-                  "SeriesTime": time, "InstanceNumber": instance, "SOPInstanceUID": uid(series, instance),
-                  "PixelSpacing": [spacing[1], spacing[0]], "SliceThickness": spacing[2],
-                  "ImageOrientationPatient": [float(value) for value in orientation]}
+        common = {
+            "PatientID": patient,
+            "PatientName": patient,
+            "StudyInstanceUID": uid(patient),
+            "StudyID": "1",
+            "SeriesInstanceUID": series,
+            "FrameOfReferenceUID": uid(patient, "frame"),
+            "SeriesDescription": description,
+            "SeriesNumber": number,
+            "AcquisitionTime": time,
+            "ContentTime": time,
+            "StudyDate": "20010101",
+            "SeriesDate": "20010101",
+            "AcquisitionDate": "20010101",
+            "SeriesTime": time,
+            "InstanceNumber": instance,
+            "SOPInstanceUID": uid(series, instance),
+            "PixelSpacing": [spacing[1], spacing[0]],
+            "SliceThickness": spacing[2],
+            "ImageOrientationPatient": [float(value) for value in orientation],
+        }
         position = np.round(np.asarray(origin) + z * spacing[2] * normal, 6)
         files.append(folder / f"1-{instance:03d}.dcm")
         slice_dataset(plane, position, common | tags).save_as(files[-1], enforce_file_format=True)
@@ -99,8 +123,15 @@ def save_case(root: Path, case: str, seed: int = 0, phases: int = 3, patient: st
     for phase in range(phases):
         array = body_array(seed) + 100 * phase
         array[LESION] += 300 * phase  # where save_mask draws it
-        save_series(study / f"{phase + 1}.000000-{names[phase]}", array, names[phase], phase + 1, f"09{phase:02d}00",
-                    patient or case, origin=ORIGIN)
+        save_series(
+            study / f"{phase + 1}.000000-{names[phase]}",
+            array,
+            names[phase],
+            phase + 1,
+            f"09{phase:02d}00",
+            patient or case,
+            origin=ORIGIN,
+        )
     return study
 
 
@@ -157,10 +188,11 @@ def dicom() -> type[Dicom]:
 @pytest.fixture(scope="session")
 def ingest_settings() -> Callable:
     """The ingest parameters of params.yaml, with changes: ingest_settings(n4_bias_correction=True)."""
-    from pre2post.pipeline.params import Ingest, load_params
+    from pre2post.ingest.params import IngestParams
+    from pre2post.pipeline.params import load_params
 
     section = load_params(ROOT / "params.yaml").ingest
-    return lambda **changes: Ingest(**(section.model_dump() | changes))
+    return lambda **changes: IngestParams(**(section.model_dump() | changes))
 
 
 @pytest.fixture(scope="session")
@@ -216,7 +248,7 @@ def tumour_slices():
             image = breast * (rng.uniform(0.2, 0.3) + 0.3 * texture) + rng.normal(0, 0.01, (64, 64))
             tx, ty = cx + rng.uniform(-9, 9), cy + rng.uniform(-9, 9)
             size, bright = rng.uniform(3, 6), rng.uniform(0.3, 0.5)
-            tumour = np.exp(-(((x - tx) ** 2 + (y - ty) ** 2) / size**2) ** 2)
+            tumour = np.exp(-((((x - tx) ** 2 + (y - ty) ** 2) / size**2) ** 2))
             slices[i] = image + (bright * tumour if i < share * n else 0)
         return slices
 

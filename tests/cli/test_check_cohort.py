@@ -10,8 +10,13 @@ from repository import ROOT
 
 
 def check(root: Path, *options: str, code: int = 0, cwd: Path = ROOT) -> tuple[str, str]:
-    done = subprocess.run([sys.executable, ROOT / "src/check_cohort.py", root, *options], cwd=cwd, text=True,
-                          capture_output=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, ROOT / "src/check_cohort.py", root, *options],
+        cwd=cwd,
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
     assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
     return done.stdout, done.stderr.strip().splitlines()[-1] if code else ""
 
@@ -37,9 +42,20 @@ def test_every_fault_is_named_with_its_mending(tmp_path, dicom):
     file.write_bytes(file.read_bytes()[:-10])
     dicom.save_mask(tmp_path, "P1", origin=(-10, -20, 32.5))
     told, error = check(tmp_path, code=1)
-    for words in ("left out: 4", "case P2", "a slice is missing after 1-002.dcm", "case P3", "the phase pre is missing",
-                  "case P4", "no such folder", "case P5", "truncated", "to know: 1",
-                  "case P1: the mask will be resampled", "usable: 2"):
+    for words in (
+        "left out: 4",
+        "case P2",
+        "a slice is missing after 1-002.dcm",
+        "case P3",
+        "the phase pre is missing",
+        "case P4",
+        "no such folder",
+        "case P5",
+        "truncated",
+        "to know: 1",
+        "case P1: the mask will be resampled",
+        "usable: 2",
+    ):
         assert words in told, words
     assert told.count("what to do: ") == 4
     assert "ingest would stop" in error and "4 cases" in error and "ingest.bad_cases=leave_out" in error
@@ -57,13 +73,19 @@ def test_what_it_says_is_what_ingest_does(tmp_path, dicom, ingest_settings, entr
         assert str(said.error) == str(done.error), entry.case
         if done.case:
             assert said.phases == done.case.phases
-            assert said.ingested == sum((tmp_path / "out" / entry.case / f"{role}.nii").stat().st_size - 352
-                                        for role in said.phases)
+            assert said.ingested == sum(
+                (tmp_path / "out" / entry.case / f"{role}.nii").stat().st_size - 352 for role in said.phases
+            )
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda root: None, "there is no cohort"), (lambda root: root.mkdir(), "empty"),
-    (lambda root: (root / "holiday").mkdir(parents=True), "not a cohort in a known layout")])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda root: None, "there is no cohort"),
+        (lambda root: root.mkdir(), "empty"),
+        (lambda root: (root / "holiday").mkdir(parents=True), "not a cohort in a known layout"),
+    ],
+)
 def test_what_is_no_cohort_is_told_in_one_line(tmp_path, make, words):
     make(tmp_path / "x")
     assert words in check(tmp_path / "x", code=1)[1]

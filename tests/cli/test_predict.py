@@ -56,8 +56,9 @@ def save_weights(path: Path, change: float = 0.0, **settings) -> Path:
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Iterator[Path]:
     """A working directory with params.yaml and the weights that it names, which change nothing."""
-    set_params(tmp_path, slices={"size": SIZE}, synthesis={"weights": "identity.safetensors"},
-               gan={"threads": 1, "downs": 1})
+    set_params(
+        tmp_path, slices={"size": SIZE}, synthesis={"weights": "identity.safetensors"}, gan={"threads": 1, "downs": 1}
+    )
     save_weights(tmp_path / "identity.safetensors")
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
@@ -86,12 +87,14 @@ def call(place, monkeypatch):
         assert [path.name for path in Path(target).parent.iterdir()].count(Path(target).name) == 1
         assert not list(place.rglob(".*.tmp.*")), "a temporary file is left"
         return read_volume(target)
+
     return predicted
 
 
 @pytest.mark.parametrize("direction", [LPS, RAS, SAGITTAL, MIRRORED, OBLIQUE])
-@pytest.mark.parametrize("source, target", [("pre.nii.gz", "post.mha"), ("pre.mha", "out/a/b.nii"),
-                                            ("pre.mhd", "post.nii.gz")])
+@pytest.mark.parametrize(
+    "source, target", [("pre.nii.gz", "post.mha"), ("pre.mha", "out/a/b.nii"), ("pre.mhd", "post.nii.gz")]
+)
 def test_geometry_and_values_come_back(place, call, dicom, direction, source, target):
     volume = Volume(dicom.body_array(1).astype(np.int16), (0.7, 0.9, 2.5), (-101.5, 20.25, 33.125), direction)
     image = sitk.GetImageFromArray(volume.array)
@@ -165,7 +168,7 @@ def test_it_is_what_ingest_and_synthesize_make(place, call, dicom, n4):
     study = dicom.save_case(place / "data", "P1")
     case = take_in(Entry("P1", "A", study.parent, None), place / "volumes", params.ingest).case
     pre = read_volume(case.path("pre"))
-    theirs, = synthetic_volumes(pre, case.scale, SIZE, lambda slices: translate(load_generator(weights), slices))
+    (theirs,) = synthetic_volumes(pre, case.scale, SIZE, lambda slices: translate(load_generator(weights), slices))
     ours = call(study / "1.000000-ax dyn pre", "out.nii.gz", "--weights", weights)
     shading = np.exp(log_bias_field(read_folder(study / "1.000000-ax dyn pre"))) if n4 else np.ones(1)
     assert same_geometry(ours, theirs, tolerance=0)
@@ -184,8 +187,9 @@ def test_a_removed_bias_field_is_put_back(place, call, dicom):
 def test_published_kinds_of_network_run(place, call, dicom, settings):
     weights = save_weights(place / "other.safetensors", **settings)
     write_volume(Volume(dicom.body_array(5)), place / "pre.nii.gz")
-    np.testing.assert_allclose(call("pre.nii.gz", "out.nii.gz", "--weights", weights).array, dicom.body_array(5),
-                               atol=TOLERANCE)
+    np.testing.assert_allclose(
+        call("pre.nii.gz", "out.nii.gz", "--weights", weights).array, dicom.body_array(5), atol=TOLERANCE
+    )
 
 
 def test_a_bounded_network_stays_within_the_scale(place, call, dicom):
@@ -234,7 +238,7 @@ def not_a_volume(dicom):
 
 def truncated(dicom):
     data = Path("pre.nii").read_bytes()
-    Path("cut.nii").write_bytes(data[:len(data) // 2])
+    Path("cut.nii").write_bytes(data[: len(data) // 2])
     return {"--input": "cut.nii"}, ("cut.nii",)
 
 
@@ -392,13 +396,44 @@ def no_params(dicom):
     return {}, ("params.yaml", "missing", "repository root")
 
 
-BAD = [missing, four_dimensions, colours, one_plane, not_a_volume, truncated, a_single_dicom_file, empty_folder,
-       folder_of_other_files, two_series, missing_slice, nan, infinity, constant, unknown_output, output_of_two_files,
-       output_is_a_folder, folder_for_a_file, folder_that_is_not_empty, folder_that_is_the_input, folder_that_is_a_file,
-       folder_inside_a_file, folder_for_two_series, output_is_the_input, output_is_a_link_to_the_input,
-       output_inside_a_file, missing_weights,
-       foreign_weights, folder_of_weights, unsuitable_slices, slices_too_small, weights_of_another_card,
-       weights_of_another_scale, a_damaged_card, weights_that_give_nan, no_params]
+BAD = [
+    missing,
+    four_dimensions,
+    colours,
+    one_plane,
+    not_a_volume,
+    truncated,
+    a_single_dicom_file,
+    empty_folder,
+    folder_of_other_files,
+    two_series,
+    missing_slice,
+    nan,
+    infinity,
+    constant,
+    unknown_output,
+    output_of_two_files,
+    output_is_a_folder,
+    folder_for_a_file,
+    folder_that_is_not_empty,
+    folder_that_is_the_input,
+    folder_that_is_a_file,
+    folder_inside_a_file,
+    folder_for_two_series,
+    output_is_the_input,
+    output_is_a_link_to_the_input,
+    output_inside_a_file,
+    missing_weights,
+    foreign_weights,
+    folder_of_weights,
+    unsuitable_slices,
+    slices_too_small,
+    weights_of_another_card,
+    weights_of_another_scale,
+    a_damaged_card,
+    weights_that_give_nan,
+    no_params,
+]
 
 
 @pytest.mark.parametrize("spoil", BAD, ids=lambda spoil: spoil.__name__)
@@ -435,15 +470,21 @@ def test_a_full_disk_is_told_and_leaves_nothing(place, monkeypatch, dicom):
 
 
 def test_as_a_command(place, dicom):
-    done = subprocess.run([sys.executable, ROOT / "src/predict.py", "--input", "none.nii", "--output", "out/a.nii"],
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, ROOT / "src/predict.py", "--input", "none.nii", "--output", "out/a.nii"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 1 and not done.stdout and not (place / "out").exists()
     assert done.stderr.startswith("error: file none.nii: the input is missing") and done.stderr.count("\n") == 1
 
 
 def test_help_loads_nothing_heavy():
-    code = ("import sys; sys.path.insert(0, 'src'); import predict\n"
-            "sys.exit(str({'torch', 'SimpleITK', 'pydicom', 'scipy', 'skimage', 'nibabel'} & set(sys.modules)))")
+    code = (
+        "import sys; sys.path.insert(0, 'src'); import predict\n"
+        "sys.exit(str({'torch', 'SimpleITK', 'pydicom', 'scipy', 'skimage', 'nibabel'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stderr.strip() == "set()"
 

@@ -27,8 +27,13 @@ from pre2post.mama_synth.metrics import hausdorff_95
 from pre2post.mama_synth.mirror import mirrored_region
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # pyradiomics's import
-FOLDERS = {"predictions": "--predictions", "truth": "--ground-truth", "masks": "--masks", "pre": "--precontrast",
-           "segmentations": "--segmentations"}
+FOLDERS = {
+    "predictions": "--predictions",
+    "truth": "--ground-truth",
+    "masks": "--masks",
+    "pre": "--precontrast",
+    "segmentations": "--segmentations",
+}
 CASES = 5  # of the last one the tumour mask is empty, of the one before the predicted mask
 SHAPE = (44, 60)
 PLACE = {"spacing": (0.8, 0.9, 2.5), "origin": (-10.25, 3.5, 7.0)}
@@ -63,9 +68,13 @@ def make_case(number: int) -> dict[str, np.ndarray]:
     post, predicted = (pre + amount * tumour + rng.normal(0, 0.2, SHAPE) for amount in (2.0, 1.4))
     segmented = ((x - 43) ** 2 + (y - 20) ** 2 < 30) & (number != CASES - 2)
     inside = 1 + 254 * (number % 2)  # masks of 0 and 1, and of 0 and 255
-    return {"predictions": predicted.astype(np.float32), "truth": post.astype(np.float32),
-            "pre": pre.astype(np.float32), "segmentations": segmented.astype(np.uint8),
-            "masks": (inside * (tumour & (number != CASES - 1))).astype(np.int16)}
+    return {
+        "predictions": predicted.astype(np.float32),
+        "truth": post.astype(np.float32),
+        "pre": pre.astype(np.float32),
+        "segmentations": segmented.astype(np.uint8),
+        "masks": (inside * (tumour & (number != CASES - 1))).astype(np.int16),
+    }
 
 
 @pytest.fixture
@@ -90,8 +99,10 @@ def classifiers(tmp_path_factory) -> Path:
         features += [region_features(case[role] + rng.normal(0, 0.5, SHAPE), mask) for role in ("truth", "pre")]
         labels += [1, 0] if number else [0, 1]
     for task, seed in (("contrast", 1), ("tumor_roi", 2)):
-        models = RandomForestClassifier(8, max_depth=3, random_state=seed), make_pipeline(
-            StandardScaler(), LogisticRegression(C=0.01))
+        models = (
+            RandomForestClassifier(8, max_depth=3, random_state=seed),
+            make_pipeline(StandardScaler(), LogisticRegression(C=0.01)),
+        )
         for name, model in zip(("", "_2"), models, strict=True):
             content = pickle.dumps(model.fit(features, labels))
             (folder / f"{task}_classifier{name}.pkl").write_bytes(content)
@@ -121,8 +132,10 @@ def test_equals_outside_references(place, classifiers, monkeypatch, capsys):
     masked = range(CASES - 1)
     mse = [np.mean((case["predictions"] - case["truth"]) ** 2) for case in doubles]
     assert [found["case"][name]["mse"] for name in names] == pytest.approx(mse, rel=1e-12)
-    maps = [structural_similarity(doubles[k]["truth"], doubles[k]["predictions"], data_range=10, full=True)[1]
-            for k in masked]
+    maps = [
+        structural_similarity(doubles[k]["truth"], doubles[k]["predictions"], data_range=10, full=True)[1]
+        for k in masked
+    ]
     ssim = [maps[k][cases[k]["masks"] > 0].mean() for k in masked]
     assert found["aggregates"]["ssim_tumor"] == pytest.approx({"mean": np.mean(ssim), "std": np.std(ssim)}, rel=1e-12)
     files = [[str(place / folder / f"{names[k]}.mha") for k in masked] for folder in ("truth", "predictions", "masks")]
@@ -132,9 +145,17 @@ def test_equals_outside_references(place, classifiers, monkeypatch, capsys):
     check_segmentation(found, cases)
     check_auroc(found, doubles, classifiers)
     assert {metric: value["mean"] for metric, value in found["aggregates"].items()} == {
-        metric: found[metric] for metric in found["aggregates"]}
-    assert found["n"] == {"mse": 5, "ssim_tumor": 4, "frd": 4, "auroc_contrast": 5, "auroc_tumor_roi": 4, "dice": 3,
-                          "hausdorff_95": 3}
+        metric: found[metric] for metric in found["aggregates"]
+    }
+    assert found["n"] == {
+        "mse": 5,
+        "ssim_tumor": 4,
+        "frd": 4,
+        "auroc_contrast": 5,
+        "auroc_tumor_roi": 4,
+        "dice": 3,
+        "hausdorff_95": 3,
+    }
     assert list(found["not_computed"]) == ["lpips"] and "lpips" in capsys.readouterr().out
     assert found["left_out"]["dice"] == {"case.3": "the predicted mask is empty", "case.4": "the mask is empty"}
     assert found["left_out"]["frd"] == {"case.4": "the mask is empty"}
@@ -173,8 +194,12 @@ def test_without_options_the_rest_says_why_it_is_absent(place, monkeypatch):
     found = run(monkeypatch, precontrast=None, segmentations=None)
     assert set(found["n"]) == {"mse", "ssim_tumor", "frd"} and found["frd_version"] == "v1"
     assert found["not_computed"] == {
-        "lpips": "no --lpips-weights", "auroc_contrast": "no --classifiers", "auroc_tumor_roi": "no --classifiers",
-        "dice": "no --segmentations and no --segmenter", "hausdorff_95": "no --segmentations and no --segmenter"}
+        "lpips": "no --lpips-weights",
+        "auroc_contrast": "no --classifiers",
+        "auroc_tumor_roi": "no --classifiers",
+        "dice": "no --segmentations and no --segmenter",
+        "hausdorff_95": "no --segmentations and no --segmenter",
+    }
 
 
 def test_too_small_a_tumour_costs_the_set_its_frd_as_in_the_challenge(place, monkeypatch):
@@ -243,6 +268,7 @@ def spoil(file, change):
         if changed.GetSize() == image.GetSize():
             changed.CopyInformation(image)
         sitk.WriteImage(changed, str(place / file))
+
     return done
 
 
@@ -250,6 +276,7 @@ def put(value):
     def change(array):
         array[..., 3, 4] = value
         return array
+
     return change
 
 
@@ -292,7 +319,8 @@ BAD = {
     "planes": (spoil("masks/case.0.mha", lambda array: np.repeat(array, 2, axis=0)), ("masks/case.0.mha", "x 2")),
     "colours": (colours, ("truth/case.1.mha", "3 values")),
     "other mask": (spoil("segmentations/case.2.mha", lambda a: a[:, 1:]), ("segmentations/case.2.mha", "60 x 43")),
-    "bad mask": (text("segmentations/case.0.mha"), ("segmentations/case.0.mha", "cannot be read"))}
+    "bad mask": (text("segmentations/case.0.mha"), ("segmentations/case.0.mha", "cannot be read")),
+}
 
 
 @pytest.mark.parametrize("change, texts", BAD.values(), ids=BAD)
@@ -311,11 +339,18 @@ class Malicious:
         return os.system, ("touch ran",)
 
 
-@pytest.mark.parametrize("name, content, texts", [
-    ("tumor_roi_classifier_9.pkl", b"letter", ("tumor_roi_classifier_9.pkl", "cannot be read")),
-    ("contrast_classifier_cnn.pt", b"", ("contrast_classifier_cnn.pt", "networks")),
-    ("tumor_roi_classifier.pkl", pickle.dumps(LogisticRegression().fit(np.eye(4), [0, 1, 0, 1])),
-     ("tumor_roi_classifier.pkl", "cannot be used", "93"))])
+@pytest.mark.parametrize(
+    "name, content, texts",
+    [
+        ("tumor_roi_classifier_9.pkl", b"letter", ("tumor_roi_classifier_9.pkl", "cannot be read")),
+        ("contrast_classifier_cnn.pt", b"", ("contrast_classifier_cnn.pt", "networks")),
+        (
+            "tumor_roi_classifier.pkl",
+            pickle.dumps(LogisticRegression().fit(np.eye(4), [0, 1, 0, 1])),
+            ("tumor_roi_classifier.pkl", "cannot be used", "93"),
+        ),
+    ],
+)
 def test_bad_classifiers_are_refused(place, monkeypatch, name, content, texts):
     (place / "classifiers").mkdir()
     (place / "classifiers" / name).write_bytes(content)
@@ -330,15 +365,21 @@ def test_the_command_runs_no_code_of_a_classifier(place):
     (place / "classifiers").mkdir()
     (place / "classifiers/contrast_classifier.pkl").write_bytes(pickle.dumps(Malicious()))
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run([sys.executable, ROOT / "src/score_mama_synth.py", *options(classifiers="classifiers")],
-                          env=environment, text=True, capture_output=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, ROOT / "src/score_mama_synth.py", *options(classifiers="classifiers")],
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
     assert done.returncode == 1 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
     assert "contrast_classifier.pkl" in done.stderr and "system" in done.stderr
     assert not (place / "ran").exists() and not (place / "out").exists()
 
 
-@pytest.mark.parametrize("changes", [{"predictions": None}, {"segmenter": "x"}, {"lpips_weights": "x"},
-                                     {"output": "masks"}])
+@pytest.mark.parametrize(
+    "changes", [{"predictions": None}, {"segmenter": "x"}, {"lpips_weights": "x"}, {"output": "masks"}]
+)
 def test_options_that_do_not_fit_are_explained(place, monkeypatch, capsys, changes):
     with pytest.raises(SystemExit) as stopped:
         run(monkeypatch, **changes)

@@ -16,6 +16,7 @@ TUMOUR[1, 2, 3:5] = 1
 @pytest.fixture
 def saved(tmp_path):
     """Writes a mask and gives its case."""
+
     def save(array):
         case = Case("P1", "A", ("pre", "post1"), True, IntensityScale(0.0, 1.0), tmp_path / "P1")
         write_volume(Volume(np.asarray(array), (0.7, 0.8, 2.0), (1.0, 2.0, 3.0)), case.path("mask"))
@@ -37,8 +38,14 @@ def test_other_labels_are_refused(saved, refused, label, found):
     array = TUMOUR.astype(np.float32)
     array[0, 0, 0] = label
     case = saved(array)
-    refused(lambda: read_mask(case), "case P1", str(case.path("mask")), "labels of its own", f"found: {found}",
-            "write tumour as 1")
+    refused(
+        lambda: read_mask(case),
+        "case P1",
+        str(case.path("mask")),
+        "labels of its own",
+        f"found: {found}",
+        "write tumour as 1",
+    )
     refused(lambda: read_mask(case, needs_tumour=False), "labels of its own")
 
 

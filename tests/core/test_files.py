@@ -27,8 +27,17 @@ def test_a_write_makes_its_folder(tmp_path):
     assert read_json(tmp_path / "a" / "b" / "c.json") == {"x": 1}
 
 
-@given(st.lists(st.fixed_dictionaries({"case": st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0")),
-                                       "dice": st.floats(allow_nan=False)}), min_size=1))
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "case": st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0")),
+                "dice": st.floats(allow_nan=False),
+            }
+        ),
+        min_size=1,
+    )
+)
 def test_tables_come_back(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("tables") / "t.csv"
     write_table(path, rows)
@@ -63,8 +72,9 @@ def raise_about(error, *arguments, **places):
 def test_about_says_which_case_and_file_an_error_is_about(refused):
     error = InputError("it does not fit", found="2 x 2", expected="3 x 3", todo="redo it")
     message = refused(lambda: raise_about(error, "slice 4: ", case="c1", file="m.nii"))
-    assert message == ("case c1, file m.nii: slice 4: it does not fit; found: 2 x 2; expected: 3 x 3; what to do: "
-                       "redo it")
+    assert message == (
+        "case c1, file m.nii: slice 4: it does not fit; found: 2 x 2; expected: 3 x 3; what to do: redo it"
+    )
 
 
 def test_about_does_not_overwrite_what_an_error_knows_itself(refused):
@@ -94,11 +104,17 @@ def test_about_lets_other_errors_and_results_pass(error):
     assert found == 1
 
 
-@pytest.mark.parametrize(("raised", "message"), [
-    (InputError("nothing there"), "error: nothing there"),
-    (OSError(errno.ENOSPC, "No space left on device", "big.npy"), "error: the disk is full while writing big.npy"),
-    (PermissionError(errno.EACCES, "Permission denied", "x.nii"),
-     "error: file x.nii: this file or folder cannot be used; found: Permission denied")])
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        (InputError("nothing there"), "error: nothing there"),
+        (OSError(errno.ENOSPC, "No space left on device", "big.npy"), "error: the disk is full while writing big.npy"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "x.nii"),
+            "error: file x.nii: this file or folder cannot be used; found: Permission denied",
+        ),
+    ],
+)
 def test_a_stage_ends_in_one_line_and_exit_code_one(raised, message):
     def main():
         raise raised

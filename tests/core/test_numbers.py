@@ -13,9 +13,18 @@ def test_six_digits_stay(value):
     assert rounded(value) == pytest.approx(value, rel=5.0000001e-6, abs=0)
 
 
-@pytest.mark.parametrize(("value", "wanted"), [(1 / 3, 0.333333), (-1234567.8, -1234570.0), (0, 0), (7, 7),
-                                               (1.23456789e-12, 1.23457e-12), (np.float32(0.1), 0.1),
-                                               (np.int64(12), 12.0)])
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (1 / 3, 0.333333),
+        (-1234567.8, -1234570.0),
+        (0, 0),
+        (7, 7),
+        (1.23456789e-12, 1.23457e-12),
+        (np.float32(0.1), 0.1),
+        (np.int64(12), 12.0),
+    ],
+)
 def test_by_hand(value, wanted):
     assert rounded(value) == wanted
     assert type(rounded(value)) is float

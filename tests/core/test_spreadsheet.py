@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from pre2post.core import spreadsheet
 from pre2post.core.spreadsheet import iterate_sheet, read_header, read_sheet
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), max_size=8).map(
-    str.strip).filter(lambda text: not text.startswith("="))
+TEXTS = (
+    st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), max_size=8)
+    .map(str.strip)
+    .filter(lambda text: not text.startswith("="))
+)
 SHEET = "xl/worksheets/sheet1.xml"
 
 
@@ -56,23 +59,34 @@ def test_what_is_written_is_read(folder, rows, ending):
 
 
 def test_cells_become_texts(tmp_path):
-    path = save(tmp_path / "x.xlsx", [("n", "x", "t", "e", "b"), (3.0, 1.5, "  two ", None, True),
-                                      (7, 0.1, "3.0", "", 0)])
-    assert read_sheet(path) == [{"n": "3", "x": "1.5", "t": "two", "e": "", "b": "True"},
-                                {"n": "7", "x": "0.1", "t": "3.0", "e": "", "b": "0"}]
+    path = save(
+        tmp_path / "x.xlsx", [("n", "x", "t", "e", "b"), (3.0, 1.5, "  two ", None, True), (7, 0.1, "3.0", "", 0)]
+    )
+    assert read_sheet(path) == [
+        {"n": "3", "x": "1.5", "t": "two", "e": "", "b": "True"},
+        {"n": "7", "x": "0.1", "t": "3.0", "e": "", "b": "0"},
+    ]
 
 
 def test_a_formula_gives_what_was_saved_with_it(tmp_path):
     path = save(tmp_path / "x.xlsx", [("a", "b"), ("=1+1", "=1+2")])
-    rewrite(path, lambda text: text.replace("<f>1+1</f><v></v>", "<f>1+1</f><v>42</v>").replace(
-        "<f>1+1</f><v/>", "<f>1+1</f><v>42</v>").replace("<f>1+1</f><v />", "<f>1+1</f><v>42</v>"))
+    rewrite(
+        path,
+        lambda text: (
+            text.replace("<f>1+1</f><v></v>", "<f>1+1</f><v>42</v>")
+            .replace("<f>1+1</f><v/>", "<f>1+1</f><v>42</v>")
+            .replace("<f>1+1</f><v />", "<f>1+1</f><v>42</v>")
+        ),
+    )
     assert read_sheet(path) == [{"a": "42", "b": ""}]
 
 
 @pytest.mark.parametrize("ending", [".csv", ".xlsx", ".XLSX"])
 def test_the_header_may_stand_lower_and_repeat_names(tmp_path, ending):
-    path = save(tmp_path / f"x{ending}", [("Group", "", "", ""), ("id", "age", "", "id"), (), ("1", "40", "x", "2"),
-                                          ("", "", "note", ""), ("3",)])
+    path = save(
+        tmp_path / f"x{ending}",
+        [("Group", "", "", ""), ("id", "age", "", "id"), (), ("1", "40", "x", "2"), ("", "", "note", ""), ("3",)],
+    )
     assert read_sheet(path, header_row=2) == [{"id": "1", "age": "40"}, {"id": "3", "age": ""}]
 
 
@@ -136,6 +150,7 @@ def workbook(change):
         save(path, [("a",), *((f"text {number}",) for number in range(300))])
         content = path.read_bytes()
         path.write_bytes(change(content))
+
     return write
 
 
@@ -144,24 +159,32 @@ def zipped(**parts):
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in parts.items():
                 archive.writestr(name, content)
+
     return write
 
 
-@pytest.mark.parametrize("name, make, words", [
-    ("x.xlsx", lambda path: None, "missing"), ("x.csv", lambda path: None, "missing"),
-    ("x.xlsx", lambda path: path.mkdir(), "cannot be read"), ("x.csv", lambda path: path.mkdir(), "cannot be read"),
-    ("x.ods", lambda path: path.touch(), "no spreadsheet"), ("x", lambda path: path.touch(), "no spreadsheet"),
-    ("x.xlsx", lambda path: path.touch(), "no readable workbook"),
-    ("x.xlsx", lambda path: path.write_text("a,b\n"), "no readable workbook"),
-    ("x.xlsx", workbook(lambda content: content[:len(content) // 2]), "no readable workbook"),
-    ("x.xlsx", workbook(lambda content: content[:60] + bytes(200) + content[260:]), "no readable workbook"),
-    ("x.xlsx", workbook(lambda content: spreadsheet.COMPOUND + content), "encrypted"),
-    ("x.xlsx", zipped(holiday="photo"), "no readable workbook"),
-    ("x.xlsx", zipped(bomb=bytes(2 * 1024**2)), "too large when unpacked"),
-    ("x.csv", lambda path: path.write_text("a,ä\n", encoding="utf-16"), "not text in UTF-8"),
-    ("x.csv", lambda path: path.write_bytes(b"a,b\n1,\0\n"), "damaged"),
-    ("x.csv", lambda path: path.write_text('a,b\n1,"2\n'), "damaged"),
-    ("x.csv", lambda path: path.write_text("a,b\n1," + "2" * 200_000), "damaged")])
+@pytest.mark.parametrize(
+    "name, make, words",
+    [
+        ("x.xlsx", lambda path: None, "missing"),
+        ("x.csv", lambda path: None, "missing"),
+        ("x.xlsx", lambda path: path.mkdir(), "cannot be read"),
+        ("x.csv", lambda path: path.mkdir(), "cannot be read"),
+        ("x.ods", lambda path: path.touch(), "no spreadsheet"),
+        ("x", lambda path: path.touch(), "no spreadsheet"),
+        ("x.xlsx", lambda path: path.touch(), "no readable workbook"),
+        ("x.xlsx", lambda path: path.write_text("a,b\n"), "no readable workbook"),
+        ("x.xlsx", workbook(lambda content: content[: len(content) // 2]), "no readable workbook"),
+        ("x.xlsx", workbook(lambda content: content[:60] + bytes(200) + content[260:]), "no readable workbook"),
+        ("x.xlsx", workbook(lambda content: spreadsheet.COMPOUND + content), "encrypted"),
+        ("x.xlsx", zipped(holiday="photo"), "no readable workbook"),
+        ("x.xlsx", zipped(bomb=bytes(2 * 1024**2)), "too large when unpacked"),
+        ("x.csv", lambda path: path.write_text("a,ä\n", encoding="utf-16"), "not text in UTF-8"),
+        ("x.csv", lambda path: path.write_bytes(b"a,b\n1,\0\n"), "damaged"),
+        ("x.csv", lambda path: path.write_text('a,b\n1,"2\n'), "damaged"),
+        ("x.csv", lambda path: path.write_text("a,b\n1," + "2" * 200_000), "damaged"),
+    ],
+)
 def test_what_is_no_table_is_refused(tmp_path, name, make, words, refused):
     make(tmp_path / name)
     refused(lambda: read_sheet(tmp_path / name), str(tmp_path / name), words, "found", "expected", "what to do")
@@ -169,7 +192,7 @@ def test_what_is_no_table_is_refused(tmp_path, name, make, words, refused):
 
 def test_a_workbook_whose_sheet_breaks_off_is_refused(tmp_path, refused):
     path = save(tmp_path / "x.xlsx", [("a",), (1,), (2,)])
-    rewrite(path, lambda text: text[:text.index("</sheetData>")])
+    rewrite(path, lambda text: text[: text.index("</sheetData>")])
     refused(lambda: read_sheet(path), str(path), "no readable workbook", "ParseError")
 
 

@@ -26,6 +26,7 @@ def of(path, sha256=None):
 @pytest.fixture
 def saved(tmp_path):
     """saved(content, name) -> the file."""
+
     def save(content, name="toy.pth"):
         (save_file if name.lower().endswith("safetensors") else torch.save)(content, tmp_path / name)
         return of(tmp_path / name)
@@ -65,16 +66,23 @@ def test_every_refusal_says_what_it_should_be_and_what_to_do(saved, tmp_path, re
     file = saved(TENSORS)
     refused(of(tmp_path / "none.pth", "12345678").read, "none.pth", "toy weights", "No such file", "ask the maker")
     refused(of(tmp_path, "12345678").read, "toy weights", "Is a directory", "ask the maker")
-    refused(of(file.path, "12345678").read, "toy.pth", "not the expected toy weights", "expected: 12345678",
-            "ask the maker")
+    refused(
+        of(file.path, "12345678").read, "toy.pth", "not the expected toy weights", "expected: 12345678", "ask the maker"
+    )
     (tmp_path / "text.pth").write_text("not weights")
     refused(of(tmp_path / "text.pth").read, "text.pth", "toy weights", "damaged", "ask the maker")
-    refused(lambda: file.matching(file.read(), {"second.bias": torch.ones(2)}, "the toy"), "toy.pth",
-            "found: second.bias: nothing", "second.bias: (2,), as in the toy", "ask the maker")
+    refused(
+        lambda: file.matching(file.read(), {"second.bias": torch.ones(2)}, "the toy"),
+        "toy.pth",
+        "found: second.bias: nothing",
+        "second.bias: (2,), as in the toy",
+        "ask the maker",
+    )
 
 
-@pytest.mark.parametrize("value", [None, 7.0, [1, 2, 3], np.ones(3), torch.ones(3, device="meta"),
-                                   torch.ones(3).to_sparse()])
+@pytest.mark.parametrize(
+    "value", [None, 7.0, [1, 2, 3], np.ones(3), torch.ones(3, device="meta"), torch.ones(3).to_sparse()]
+)
 def test_only_plain_tensors_match(saved, value, refused):
     refused(lambda: saved(TENSORS).matching({"bias": value}, {"bias": torch.ones(3)}, "the toy"), "bias: nothing")
 

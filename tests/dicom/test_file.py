@@ -28,8 +28,13 @@ words = st.text("ABXYZ 019_", min_size=1, max_size=12).map(str.strip).filter(boo
 def save(path: Path, data: Dataset, syntax) -> None:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = syntax, "1.2", "1.3"
-    pydicom.dcmwrite(path, FileDataset(None, data, preamble=bytes(128), file_meta=meta), enforce_file_format=True,
-                     implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=syntax != ExplicitVRBigEndian)
+    pydicom.dcmwrite(
+        path,
+        FileDataset(None, data, preamble=bytes(128), file_meta=meta),
+        enforce_file_format=True,
+        implicit_vr=syntax == ImplicitVRLittleEndian,
+        little_endian=syntax != ExplicitVRBigEndian,
+    )
 
 
 def load(path: Path) -> Attributes:
@@ -41,13 +46,21 @@ def test_names_are_those_of_the_dictionary_and_no_person_is_among_them():
     assert None not in wanted_tags() and len(wanted_tags()) == len({*NAMES, *GROUPS, SHARED, PER_FRAME})
     kinds = {pydicom.datadict.dictionary_VR(pydicom.datadict.tag_for_keyword(name)) for name in NAMES}
     assert kinds == {*LETTERS, "CS", "UI", "DA", "DT", "TM", "LO", "SH", "DS", "IS", "US or SS"}
-    assert {pydicom.datadict.dictionary_VR(pydicom.datadict.tag_for_keyword(name))
-            for name in (*GROUPS, SHARED, PER_FRAME)} == {"SQ"}
+    assert {
+        pydicom.datadict.dictionary_VR(pydicom.datadict.tag_for_keyword(name)) for name in (*GROUPS, SHARED, PER_FRAME)
+    } == {"SQ"}
 
 
 @settings(max_examples=40, deadline=None)
-@given(syntax=st.sampled_from(SYNTAXES), description=words, options=st.lists(words, max_size=3),
-       rows=st.integers(0, 65535), depth=st.integers(0, 4), undefined=st.booleans(), blob=st.binary(max_size=300))
+@given(
+    syntax=st.sampled_from(SYNTAXES),
+    description=words,
+    options=st.lists(words, max_size=3),
+    rows=st.integers(0, 65535),
+    depth=st.integers(0, 4),
+    undefined=st.booleans(),
+    blob=st.binary(max_size=300),
+)
 def test_wanted_elements_are_found_between_others(syntax, description, options, rows, depth, undefined, blob):
     data = Dataset()
     data.SeriesDescription, data.ScanOptions, data.Rows = description, options, rows
@@ -79,15 +92,27 @@ def test_unknown_sequences_of_unknown_length_are_passed(tmp_path):
     save(tmp_path / "x", data, ExplicitVRLittleEndian)
     content = (tmp_path / "x").read_bytes()
     rows = content.index(b"\x28\x00\x10\x00US")
-    unknown = (b"\x09\x00\x02\x10UN\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
-               + b"\x28\x00\x10\x00\x02\0\0\0\x09\0" + b"\xfe\xff\x0d\xe0\0\0\0\0" + b"\xfe\xff\xdd\xe0\0\0\0\0")
+    unknown = (
+        b"\x09\x00\x02\x10UN\0\0\xff\xff\xff\xff"
+        + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+        + b"\x28\x00\x10\x00\x02\0\0\0\x09\0"
+        + b"\xfe\xff\x0d\xe0\0\0\0\0"
+        + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    )
     (tmp_path / "x").write_bytes(content[:rows] + unknown + content[rows:])
     assert load(tmp_path / "x").number("Rows") == 7
 
 
-@pytest.mark.parametrize("characters, text", [
-    ("ISO_IR 192", "Brust \u4e73\u623f"), ("ISO_IR 100", "S\u00e9quence"), ("ISO_IR 144", "\u041c\u0420\u0422"),
-    (["", "ISO 2022 IR 87"], "\u4e73\u623f"), (None, "plain")])
+@pytest.mark.parametrize(
+    "characters, text",
+    [
+        ("ISO_IR 192", "Brust \u4e73\u623f"),
+        ("ISO_IR 100", "S\u00e9quence"),
+        ("ISO_IR 144", "\u041c\u0420\u0422"),
+        (["", "ISO 2022 IR 87"], "\u4e73\u623f"),
+        (None, "plain"),
+    ],
+)
 def test_texts_in_any_characters(tmp_path, characters, text):
     data = Dataset()
     if characters:
@@ -149,8 +174,11 @@ def test_what_inflates_without_end_is_refused(tmp_path, monkeypatch):
 
 
 @settings(max_examples=200, deadline=None)
-@given(cut=st.integers(0, 2000), changes=st.lists(st.tuples(st.integers(128, 2000), st.integers(0, 255)), max_size=6),
-       syntax=st.sampled_from(SYNTAXES))
+@given(
+    cut=st.integers(0, 2000),
+    changes=st.lists(st.tuples(st.integers(128, 2000), st.integers(0, 255)), max_size=6),
+    syntax=st.sampled_from(SYNTAXES),
+)
 @pytest.mark.filterwarnings("error")
 def test_damaged_files_are_read_or_refused(damaged, cut, changes, syntax):
     content = bytearray(damaged[syntax])
@@ -158,9 +186,9 @@ def test_damaged_files_are_read_or_refused(damaged, cut, changes, syntax):
         content[place % len(content)] = value
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.dcm"
-        path.write_bytes(content[:len(content) - cut])
+        path.write_bytes(content[: len(content) - cut])
         try:
-            header, = read_headers(path, "P1")
+            (header,) = read_headers(path, "P1")
             assert sum(length for _, length in header.pixels.pieces) == 2 * header.size[0] * header.size[1]
         except InputError as error:
             assert str(path) in str(error)
@@ -169,8 +197,13 @@ def test_damaged_files_are_read_or_refused(damaged, cut, changes, syntax):
 @pytest.fixture(scope="module")
 def damaged(tmp_path_factory, dicom):
     folder = tmp_path_factory.mktemp("whole")
-    tags = {"SOPInstanceUID": "1.3", "StudyInstanceUID": "1.4", "SeriesInstanceUID": "1.5", "PixelSpacing": [0.7, 0.7],
-            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+    tags = {
+        "SOPInstanceUID": "1.3",
+        "StudyInstanceUID": "1.4",
+        "SeriesInstanceUID": "1.5",
+        "PixelSpacing": [0.7, 0.7],
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+    }
     data, found = dicom.slice_dataset(dicom.body_array(0)[0], (0, 0, 0), tags), {}
     for syntax in SYNTAXES:
         data.PixelData = dicom.body_array(0)[0].astype(">u2" if syntax == ExplicitVRBigEndian else "<u2").tobytes()

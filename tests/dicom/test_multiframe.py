@@ -33,32 +33,50 @@ def phases_array(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 4096, SHAPE)
 
 
-def save(dicom, path: Path, array: np.ndarray, slopes=None, code=None, order=None, per_frame=lambda frame: {},
-         **tags) -> Dataset:
+def save(
+    dicom, path: Path, array: np.ndarray, slopes=None, code=None, order=None, per_frame=lambda frame: {}, **tags
+) -> Dataset:
     """Frames of every phase, slice after slice, by hand (PS3.3 A.36.2); `slopes` by phase, `order` of the frames."""
     frames = [(phase, z) for z in range(array.shape[1]) for phase in range(array.shape[0])]
     frames = frames if order is None else [frames[place] for place in order]
     stored = np.stack([array[place] for place in frames])
-    top = {"SOPInstanceUID": generate_uid(), "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.3", "PatientID": "P1",
-           "FrameOfReferenceUID": "1.4", "SeriesDescription": "dyn", "SeriesNumber": 5, "NumberOfFrames": len(frames),
-           "ImageType": ["ORIGINAL", "PRIMARY", "DYNAMIC", "NONE"], "EchoPulseSequence": "GRADIENT",
-           "PulseSequenceName": "THRIVE", "ContentDate": "20200101", "ContentTime": "100500"}
+    top = {
+        "SOPInstanceUID": generate_uid(),
+        "StudyInstanceUID": "1.2",
+        "SeriesInstanceUID": "1.3",
+        "PatientID": "P1",
+        "FrameOfReferenceUID": "1.4",
+        "SeriesDescription": "dyn",
+        "SeriesNumber": 5,
+        "NumberOfFrames": len(frames),
+        "ImageType": ["ORIGINAL", "PRIMARY", "DYNAMIC", "NONE"],
+        "EchoPulseSequence": "GRADIENT",
+        "PulseSequenceName": "THRIVE",
+        "ContentDate": "20200101",
+        "ContentTime": "100500",
+    }
     data = dicom.slice_dataset(stored[0], (0, 0, 0), top)
     del data.ImagePositionPatient
     data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = ENHANCED_MR
     data.SharedFunctionalGroupsSequence = item(
         PixelMeasuresSequence=item(PixelSpacing=[0.8, 0.7], SliceThickness=2.5),
         PlaneOrientationSequence=item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]),
-        MRModifierSequence=item(SpectrallySelectedSuppression="FAT"))
+        MRModifierSequence=item(SpectrallySelectedSuppression="FAT"),
+    )
     data.PerFrameFunctionalGroupsSequence = [Dataset() for _ in frames]
     for group, (phase, z) in zip(data.PerFrameFunctionalGroupsSequence, frames, strict=True):
         group.PlanePositionSequence = item(ImagePositionPatient=[-5, -6, 10 + 2.5 * z])
         group.FrameContentSequence = item(
-            TemporalPositionIndex=phase + 1, FrameAcquisitionDateTime=f"2020010110{phase:02d}00.25",
-            StackID="1", InStackPositionNumber=z + 1, DimensionIndexValues=[phase + 1, z + 1])
+            TemporalPositionIndex=phase + 1,
+            FrameAcquisitionDateTime=f"2020010110{phase:02d}00.25",
+            StackID="1",
+            InStackPositionNumber=z + 1,
+            DimensionIndexValues=[phase + 1, z + 1],
+        )
         if slopes:
-            group.PixelValueTransformationSequence = item(RescaleSlope=slopes[phase], RescaleIntercept=-3,
-                                                          RescaleType="US")
+            group.PixelValueTransformationSequence = item(
+                RescaleSlope=slopes[phase], RescaleIntercept=-3, RescaleType="US"
+            )
         for name, value in per_frame((phase, z)).items():
             setattr(group, name, value)
     data.PixelData = stored.astype("<u2").tobytes()
@@ -112,13 +130,23 @@ def test_one_phase_is_what_highdicom_reads(tmp_path, dicom):
 
 
 def test_a_legacy_conversion_by_highdicom_reads_as_the_classic_files(tmp_path, dicom):
-    tags = {"PatientBirthDate": "", "PatientSex": "F", "AccessionNumber": "", "StudyTime": "090000",
-            "ReferringPhysicianName": "", "ImageType": ["ORIGINAL", "PRIMARY", "OTHER"], "SoftwareVersions": "1",
-            "ManufacturerModelName": "M", "DeviceSerialNumber": "1", "PatientPosition": "HFP",
-            "ContentDate": "20010101"}
+    tags = {
+        "PatientBirthDate": "",
+        "PatientSex": "F",
+        "AccessionNumber": "",
+        "StudyTime": "090000",
+        "ReferringPhysicianName": "",
+        "ImageType": ["ORIGINAL", "PRIMARY", "OTHER"],
+        "SoftwareVersions": "1",
+        "ManufacturerModelName": "M",
+        "DeviceSerialNumber": "1",
+        "PatientPosition": "HFP",
+        "ContentDate": "20010101",
+    }
     classic = dicom.save_series(tmp_path / "classic", dicom.body_array(0), descending=True, **tags)
-    converted = LegacyConvertedEnhancedMRImage([pydicom.dcmread(file) for file in classic], generate_uid(), 9,
-                                               generate_uid(), 1)
+    converted = LegacyConvertedEnhancedMRImage(
+        [pydicom.dcmread(file) for file in classic], generate_uid(), 9, generate_uid(), 1
+    )
     (tmp_path / "converted").mkdir()
     converted.save_as(tmp_path / "converted" / "all")
     one, other = read_folder(tmp_path / "classic"), read_folder(tmp_path / "converted")
@@ -138,16 +166,27 @@ def test_compressed_frames_are_found(tmp_path, dicom, pieces):
 
 
 def test_pieces_that_belong_to_no_frame_are_refused(tmp_path, dicom, refused):
-    save(dicom, tmp_path / "study.dcm", phases_array(), code=imagecodecs.jpegls_encode,
-         pieces={"fragments_per_frame": 2, "has_bot": False})
+    save(
+        dicom,
+        tmp_path / "study.dcm",
+        phases_array(),
+        code=imagecodecs.jpegls_encode,
+        pieces={"fragments_per_frame": 2, "has_bot": False},
+    )
     refused(lambda: scan_series(tmp_path, "P1"), "case P1", "study.dcm", "16 compressed pieces", "8 frames")
 
 
-@pytest.mark.parametrize("tags, words", [
-    ({"NumberOfFrames": 9}, ("NumberOfFrames 9", "NumberOfFrames 8")), ({"Rows": 13}, ("2080 bytes",)),
-    ({"NumberOfFrames": 10**9}, ("NumberOfFrames 1000000000",)),
-    ({"PerFrameFunctionalGroupsSequence": []}, ("NumberOfFrames 8",)), ({"Modality": "CT"}, ("not an MR image",)),
-    ({"SharedFunctionalGroupsSequence": []}, ("no PixelSpacing",))])
+@pytest.mark.parametrize(
+    "tags, words",
+    [
+        ({"NumberOfFrames": 9}, ("NumberOfFrames 9", "NumberOfFrames 8")),
+        ({"Rows": 13}, ("2080 bytes",)),
+        ({"NumberOfFrames": 10**9}, ("NumberOfFrames 1000000000",)),
+        ({"PerFrameFunctionalGroupsSequence": []}, ("NumberOfFrames 8",)),
+        ({"Modality": "CT"}, ("not an MR image",)),
+        ({"SharedFunctionalGroupsSequence": []}, ("no PixelSpacing",)),
+    ],
+)
 def test_files_whose_frames_do_not_fit_are_refused(tmp_path, dicom, refused, tags, words):
     save(dicom, tmp_path / "study.dcm", phases_array(), **tags)
     refused(lambda: read_headers(tmp_path / "study.dcm", "P1"), "case P1", "study.dcm", *words)
@@ -165,6 +204,12 @@ def test_a_capture_of_many_frames_is_refused(tmp_path, dicom, refused):
 
 
 def test_groups_of_a_frame_count_more_than_shared_ones(tmp_path, dicom, refused):
-    save(dicom, tmp_path / "study.dcm", phases_array(), per_frame=lambda frame: {
-        "PixelMeasuresSequence": item(PixelSpacing=[0.9, 0.9] if frame == (0, 2) else [0.8, 0.7])})
+    save(
+        dicom,
+        tmp_path / "study.dcm",
+        phases_array(),
+        per_frame=lambda frame: {
+            "PixelMeasuresSequence": item(PixelSpacing=[0.9, 0.9] if frame == (0, 2) else [0.8, 0.7])
+        },
+    )
     refused(lambda: load(tmp_path), "case P1", "differ in their spacing", "(0.9, 0.9)")

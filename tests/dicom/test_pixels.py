@@ -26,11 +26,12 @@ from pre2post.io.volume_file import read_volume
 
 SHAPE = (3, 12, 10)
 JPEG_EXTENDED, JPEG_LOSSLESS, JPEG_LOSSLESS_FIRST, JPEG_LS, JPEG_2000, HT_JPEG_2000 = (
-    f"1.2.840.10008.1.2.4.{number}" for number in (51, 57, 70, 80, 90, 201))
+    f"1.2.840.10008.1.2.4.{number}" for number in (51, 57, 70, 80, 90, 201)
+)
 
 
 def load(folder: Path) -> Volume:
-    group, = scan_series(folder, "P1")
+    (group,) = scan_series(folder, "P1")
     return read_series(order_slices(group, "P1"))
 
 
@@ -42,8 +43,19 @@ def values(bits: int, signed: bool, seed: int = 0, shape=SHAPE) -> np.ndarray:
     return array
 
 
-def save(dicom, folder: Path, array: np.ndarray, allocated: int = 16, bits: int = 16, signed: bool = False, syntax=None,
-         garbage: int = 0, code=None, each=lambda z: {}, **tags) -> list[Path]:
+def save(
+    dicom,
+    folder: Path,
+    array: np.ndarray,
+    allocated: int = 16,
+    bits: int = 16,
+    signed: bool = False,
+    syntax=None,
+    garbage: int = 0,
+    code=None,
+    each=lambda z: {},
+    **tags,
+) -> list[Path]:
     """One file a slice; `garbage` lies in the spare bits; `code` compresses a slice; `each` gives tags of a slice."""
     files = dicom.save_series(folder, np.zeros(array.shape), **tags)
     for z, (file, plane) in enumerate(zip(files, array, strict=True)):
@@ -64,10 +76,16 @@ def save(dicom, folder: Path, array: np.ndarray, allocated: int = 16, bits: int 
 def write(file: Path, data: Dataset, syntax) -> None:
     if syntax is not None:
         data.file_meta.TransferSyntaxUID = UID(syntax)
-    fresh = pydicom.FileDataset(None, {element.tag: element for element in data}, preamble=bytes(128),
-                                file_meta=data.file_meta)
-    pydicom.dcmwrite(file, fresh, enforce_file_format=True, implicit_vr=syntax == ImplicitVRLittleEndian,
-                     little_endian=syntax != ExplicitVRBigEndian)
+    fresh = pydicom.FileDataset(
+        None, {element.tag: element for element in data}, preamble=bytes(128), file_meta=data.file_meta
+    )
+    pydicom.dcmwrite(
+        file,
+        fresh,
+        enforce_file_format=True,
+        implicit_vr=syntax == ImplicitVRLittleEndian,
+        little_endian=syntax != ExplicitVRBigEndian,
+    )
 
 
 def simpleitk(files: list[Path]) -> np.ndarray:
@@ -80,19 +98,39 @@ def from_pydicom(files: list[Path]) -> np.ndarray:
 
 
 @settings(max_examples=60, deadline=None)
-@given(allocated=st.sampled_from([8, 16, 32]), spare=st.integers(0, 12), signed=st.booleans(), seed=st.integers(0, 99),
-       syntax=st.sampled_from([None, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]),
-       rescale=st.one_of(st.none(), st.lists(st.tuples(st.integers(-40, 40).filter(bool).map(lambda x: x / 8),
-                                                       st.integers(-9000, 9000).map(lambda x: x / 4)),
-                                             min_size=3, max_size=3)))
+@given(
+    allocated=st.sampled_from([8, 16, 32]),
+    spare=st.integers(0, 12),
+    signed=st.booleans(),
+    seed=st.integers(0, 99),
+    syntax=st.sampled_from([None, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]),
+    rescale=st.one_of(
+        st.none(),
+        st.lists(
+            st.tuples(
+                st.integers(-40, 40).filter(bool).map(lambda x: x / 8), st.integers(-9000, 9000).map(lambda x: x / 4)
+            ),
+            min_size=3,
+            max_size=3,
+        ),
+    ),
+)
 def test_every_arrangement_of_bits_survives(dicom, tmp_path_factory, allocated, spare, signed, seed, syntax, rescale):
     bits = max(allocated - spare, 2)
     if allocated == 8 and syntax == ExplicitVRBigEndian:
         syntax = None
     array = values(bits, signed, seed)
     numbers = rescale or [(1, 0)] * 3
-    files = save(dicom, tmp_path_factory.mktemp("bits"), array, allocated, bits, signed, syntax,
-                 each=lambda z: dict(zip(("RescaleSlope", "RescaleIntercept"), numbers[z], strict=True)))
+    files = save(
+        dicom,
+        tmp_path_factory.mktemp("bits"),
+        array,
+        allocated,
+        bits,
+        signed,
+        syntax,
+        each=lambda z: dict(zip(("RescaleSlope", "RescaleIntercept"), numbers[z], strict=True)),
+    )
     slopes, intercepts = np.array(numbers).T[:, :, None, None]
     expected = array * slopes + intercepts
     found = load(files[0].parent).array
@@ -102,12 +140,23 @@ def test_every_arrangement_of_bits_survives(dicom, tmp_path_factory, allocated, 
         assert found.dtype == (np.int16 if signed else np.uint16)
 
 
-@pytest.mark.parametrize("allocated, bits, signed, slope, intercept, dtype", [
-    (16, 16, True, None, None, np.int16), (16, 12, False, 1, 0, np.uint16), (16, 12, False, 1, -1024, np.int16),
-    (16, 12, False, 16, 0, np.uint16), (16, 12, False, 17, 0, np.float32), (16, 16, False, 1, -5, np.float32),
-    (16, 12, False, 0.5, 0, np.float32), (8, 8, False, None, None, np.int16), (32, 32, False, None, None, np.float32)])
-def test_integers_stay_integers_where_16_bits_hold_them(tmp_path, dicom, allocated, bits, signed, slope, intercept,
-                                                        dtype):
+@pytest.mark.parametrize(
+    "allocated, bits, signed, slope, intercept, dtype",
+    [
+        (16, 16, True, None, None, np.int16),
+        (16, 12, False, 1, 0, np.uint16),
+        (16, 12, False, 1, -1024, np.int16),
+        (16, 12, False, 16, 0, np.uint16),
+        (16, 12, False, 17, 0, np.float32),
+        (16, 16, False, 1, -5, np.float32),
+        (16, 12, False, 0.5, 0, np.float32),
+        (8, 8, False, None, None, np.int16),
+        (32, 32, False, None, None, np.float32),
+    ],
+)
+def test_integers_stay_integers_where_16_bits_hold_them(
+    tmp_path, dicom, allocated, bits, signed, slope, intercept, dtype
+):
     tags = {} if slope is None else {"RescaleSlope": slope, "RescaleIntercept": intercept}
     files = save(dicom, tmp_path, values(bits, signed), allocated, bits, signed, **tags)
     found = load(tmp_path).array
@@ -138,8 +187,12 @@ def wavelets(stored, bits):
     return imagecodecs.jpeg2k_encode(stored, level=0, codecformat="j2k", bitspersample=bits)
 
 
-ENCODERS = {JPEG_LOSSLESS: lossless, JPEG_LOSSLESS_FIRST: lossless, JPEG_2000: wavelets,
-            JPEG_LS: lambda stored, bits: imagecodecs.jpegls_encode(stored)}
+ENCODERS = {
+    JPEG_LOSSLESS: lossless,
+    JPEG_LOSSLESS_FIRST: lossless,
+    JPEG_2000: wavelets,
+    JPEG_LS: lambda stored, bits: imagecodecs.jpegls_encode(stored),
+}
 
 
 @pytest.mark.parametrize("bits, signed", [(16, False), (16, True), (12, False), (12, True)])
@@ -156,8 +209,15 @@ def test_compressed_pixels_are_those_of_gdcm(tmp_path, dicom, syntax, bits, sign
 def test_signed_jpeg_2000_code_is_read(tmp_path, dicom):
     """Encoders differ in whether the code itself says that numbers are signed."""
     array = values(12, True)
-    files = save(dicom, tmp_path, array, bits=12, signed=True, syntax=JPEG_2000,
-                 code=lambda stored, bits: wavelets((stored.astype(np.int16) << 4) >> 4, bits))
+    files = save(
+        dicom,
+        tmp_path,
+        array,
+        bits=12,
+        signed=True,
+        syntax=JPEG_2000,
+        code=lambda stored, bits: wavelets((stored.astype(np.int16) << 4) >> 4, bits),
+    )
     np.testing.assert_array_equal(load(tmp_path).array, array)
     np.testing.assert_array_equal(simpleitk(files), array)
 
@@ -192,8 +252,15 @@ def test_damaged_run_lengths_are_read_or_refused(dicom, tmp_path_factory, change
 @pytest.mark.parametrize("allocated", [8, 16])
 def test_lossy_jpeg_and_codes_narrower_than_declared_are_read(tmp_path, dicom, allocated):
     array = np.broadcast_to(np.linspace(20, 200, 16).astype(int), (3, 16, 16))
-    files = save(dicom, tmp_path, array, allocated, 8, syntax="1.2.840.10008.1.2.4.50",
-                 code=lambda stored, bits: imagecodecs.jpeg8_encode(np.ascontiguousarray(stored, np.uint8), level=98))
+    files = save(
+        dicom,
+        tmp_path,
+        array,
+        allocated,
+        8,
+        syntax="1.2.840.10008.1.2.4.50",
+        code=lambda stored, bits: imagecodecs.jpeg8_encode(np.ascontiguousarray(stored, np.uint8), level=98),
+    )
     found = load(tmp_path).array
     np.testing.assert_allclose(found, array, atol=3)
     if allocated == 8:
@@ -202,16 +269,23 @@ def test_lossy_jpeg_and_codes_narrower_than_declared_are_read(tmp_path, dicom, a
 
 def test_twelve_bit_jpeg_is_read(tmp_path, dicom):
     array = np.broadcast_to(np.linspace(100, 4000, 16).astype(int), (3, 16, 16))
-    files = save(dicom, tmp_path, array, bits=12, syntax=JPEG_EXTENDED,
-                 code=lambda stored, bits: imagecodecs.jpeg8_encode(stored, level=98, bitspersample=12))
+    files = save(
+        dicom,
+        tmp_path,
+        array,
+        bits=12,
+        syntax=JPEG_EXTENDED,
+        code=lambda stored, bits: imagecodecs.jpeg8_encode(stored, level=98, bitspersample=12),
+    )
     np.testing.assert_allclose(load(tmp_path).array, array, atol=16)
     np.testing.assert_allclose(load(tmp_path).array, simpleitk(files), atol=1)
 
 
 def test_high_throughput_jpeg_2000_is_read(tmp_path, dicom):
     array = values(12, False)
-    save(dicom, tmp_path, array, bits=12, syntax=HT_JPEG_2000,
-         code=lambda stored, bits: imagecodecs.htj2k_encode(stored))
+    save(
+        dicom, tmp_path, array, bits=12, syntax=HT_JPEG_2000, code=lambda stored, bits: imagecodecs.htj2k_encode(stored)
+    )
     np.testing.assert_array_equal(load(tmp_path).array, array)
 
 
@@ -227,9 +301,11 @@ def test_a_frame_may_be_in_several_pieces(tmp_path, dicom):
     np.testing.assert_array_equal(simpleitk(files), array)
 
 
-@pytest.mark.parametrize("code", [
-    b"no image at all.", lossless(np.zeros((9, 9), np.uint16), 16), lossless(np.zeros((12, 10), np.uint16), 16)[:60]],
-    ids=("text", "another size", "truncated"))
+@pytest.mark.parametrize(
+    "code",
+    [b"no image at all.", lossless(np.zeros((9, 9), np.uint16), 16), lossless(np.zeros((12, 10), np.uint16), 16)[:60]],
+    ids=("text", "another size", "truncated"),
+)
 @pytest.mark.parametrize("syntax", [*CODECS, RUN_LENGTHS, "1.2.840.10008.1.2.4.100"])
 def test_codes_that_are_none_are_refused(tmp_path, dicom, refused, syntax, code):
     files = save(dicom, tmp_path, values(16, False))
@@ -240,12 +316,18 @@ def test_codes_that_are_none_are_refused(tmp_path, dicom, refused, syntax, code)
     refused(lambda: load(tmp_path), "case P1", files[1].name, "cannot be decoded", "found")
 
 
-@pytest.mark.parametrize("tags, expected", [
-    ({}, -2000), ({"PixelPaddingValue": 0}, -2000), ({"PixelPaddingValue": -2000}, 0),
-    ({"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1900}, 0),
-    ({"PixelPaddingValue": -1900, "PixelPaddingRangeLimit": -2000}, 0),
-    ({"PixelPaddingValue": -2000, "RescaleSlope": 0.5, "RescaleIntercept": -40}, -35),
-    ({"PixelPaddingRangeLimit": -2000}, -2000)])
+@pytest.mark.parametrize(
+    "tags, expected",
+    [
+        ({}, -2000),
+        ({"PixelPaddingValue": 0}, -2000),
+        ({"PixelPaddingValue": -2000}, 0),
+        ({"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1900}, 0),
+        ({"PixelPaddingValue": -1900, "PixelPaddingRangeLimit": -2000}, 0),
+        ({"PixelPaddingValue": -2000, "RescaleSlope": 0.5, "RescaleIntercept": -40}, -35),
+        ({"PixelPaddingRangeLimit": -2000}, -2000),
+    ],
+)
 def test_padding_becomes_air(tmp_path, dicom, tags, expected):
     """As 0, or as the smallest real value below 0; 10 is the smallest of the body here."""
     array = np.random.default_rng(0).integers(10, 900, SHAPE)
@@ -266,6 +348,9 @@ def test_padding_of_zeros_changes_nothing(tmp_path, dicom):
 def test_dcm2niix_finds_the_same_values(tmp_path, dicom, signed, slope, intercept):
     tags = {} if slope is None else {"RescaleSlope": slope, "RescaleIntercept": intercept}
     save(dicom, tmp_path / "dicom", values(12, signed), bits=12, signed=signed, **tags)
-    subprocess.run([dcm2niix.bin, "-b", "n", "-z", "n", "-f", "pre", "-o", tmp_path, tmp_path / "dicom"], check=True,
-                   capture_output=True)
+    subprocess.run(
+        [dcm2niix.bin, "-b", "n", "-z", "n", "-f", "pre", "-o", tmp_path, tmp_path / "dicom"],
+        check=True,
+        capture_output=True,
+    )
     np.testing.assert_array_equal(load(tmp_path / "dicom").array, to_lps(read_volume(tmp_path / "pre.nii")).array)

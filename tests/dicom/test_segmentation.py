@@ -14,13 +14,18 @@ from pre2post.image.registration import resample_onto
 pytestmark = pytest.mark.filterwarnings("ignore:The string")  # highdicom wants names of two parts
 NEEDED = dict.fromkeys(("PatientBirthDate", "PatientSex", "AccessionNumber", "ReferringPhysicianName", "StudyTime"), "")
 COSINE, SINE = np.cos(0.2), np.sin(0.2)
-LOOKS = {"axial": (1, 0, 0, 0, 1, 0), "turned": (-1, 0, 0, 0, -1, 0), "sagittal": (0, 1, 0, 0, 0, -1),
-         "oblique": (COSINE, SINE, 0, -SINE, COSINE, 0)}
+LOOKS = {
+    "axial": (1, 0, 0, 0, 1, 0),
+    "turned": (-1, 0, 0, 0, -1, 0),
+    "sagittal": (0, 1, 0, 0, 0, -1),
+    "oblique": (COSINE, SINE, 0, -SINE, COSINE, 0),
+}
 
 
 @pytest.fixture
 def series(dicom, tmp_path):
     """series(array, **kind) -> the datasets of an MR series with these values in the order of position, its volume."""
+
     def make(array, **kind):
         folder = tmp_path / f"series{len(list(tmp_path.iterdir()))}"
         dicom.save_series(folder, array, **NEEDED | kind)
@@ -33,9 +38,12 @@ def series(dicom, tmp_path):
 @pytest.fixture
 def store(tmp_path):
     """store(images, array, names) -> path of a Segmentation object; `array` is (z, y, x) or (z, y, x, segment)."""
+
     def write(images, array, names=("Tumor",), kind="BINARY", change=lambda data: None):
-        segments = [SegmentDescription(number, name, codes.SCT.Tissue, codes.SCT.Breast,
-                                       SegmentAlgorithmTypeValues.MANUAL) for number, name in enumerate(names, 1)]
+        segments = [
+            SegmentDescription(number, name, codes.SCT.Tissue, codes.SCT.Breast, SegmentAlgorithmTypeValues.MANUAL)
+            for number, name in enumerate(names, 1)
+        ]
         data = Segmentation(images, array, kind, segments, hd.UID(), 9, hd.UID(), 1, "ACME", "one", "1", "1")
         change(data)
         data.save_as(tmp_path / "seg.dcm")
@@ -111,9 +119,15 @@ def two_segments(shape) -> np.ndarray:
     return array
 
 
-@pytest.mark.parametrize("names, taken", [
-    (("Breast", "left_tumor_1"), [1]), (("Lesion 1", "Muscle"), [0]), (("Primary tumour", "Mass"), [0, 1]),
-    (("massive blood vessels", "Neoplastic tissue"), [1])])
+@pytest.mark.parametrize(
+    "names, taken",
+    [
+        (("Breast", "left_tumor_1"), [1]),
+        (("Lesion 1", "Muscle"), [0]),
+        (("Primary tumour", "Mass"), [0, 1]),
+        (("massive blood vessels", "Neoplastic tissue"), [1]),
+    ],
+)
 def test_segments_that_speak_of_a_tumour_are_united(dicom, series, store, names, taken):
     images, pre = series(dicom.body_array(0))
     array = two_segments(dicom.shape)

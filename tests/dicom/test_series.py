@@ -21,7 +21,7 @@ def load(folder) -> Volume:
 
 
 def series(folder) -> Series:
-    group, = scan_series(folder, "P1")
+    (group,) = scan_series(folder, "P1")
     return order_slices(group, "P1")
 
 
@@ -46,8 +46,10 @@ def test_slices_are_ordered_by_position(tmp_path, dicom, descending):
     assert (volume.spacing, volume.origin) == (dicom.spacing, dicom.origin)
 
 
-@pytest.mark.parametrize("orientation, expected", [
-    (TURNED, lambda array: array[:, ::-1, ::-1]), (SAGITTAL, lambda array: array.transpose(1, 2, 0)[::-1, :, ::-1])])
+@pytest.mark.parametrize(
+    "orientation, expected",
+    [(TURNED, lambda array: array[:, ::-1, ::-1]), (SAGITTAL, lambda array: array.transpose(1, 2, 0)[::-1, :, ::-1])],
+)
 def test_other_orientations_come_to_lps(tmp_path, dicom, orientation, expected):
     array = dicom.body_array(2)
     dicom.save_series(tmp_path, array, orientation=orientation)
@@ -105,28 +107,51 @@ def test_a_duplicated_slice_is_found(files, refused):
     refused(lambda: load(files[0].parent), "case P1", "duplicated", "again.dcm", files[2].name)
 
 
-@pytest.mark.parametrize("attribute, value, words", [
-    ("ImageOrientationPatient", list(TURNED), "orientation"), ("PixelSpacing", [1.0, 1.0], "spacing"),
-    ("FrameOfReferenceUID", "1.9", "frame"), ("PatientID", "P2", "patient"),
-    ("ImagePositionPatient", [-10, -20, 33.2], "evenly"), ("ImagePositionPatient", [-9, -20, 32.5], "evenly"),
-    ("Modality", "CT", "not an MR"), ("NumberOfFrames", 3, "NumberOfFrames"), ("PixelSpacing", None, "PixelSpacing"),
-    ("ImagePositionPatient", [1, 2], "header"), ("SeriesInstanceUID", "", "SeriesInstanceUID"),
-    ("PixelSpacing", [0.01, 0.01], "0.05 to 10 mm"), ("PixelSpacing", [0, 0.7], "0.05 to 10 mm"),
-    ("PixelSpacing", [0.7, 300], "0.05 to 10 mm"), ("BitsAllocated", 12, "matrix"), ("BitsStored", 17, "BitsStored 17"),
-    ("HighBit", 11, "HighBit 11"), ("RescaleSlope", 0, "RescaleSlope 0"), ("SamplesPerPixel", 3, "SamplesPerPixel 3"),
-    ("PhotometricInterpretation", "MONOCHROME1", "MONOCHROME1"), ("Rows", 8, "320 bytes"),
-    ("Rows", 17, "680 bytes"), ("Rows", 5000, "2 to 4096"), ("Columns", 1, "2 to 4096"),
-    ("AcquisitionTime", "morning", "header")])
+@pytest.mark.parametrize(
+    "attribute, value, words",
+    [
+        ("ImageOrientationPatient", list(TURNED), "orientation"),
+        ("PixelSpacing", [1.0, 1.0], "spacing"),
+        ("FrameOfReferenceUID", "1.9", "frame"),
+        ("PatientID", "P2", "patient"),
+        ("ImagePositionPatient", [-10, -20, 33.2], "evenly"),
+        ("ImagePositionPatient", [-9, -20, 32.5], "evenly"),
+        ("Modality", "CT", "not an MR"),
+        ("NumberOfFrames", 3, "NumberOfFrames"),
+        ("PixelSpacing", None, "PixelSpacing"),
+        ("ImagePositionPatient", [1, 2], "header"),
+        ("SeriesInstanceUID", "", "SeriesInstanceUID"),
+        ("PixelSpacing", [0.01, 0.01], "0.05 to 10 mm"),
+        ("PixelSpacing", [0, 0.7], "0.05 to 10 mm"),
+        ("PixelSpacing", [0.7, 300], "0.05 to 10 mm"),
+        ("BitsAllocated", 12, "matrix"),
+        ("BitsStored", 17, "BitsStored 17"),
+        ("HighBit", 11, "HighBit 11"),
+        ("RescaleSlope", 0, "RescaleSlope 0"),
+        ("SamplesPerPixel", 3, "SamplesPerPixel 3"),
+        ("PhotometricInterpretation", "MONOCHROME1", "MONOCHROME1"),
+        ("Rows", 8, "320 bytes"),
+        ("Rows", 17, "680 bytes"),
+        ("Rows", 5000, "2 to 4096"),
+        ("Columns", 1, "2 to 4096"),
+        ("AcquisitionTime", "morning", "header"),
+    ],
+)
 def test_a_slice_that_does_not_fit_is_named(files, refused, attribute, value, words):
     with pydicom.config.disable_value_validation():
         change(files[1], **{attribute: value})
     refused(lambda: load(files[0].parent), "case P1", files[1].name, words)
 
 
-@pytest.mark.parametrize("attribute, text, bad", [
-    ("ImagePositionPatient", b"-10.0\\-20.0\\32.5", b"-10.0\\-20.0\\ nan"),
-    ("ImageOrientationPatient", b"1.0\\0.0\\0.0", b"inf\\0.0\\0.0"), ("PixelSpacing", b"0.75\\0.75", b"0.75\\ nan"),
-    ("RescaleIntercept", b"-123.5", b"  -inf")])
+@pytest.mark.parametrize(
+    "attribute, text, bad",
+    [
+        ("ImagePositionPatient", b"-10.0\\-20.0\\32.5", b"-10.0\\-20.0\\ nan"),
+        ("ImageOrientationPatient", b"1.0\\0.0\\0.0", b"inf\\0.0\\0.0"),
+        ("PixelSpacing", b"0.75\\0.75", b"0.75\\ nan"),
+        ("RescaleIntercept", b"-123.5", b"  -inf"),
+    ],
+)
 def test_numbers_that_are_none_are_refused(files, refused, attribute, text, bad):
     change(files[1], RescaleIntercept="-123.5")
     content = files[1].read_bytes()
@@ -148,7 +173,7 @@ def test_rows_and_columns_are_perpendicular(tmp_path, dicom, refused):
 
 def test_slices_of_other_sizes_are_refused(tmp_path, dicom, files, refused):
     data = pydicom.dcmread(files[1])
-    data.Rows, data.PixelData = 8, data.PixelData[:8 * data.Columns * 2]
+    data.Rows, data.PixelData = 8, data.PixelData[: 8 * data.Columns * 2]
     data.save_as(files[1])
     refused(lambda: load(files[0].parent), "differ in their size", files[1].name, "(20, 8)", "(20, 16)")
 
@@ -174,12 +199,19 @@ def test_two_series_in_one_folder_are_two(tmp_path, dicom):
     assert [len(group) for group in scan_series(tmp_path, "P1")] == [6, 6]
 
 
-@pytest.mark.parametrize("tags, expected", [
-    ({}, (DAY + 32400, -1, -1, DAY + 32400, 7)), ({"TriggerTime": 250}, (DAY + 32400, 250, -1, DAY + 32400, 7)),
-    ({"TemporalPositionIdentifier": 3}, (DAY + 32400, -1, 3, DAY + 32400, 7)),
-    ({"AcquisitionTime": None, "ContentTime": "100001.5"}, (DAY + 36001.5, -1, -1, DAY + 36001.5, 7)),
-    ({"AcquisitionTime": None, "ContentTime": None, "AcquisitionDateTime": "20010102090000.5-0500"},
-     (DAY + 86400 + 32400.5, -1, -1, -1, 7))])
+@pytest.mark.parametrize(
+    "tags, expected",
+    [
+        ({}, (DAY + 32400, -1, -1, DAY + 32400, 7)),
+        ({"TriggerTime": 250}, (DAY + 32400, 250, -1, DAY + 32400, 7)),
+        ({"TemporalPositionIdentifier": 3}, (DAY + 32400, -1, 3, DAY + 32400, 7)),
+        ({"AcquisitionTime": None, "ContentTime": "100001.5"}, (DAY + 36001.5, -1, -1, DAY + 36001.5, 7)),
+        (
+            {"AcquisitionTime": None, "ContentTime": None, "AcquisitionDateTime": "20010102090000.5-0500"},
+            (DAY + 86400 + 32400.5, -1, -1, -1, 7),
+        ),
+    ],
+)
 def test_the_moment_of_a_series(tmp_path, dicom, tags, expected):
     dicom.save_series(tmp_path, dicom.body_array(0), number=7, **tags)
     assert series(tmp_path).moment == expected
@@ -194,10 +226,19 @@ def test_an_examination_over_midnight_stays_in_order(tmp_path, dicom):
 
 
 def test_what_the_header_tells(tmp_path, dicom):
-    tags = {"ManufacturerModelName": "Coil \u00e9", "SequenceName": "fl3d1", "ProtocolName": "breast",
-            "ScanningSequence": "GR", "SequenceVariant": ["SP", "OSP"], "ScanOptions": ["FAST_GEMS", "FS"],
-            "MRAcquisitionType": "3D", "ImageType": ["ORIGINAL", "PRIMARY", "OTHER"],
-            "SpecificCharacterSet": "ISO_IR 192", "PatientBirthDate": "19600101", "PatientAddress": "Elm Street"}
+    tags = {
+        "ManufacturerModelName": "Coil \u00e9",
+        "SequenceName": "fl3d1",
+        "ProtocolName": "breast",
+        "ScanningSequence": "GR",
+        "SequenceVariant": ["SP", "OSP"],
+        "ScanOptions": ["FAST_GEMS", "FS"],
+        "MRAcquisitionType": "3D",
+        "ImageType": ["ORIGINAL", "PRIMARY", "OTHER"],
+        "SpecificCharacterSet": "ISO_IR 192",
+        "PatientBirthDate": "19600101",
+        "PatientAddress": "Elm Street",
+    }
     dicom.save_series(tmp_path, dicom.body_array(0), patient="K1", **tags)
     for file in tmp_path.iterdir():
         change(file, PatientName="Doe^Jane")
@@ -215,8 +256,9 @@ def test_phases_in_one_series_come_apart(tmp_path, dicom):
         dicom.save_series(tmp_path / "both", dicom.body_array(phase), TemporalPositionIdentifier=phase)
         for file in (tmp_path / "both").glob("1-*.dcm"):
             file.rename(file.with_name(f"{phase}{file.name[1:-4]}.ima"))
-    phases = sorted((order_slices(group, "P1") for group in scan_series(tmp_path / "both", "P1")),
-                    key=lambda phase: phase.moment)
+    phases = sorted(
+        (order_slices(group, "P1") for group in scan_series(tmp_path / "both", "P1")), key=lambda phase: phase.moment
+    )
     assert [phase.head.temporal for phase in phases] == [1, 2]
     for phase, one in enumerate(phases, start=1):
         np.testing.assert_array_equal(read_series(one).array, dicom.body_array(phase))

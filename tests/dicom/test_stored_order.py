@@ -8,14 +8,19 @@ from pre2post.dicom.series import order_slices, read_series, scan_series
 from pre2post.dicom.stored_order import slice_numbers, volume_box
 from pre2post.image.masks import bounding_box
 
-ORIENTATIONS = {"axial": (1, 0, 0, 0, 1, 0), "turned": (-1, 0, 0, 0, -1, 0), "mirrored": (-1, 0, 0, 0, 1, 0),
-                "sagittal": (0, 1, 0, 0, 0, -1), "coronal": (1, 0, 0, 0, 0, -1),
-                "oblique": (0.96, 0.28, 0, -0.28, 0.96, 0)}
+ORIENTATIONS = {
+    "axial": (1, 0, 0, 0, 1, 0),
+    "turned": (-1, 0, 0, 0, -1, 0),
+    "mirrored": (-1, 0, 0, 0, 1, 0),
+    "sagittal": (0, 1, 0, 0, 0, -1),
+    "coronal": (1, 0, 0, 0, 0, -1),
+    "oblique": (0.96, 0.28, 0, -0.28, 0.96, 0),
+}
 MARK = 4000
 
 
 def series(folder):
-    group, = scan_series(folder, "P1")
+    (group,) = scan_series(folder, "P1")
     return order_slices(group, "P1")
 
 
@@ -59,8 +64,10 @@ def test_slices_are_counted_by_instance_number_wherever_it_starts(tmp_path, dico
     assert slice_numbers(series(tmp_path)) == numbers
 
 
-@pytest.mark.parametrize("number, words", [
-    (lambda number: min(number, 5), "share one InstanceNumber"), (lambda number: None, "no usable InstanceNumber")])
+@pytest.mark.parametrize(
+    "number, words",
+    [(lambda number: min(number, 5), "share one InstanceNumber"), (lambda number: None, "no usable InstanceNumber")],
+)
 def test_slices_that_cannot_be_counted_are_refused(tmp_path, dicom, refused, number, words):
     dicom.save_series(tmp_path, dicom.body_array(0))
     renumber(tmp_path, number)

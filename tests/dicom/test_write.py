@@ -22,29 +22,52 @@ from pre2post.image.volume import Volume, same_geometry
 OBLIQUE = tuple(np.round(np.linalg.qr(np.array([[9, 2, 1], [-2, 8, 1.5], [1, -1, 9.0]]))[0][:, :2].T, 6).ravel())
 ORIENTATIONS = [(1, 0, 0, 0, 1, 0), (-1, 0, 0, 0, -1, 0), (0, 1, 0, 0, 0, -1), OBLIQUE]
 SECRETS = {  # by attribute, each a text that no other thing is called
-    "PatientName": "Doe^Jane", "PatientID": "MRN4711", "PatientBirthDate": "19620304", "EthnicGroup": "Martian",
-    "PatientTelephoneNumbers": "555-0199", "OtherPatientIDs": "SSN-078", "PatientComments": "twin of Joan",
-    "PatientAddress": "12 Elm Street", "PatientAge": "047Y", "InstitutionName": "Mercy Hospital",
-    "InstitutionAddress": "9 Oak Lane", "StationName": "MRBAY3", "DeviceSerialNumber": "SN-99812",
-    "ReferringPhysicianName": "Strange^Stephen", "OperatorsName": "Nurse^Ratched", "AccessionNumber": "ACC-3141",
-    "StudyID": "STUDY-2718", "StudyDescription": "MRI of Jane", "SeriesDescription": "ax dyn pre of Jane",
-    "ProtocolName": "Mercy protocol", "ImageComments": "Jane moved", "StudyDate": "20170809", "StudyTime": "111213",
-    "AcquisitionDate": "20170810", "ContentTime": "141516", "ImageType": ["ORIGINAL", "PRIMARY", "JANE"],
-    "ScanOptions": "JANE_FS", "SequenceVariant": "JANE_SK", "ManufacturerModelName": "Scanner of Mercy"}
+    "PatientName": "Doe^Jane",
+    "PatientID": "MRN4711",
+    "PatientBirthDate": "19620304",
+    "EthnicGroup": "Martian",
+    "PatientTelephoneNumbers": "555-0199",
+    "OtherPatientIDs": "SSN-078",
+    "PatientComments": "twin of Joan",
+    "PatientAddress": "12 Elm Street",
+    "PatientAge": "047Y",
+    "InstitutionName": "Mercy Hospital",
+    "InstitutionAddress": "9 Oak Lane",
+    "StationName": "MRBAY3",
+    "DeviceSerialNumber": "SN-99812",
+    "ReferringPhysicianName": "Strange^Stephen",
+    "OperatorsName": "Nurse^Ratched",
+    "AccessionNumber": "ACC-3141",
+    "StudyID": "STUDY-2718",
+    "StudyDescription": "MRI of Jane",
+    "SeriesDescription": "ax dyn pre of Jane",
+    "ProtocolName": "Mercy protocol",
+    "ImageComments": "Jane moved",
+    "StudyDate": "20170809",
+    "StudyTime": "111213",
+    "AcquisitionDate": "20170810",
+    "ContentTime": "141516",
+    "ImageType": ["ORIGINAL", "PRIMARY", "JANE"],
+    "ScanOptions": "JANE_FS",
+    "SequenceVariant": "JANE_SK",
+    "ManufacturerModelName": "Scanner of Mercy",
+}
 
 
 @pytest.fixture
 def source(tmp_path, dicom):
     """Writes a series and gives it back as the program reads it."""
+
     def saved(orientation=ORIENTATIONS[0], array=None, **tags) -> Series:
         array = dicom.body_array(1) if array is None else array
         dicom.save_series(tmp_path / "source", array, orientation=orientation, **tags)
         return series_of(tmp_path / "source")
+
     return saved
 
 
 def series_of(folder: Path) -> Series:
-    group, = scan_series(folder, "P1")
+    (group,) = scan_series(folder, "P1")
     return order_slices(group, "P1")
 
 
@@ -123,7 +146,7 @@ WIDTH_32 = {"width": 32, "allow_nan": False, "allow_infinity": False}
 
 
 @settings(deadline=None, max_examples=200)
-@given(arrays(np.float32, st.integers(1, 20), elements=st.floats(-2.0**40, 2.0**40, **WIDTH_32)))
+@given(arrays(np.float32, st.integers(1, 20), elements=st.floats(-(2.0**40), 2.0**40, **WIDTH_32)))
 @example(np.float32([7.5, 7.5]))
 @example(np.float32([1e12, 1e12]))
 @example(np.float32([0, 65535]))
@@ -142,9 +165,16 @@ def test_stored_values_come_back_within_half_a_step(values):
     assert step == 1 or step <= 1.001 * max(span, NARROWEST * abs(float(values.max()))) / LEVELS
 
 
-@pytest.mark.parametrize("values, kind, slope", [([0, 300.2, 4000.7], np.int16, "1"), ([0, 60000.2], np.uint16, "1"),
-                                                 ([3, 4, 9], np.int16, "1"), ([0, 0.5, 1], np.int16, "1.538e-05"),
-                                                 ([-5, 60000], np.int16, "0.9232")])
+@pytest.mark.parametrize(
+    "values, kind, slope",
+    [
+        ([0, 300.2, 4000.7], np.int16, "1"),
+        ([0, 60000.2], np.uint16, "1"),
+        ([3, 4, 9], np.int16, "1"),
+        ([0, 0.5, 1], np.int16, "1.538e-05"),
+        ([-5, 60000], np.int16, "0.9232"),
+    ],
+)
 def test_the_step_is_1_where_values_allow(values, kind, slope):
     stored, found, _ = to_stored(np.float32(values))
     assert (stored.dtype, found) == (kind, slope)
@@ -190,7 +220,7 @@ def test_what_it_says_of_itself(tmp_path, source):
         assert data.ImageType[:2] == ["DERIVED", "SECONDARY"] and data.SyntheticData == "YES"
         assert "neural network" in data.DerivationDescription and "Not for diagnosis" in data.DerivationDescription
         assert (data.BurnedInAnnotation, data.PatientIdentityRemoved) == ("NO", "YES")
-        code, = data.DeidentificationMethodCodeSequence
+        (code,) = data.DeidentificationMethodCodeSequence
         assert (code.CodeValue, code.CodingSchemeDesignator) == ("113100", "DCM")
         assert data.SeriesDescription == "synthetic post-contrast" and data.LossyImageCompression == "00"
         assert len(data.PatientID) == 16 and data.PatientName == data.PatientID
@@ -200,11 +230,17 @@ def test_what_it_says_of_itself(tmp_path, source):
 def test_it_is_an_mr_image_by_the_standard(tmp_path, source):
     """Type 1 attributes of the mandatory modules have a value, type 2 ones are there; values fit their kinds."""
     standard = package_files("highdicom") / "_standard"
-    kinds, modules, attributes = (json.loads((standard / f"{name}.json").read_text()) for name in
-                                  ("sop_class_iod_map", "iod_module_map", "module_attribute_map"))
+    kinds, modules, attributes = (
+        json.loads((standard / f"{name}.json").read_text())
+        for name in ("sop_class_iod_map", "iod_module_map", "module_attribute_map")
+    )
     mandatory = [module["key"] for module in modules[kinds[MRImageStorage]] if module["usage"] == "M"]
-    demanded = {one["keyword"]: one["type"] for key in mandatory for one in attributes[key]
-                if not one["path"] and one["type"] in ("1", "2")}
+    demanded = {
+        one["keyword"]: one["type"]
+        for key in mandatory
+        for one in attributes[key]
+        if not one["path"] and one["type"] in ("1", "2")
+    }
     assert len(mandatory) > 10 and len(demanded) > 30
     series = source()
     write_synthetic_series(synthetic(series), series, tmp_path / "out")
@@ -216,8 +252,7 @@ def test_it_is_an_mr_image_by_the_standard(tmp_path, source):
         pydicom.dataset.validate_file_meta(data.file_meta)
         for element in data.iterall():
             if element.VR not in ("OW", "SQ"):
-                pydicom.DataElement(element.tag, element.VR, element.value,
-                                    validation_mode=pydicom.config.RAISE)
+                pydicom.DataElement(element.tag, element.VR, element.value, validation_mode=pydicom.config.RAISE)
 
 
 def test_a_second_run_gives_the_same_bytes(tmp_path, source):
@@ -236,19 +271,29 @@ def test_series_of_one_study_stay_together(tmp_path, dicom):
     for name in ("pre", "again", "other"):
         series = series_of(tmp_path / name)
         write_synthetic_series(synthetic(series), series, tmp_path / f"{name}_out")
-    first, again, other, changed = (written(tmp_path / name)[0] for name in
-                                    ("pre_out", "again_out", "other_out", "changed"))
+    first, again, other, changed = (
+        written(tmp_path / name)[0] for name in ("pre_out", "again_out", "other_out", "changed")
+    )
     for name in ("StudyInstanceUID", "FrameOfReferenceUID", "PatientID"):
         assert first[name].value == again[name].value == changed[name].value != other[name].value
     series = {one.SeriesInstanceUID for one in (first, again, other, changed)}
-    images = {one.SOPInstanceUID for folder in ("pre_out", "again_out", "other_out", "changed")
-              for one in written(tmp_path / folder)}
+    images = {
+        one.SOPInstanceUID
+        for folder in ("pre_out", "again_out", "other_out", "changed")
+        for one in written(tmp_path / folder)
+    }
     assert len(series) == 4 and len(images) == 24
 
 
-@pytest.mark.parametrize("stated, syntax, expected", [
-    (None, ExplicitVRLittleEndian, "00"), ("00", JPEG2000, "00"), (None, JPEG2000, "01"),
-    ("01", ExplicitVRLittleEndian, "01")])
+@pytest.mark.parametrize(
+    "stated, syntax, expected",
+    [
+        (None, ExplicitVRLittleEndian, "00"),
+        ("00", JPEG2000, "00"),
+        (None, JPEG2000, "01"),
+        ("01", ExplicitVRLittleEndian, "01"),
+    ],
+)
 def test_lossy_compression_is_never_forgotten(tmp_path, source, stated, syntax, expected):
     series = source()
     volume = synthetic(series)

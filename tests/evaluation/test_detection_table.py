@@ -5,21 +5,36 @@ import pytest
 from scipy import stats
 
 from pre2post.evaluation.detection_table import DOMAINS, PROPERTIES, detection_rates, property_rows, summary
-from pre2post.pipeline.params import Statistics
+from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import holm
 
-OPTIONS = Statistics(confidence=0.95, bootstrap_draws=100, min_patients=5)
+OPTIONS = StatisticsParams(confidence=0.95, bootstrap_draws=100, min_patients=5)
 GROUPS = {"test": 7, "external": 6}
 
 
 def rows_of(settings=("pre", "post"), groups=GROUPS, seed=0):
     rng = np.random.default_rng(seed)
-    return [{"setting": setting, "group": group, "case": f"{group}{case}", "size_ml": rng.random(),
-             **{f"{name}_{image}": rng.random() for name in ("contrast", "heterogeneity", "entropy")
-                for image in ("synthetic", "real")},
-             "enhancement_error": -rng.random(), "touched_synthetic": int(case % 3 > 0), "touched_real": int(case != 4),
-             "dice_synthetic": rng.random(), "dice_real": rng.random()}
-            for setting in settings for group, n in groups.items() for case in range(n)]
+    return [
+        {
+            "setting": setting,
+            "group": group,
+            "case": f"{group}{case}",
+            "size_ml": rng.random(),
+            **{
+                f"{name}_{image}": rng.random()
+                for name in ("contrast", "heterogeneity", "entropy")
+                for image in ("synthetic", "real")
+            },
+            "enhancement_error": -rng.random(),
+            "touched_synthetic": int(case % 3 > 0),
+            "touched_real": int(case != 4),
+            "dice_synthetic": rng.random(),
+            "dice_real": rng.random(),
+        }
+        for setting in settings
+        for group, n in groups.items()
+        for case in range(n)
+    ]
 
 
 def test_rates_are_the_shares_of_each_setting_in_each_group_and_in_both():
@@ -65,8 +80,9 @@ def test_every_property_meets_the_dice_of_its_own_image_and_the_differences_meet
                 return values(name, "synthetic", True) - values(name, "real", True)
             return np.array([one[f"{name}_{domain}"] for one in own])
 
-        wanted = stats.spearmanr(values(row["property"], row["domain"], per_image),
-                                 values("dice", row["domain"], True)).statistic
+        wanted = stats.spearmanr(
+            values(row["property"], row["domain"], per_image), values("dice", row["domain"], True)
+        ).statistic
         assert row["spearman"] == pytest.approx(wanted, abs=1e-5)
         assert (row["n"], row["note"]) == (len(own), "")
 
@@ -77,7 +93,7 @@ def test_p_values_are_corrected_over_the_properties():
         row["dice_synthetic"] = row["size_ml"]
     found = property_rows(rows, OPTIONS, 0)
     for start in range(0, len(found), len(PROPERTIES)):
-        family = found[start:start + len(PROPERTIES)]
+        family = found[start : start + len(PROPERTIES)]
         assert len({(row["setting"], row["group"], row["domain"]) for row in family}) == 1
         assert [row["property"] for row in family] == list(PROPERTIES)
         assert [row["p_holm"] for row in family] == pytest.approx(holm([row["p"] for row in family]), rel=1e-4)
@@ -111,8 +127,11 @@ def test_the_short_form_repeats_the_tables():
         cell = table[row["setting"]][row["group"]]
         assert list(cell) == ["synthetic", "real", "only_synthetic", "only_real", "p", "p_holm", "n", "spearman"]
         assert all(cell[name] == row[name] for name in cell if name != "spearman")
-        assert cell["spearman"] == {one["property"]: one["spearman"] for one in properties if (
-            one["setting"], one["group"], one["domain"]) == (row["setting"], row["group"], "synthetic")}
+        assert cell["spearman"] == {
+            one["property"]: one["spearman"]
+            for one in properties
+            if (one["setting"], one["group"], one["domain"]) == (row["setting"], row["group"], "synthetic")
+        }
         assert list(cell["spearman"]) == list(PROPERTIES)
     assert json.loads(json.dumps(table, allow_nan=False)) == table
     assert summary([], []) == {}

@@ -1,4 +1,3 @@
-
 import numpy as np
 import pytest
 from repository import ROOT
@@ -13,7 +12,7 @@ from pre2post.metrics.ssim import ms_ssim
 from pre2post.pipeline.params import load_params
 
 SHAPE = (4, 24, 20)
-DEFAULTS = load_params(ROOT / "params.yaml").quality
+DEFAULTS = load_params(ROOT / "params.yaml").metrics
 
 
 def settings(**values):
@@ -27,10 +26,14 @@ def patient():
     lesion[1:3, 8:12, 3:7] = breast[:, 4:20, 1:19] = other[:, 4:20, 10:19] = True
     pre = rng.uniform(0, 0.5, SHAPE).astype(np.float32)
     real = (1.3 * pre + 0.3 * lesion).astype(np.float32)
-    methods = {"synthetic": (real + rng.normal(0, 0.05, SHAPE)).astype(np.float32), "pre": pre,
-               "lut": (1.3 * pre).astype(np.float32)}
-    return Patient("test", "c1", pre, real, methods,
-                   {"whole": None, "breast": breast, "lesion": lesion, "contralateral": other})
+    methods = {
+        "synthetic": (real + rng.normal(0, 0.05, SHAPE)).astype(np.float32),
+        "pre": pre,
+        "lut": (1.3 * pre).astype(np.float32),
+    }
+    return Patient(
+        "test", "c1", pre, real, methods, {"whole": None, "breast": breast, "lesion": lesion, "contralateral": other}
+    )
 
 
 def by_key(values):
@@ -62,8 +65,13 @@ def test_slices_that_hold_five_scales_have_ms_ssim_as_a_whole():
     region[:, 50:60, 50:60] = True
     real, healthy = 1.3 * pre, ~region
     methods = dict.fromkeys(METHODS, pre)
-    found = by_key(patient_values(Patient("test", "c1", pre, real, methods, {"whole": None, "breast": healthy,
-                                                                             "lesion": region}), settings(), {}))
+    found = by_key(
+        patient_values(
+            Patient("test", "c1", pre, real, methods, {"whole": None, "breast": healthy, "lesion": region}),
+            settings(),
+            {},
+        )
+    )
     assert {key[:2] for key in found if key[2] == "ms_ssim"} == {("post", "whole")}
     assert found["post", "whole", "ms_ssim", "pre"] == pytest.approx(float(ms_ssim(real, pre, 1.0).mean()), rel=1e-9)
 
@@ -78,7 +86,9 @@ def test_the_subtraction_image_is_post_minus_pre(patient):
         # Nothing enhances in the pre-contrast image: its error is the whole enhancement.
         assert found["subtraction", region, "nmse", "pre"] == pytest.approx(1)
     assert {metric for image, region, metric, _ in found if image == "subtraction" and region != OUTSIDE} == {
-        "nmse", "ssim"}
+        "nmse",
+        "ssim",
+    }
 
 
 def test_range_sigma_and_threshold_are_used(patient):
@@ -87,16 +97,23 @@ def test_range_sigma_and_threshold_are_used(patient):
     wanted = region_metrics(patient.real, patient.methods["lut"], patient.regions, 2.0, 0.8)["lesion"]
     assert found["post", "lesion", "ssim", "lut"] == wanted["ssim"]
     assert found["post", "lesion", "psnr", "lut"] == wanted["psnr"]
-    shares = enhancement_shares(patient.pre, patient.real, patient.methods["synthetic"], patient.regions["breast"],
-                                patient.regions["lesion"], 0.25)
+    shares = enhancement_shares(
+        patient.pre,
+        patient.real,
+        patient.methods["synthetic"],
+        patient.regions["breast"],
+        patient.regions["lesion"],
+        0.25,
+    )
     assert found["subtraction", OUTSIDE, "false", "synthetic"] == shares["false"]
 
 
 def test_enhancement_and_continuity_are_taken_once(patient):
     found = by_key(patient_values(patient, settings(), {}))
     for method, volume in patient.methods.items():
-        shares = enhancement_shares(patient.pre, patient.real, volume, patient.regions["breast"],
-                                    patient.regions["lesion"], 0.1)
+        shares = enhancement_shares(
+            patient.pre, patient.real, volume, patient.regions["breast"], patient.regions["lesion"], 0.1
+        )
         assert found["subtraction", OUTSIDE, "false", method] == shares["false"]
         assert found["subtraction", OUTSIDE, "missed", method] == shares["missed"]
         for axis, ratio in continuity(patient.real, volume, patient.regions["breast"]).items():
@@ -116,8 +133,11 @@ def test_legacy_values_appear_when_asked_for_and_are_marked(patient):
     without, found = (by_key(patient_values(patient, settings(legacy_uint8=on), {})) for on in (False, True))
     more = {key: value for key, value in found.items() if key not in without}
     assert not any("legacy" in metric for _, _, metric, _ in without)
-    wanted = {("post", "whole", name, method): value for method, volume in patient.methods.items()
-              for name, value in legacy_uint8(to_uint8(patient.real), to_uint8(volume)).items()}
+    wanted = {
+        ("post", "whole", name, method): value
+        for method, volume in patient.methods.items()
+        for name, value in legacy_uint8(to_uint8(patient.real), to_uint8(volume)).items()
+    }
     assert more == wanted and len(more) == 9
 
 
@@ -128,13 +148,23 @@ def test_more_metrics_are_means_over_whole_slices(patient):
     found = by_key(patient_values(patient, settings(), {"brightest": brightest}))
     for method, volume in patient.methods.items():
         assert found["post", "whole", "brightest", method] == pytest.approx(
-            float((volume - patient.real).max(axis=(1, 2)).mean()))
+            float((volume - patient.real).max(axis=(1, 2)).mean())
+        )
 
 
 def test_refuses_what_cannot_be_measured(patient, refused):
     empty = patient.regions | {"lesion": np.zeros(SHAPE, bool)}
-    refused(lambda: patient_values(Patient("test", "c1", patient.pre, patient.real, patient.methods, empty),
-                                   settings(), {}), "the region lesion is empty")
+    refused(
+        lambda: patient_values(
+            Patient("test", "c1", patient.pre, patient.real, patient.methods, empty), settings(), {}
+        ),
+        "the region lesion is empty",
+    )
     broken = patient.methods | {"lut": np.where(patient.pre > 0.2, np.nan, patient.pre)}
-    refused(lambda: patient_values(Patient("test", "c1", patient.pre, patient.real, broken, patient.regions),
-                                   settings(), {}), "synthetic", "not finite")
+    refused(
+        lambda: patient_values(
+            Patient("test", "c1", patient.pre, patient.real, broken, patient.regions), settings(), {}
+        ),
+        "synthetic",
+        "not finite",
+    )

@@ -15,7 +15,7 @@ def patient(seed):
     rng = np.random.default_rng(seed)
     real = rng.random((3, 20, 22)).astype(np.float32)
     lesion = np.zeros(real.shape, bool)
-    lesion[0, 3:6, 3:6] = lesion[1, 5:14, 4 + seed:15] = True
+    lesion[0, 3:6, 3:6] = lesion[1, 5:14, 4 + seed : 15] = True
     return dict(zip(NAMES, (real, 0.8 * real + 0.1 * rng.random(real.shape), 0.5 * real), strict=True)), lesion
 
 
@@ -38,22 +38,30 @@ def by_name(comparison):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_distances_are_those_of_the_lesions_in_their_largest_slices(compared, patients, version):
-    taken = {name: radiomics_features([volumes[name][1] for volumes, _ in patients],
-                                      [lesion[1] for _, lesion in patients], version, SPACING).values
-             for name in NAMES}
+    taken = {
+        name: radiomics_features(
+            [volumes[name][1] for volumes, _ in patients], [lesion[1] for _, lesion in patients], version, SPACING
+        ).values
+        for name in NAMES
+    }
     rows = by_name(compared)
     for name in NAMES[1:]:
         assert rows[f"frd_{version}", name] == {
-            "distance": f"frd_{version}", "compared": name, "n_real": 4, "n": 4,
-            "value": pytest.approx(frd(taken["real"], taken[name], version).value, rel=1e-9)}
+            "distance": f"frd_{version}",
+            "compared": name,
+            "n_real": 4,
+            "n": 4,
+            "value": pytest.approx(frd(taken["real"], taken[name], version).value, rel=1e-9),
+        }
     halves = frd(taken["real"][::2], taken["real"][1::2], version)
     assert rows[f"frd_{version}", HALVES]["value"] == pytest.approx(halves.value, rel=1e-9)
     assert (rows[f"frd_{version}", HALVES]["n_real"], rows[f"frd_{version}", HALVES]["n"]) == (2, 2)
 
 
 def test_every_version_is_read_against_every_set(compared):
-    assert set(by_name(compared)) == {(f"frd_{version}", name) for version in VERSIONS
-                                      for name in ("synthetic", "pre", HALVES)}
+    assert set(by_name(compared)) == {
+        (f"frd_{version}", name) for version in VERSIONS for name in ("synthetic", "pre", HALVES)
+    }
 
 
 @pytest.mark.parametrize("pixels", [[(5, 5)], [(5, 5), (5, 6)], [(5, 5), (5, 6), (6, 5), (6, 6)]])

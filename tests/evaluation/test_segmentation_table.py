@@ -12,10 +12,10 @@ from pre2post.core.errors import InputError
 from pre2post.evaluation.segmentation_table import MEASURES, gain_rows, statistics_rows, summary
 from pre2post.io.volume_file import read_volume
 from pre2post.metrics.mask_metrics import measure
-from pre2post.pipeline.params import Statistics
+from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import holm
 
-OPTIONS = Statistics(confidence=0.95, bootstrap_draws=200, min_patients=3)
+OPTIONS = StatisticsParams(confidence=0.95, bootstrap_draws=200, min_patients=3)
 DOMAINS = {"test_pre": "ef", "test_post1": "ef", "external_pre": "gh", "external_post1": "gh"}
 
 
@@ -27,8 +27,12 @@ def table(evaluated):
 
 def test_every_setting_meets_every_patient_of_every_domain_once(table):
     found = [(row["setting"], row["domain"], row["case"]) for row in table]
-    assert sorted(found) == sorted((setting, domain, case) for setting in ("pre", "pre_synthetic")
-                                   for domain, cases in DOMAINS.items() for case in cases)
+    assert sorted(found) == sorted(
+        (setting, domain, case)
+        for setting in ("pre", "pre_synthetic")
+        for domain, cases in DOMAINS.items()
+        for case in cases
+    )
 
 
 def test_rows_tell_of_the_saved_masks(table, evaluated):
@@ -46,8 +50,10 @@ def test_the_summary_has_means_and_paired_gains(table, evaluated):
     summary = json.loads((evaluated / "metrics/segmentation.json").read_text())
     assert list(summary) == ["pre", "pre_synthetic", "gain", "provenance"]
     for domain in DOMAINS:
-        means = [np.mean([float(row["dice"]) for row in table if (row["setting"], row["domain"]) == (name, domain)])
-                 for name in ("pre", "pre_synthetic")]
+        means = [
+            np.mean([float(row["dice"]) for row in table if (row["setting"], row["domain"]) == (name, domain)])
+            for name in ("pre", "pre_synthetic")
+        ]
         assert summary["pre"][domain]["dice"] == pytest.approx(means[0], rel=1e-5)
         assert summary["pre"][domain]["n"] == 2
         assert summary["gain"]["pre_synthetic"][domain]["dice"] == pytest.approx(means[1] - means[0], rel=1e-4)
@@ -57,38 +63,69 @@ def test_the_summary_has_means_and_paired_gains(table, evaluated):
 def rows_of(values, seed=0):
     """Rows from {(setting, domain): {case: Dice}}; the other measures are random."""
     random = np.random.default_rng(seed)
-    return [{"setting": setting, "domain": domain, "case": case, **dict(zip(MEASURES, random.random(7), strict=True)),
-             "dice": value} for (setting, domain), found in values.items() for case, value in found.items()]
+    return [
+        {
+            "setting": setting,
+            "domain": domain,
+            "case": case,
+            **dict(zip(MEASURES, random.random(7), strict=True)),
+            "dice": value,
+        }
+        for (setting, domain), found in values.items()
+        for case, value in found.items()
+    ]
 
 
 def random_rows(settings, domains, n=9):
     random = np.random.default_rng(4)
-    return rows_of({(setting, domain): {f"{domain[:4]}{case}": random.random() for case in range(n)}
-                    for setting in settings for domain in domains})
+    return rows_of(
+        {
+            (setting, domain): {f"{domain[:4]}{case}": random.random() for case in range(n)}
+            for setting in settings
+            for domain in domains
+        }
+    )
 
 
 def test_statistics_are_those_of_the_patients():
     rows = random_rows(("pre", "mix"), DOMAINS)
     found = statistics_rows(rows, OPTIONS, 7)
     assert [(row["setting"], row["domain"], row["measure"]) for row in found] == [
-        (setting, domain, measure) for setting in ("pre", "mix") for domain in DOMAINS for measure in MEASURES]
+        (setting, domain, measure) for setting in ("pre", "mix") for domain in DOMAINS for measure in MEASURES
+    ]
     for row in found:
-        own = [one[row["measure"]] for one in rows
-               if (one["setting"], one["domain"]) == (row["setting"], row["domain"])]
+        own = [
+            one[row["measure"]] for one in rows if (one["setting"], one["domain"]) == (row["setting"], row["domain"])
+        ]
         assert (row["n"], row["mean"]) == (9, pytest.approx(np.mean(own), rel=1e-5))
-        assert (row["sd"], row["median"]) == (pytest.approx(np.std(own, ddof=1), rel=1e-5),
-                                              pytest.approx(np.median(own), rel=1e-5))
+        assert (row["sd"], row["median"]) == (
+            pytest.approx(np.std(own, ddof=1), rel=1e-5),
+            pytest.approx(np.median(own), rel=1e-5),
+        )
         assert row["low"] < row["mean"] < row["high"]
 
 
 def test_gains_pair_patients_whatever_the_order_of_rows():
-    values = {("pre", "test_pre"): {"a": 0.1, "b": 0.5, "c": 0.9, "only pre": 1.0},
-              ("mix", "test_pre"): {"c": 0.95, "only mix": 0.0, "a": 0.15, "b": 0.55}}
+    values = {
+        ("pre", "test_pre"): {"a": 0.1, "b": 0.5, "c": 0.9, "only pre": 1.0},
+        ("mix", "test_pre"): {"c": 0.95, "only mix": 0.0, "a": 0.15, "b": 0.55},
+    }
     found = gain_rows(rows_of(values), {"pre": None, "mix": "pre"}, OPTIONS, 7)
     assert {row["setting"] for row in found} == {"mix"} and [row["measure"] for row in found] == list(MEASURES)
     row = found[0]
-    assert list(row) == ["setting", "baseline", "domain", "measure", "difference", "low", "high", "p", "p_holm",
-                         "effect", "n"]
+    assert list(row) == [
+        "setting",
+        "baseline",
+        "domain",
+        "measure",
+        "difference",
+        "low",
+        "high",
+        "p",
+        "p_holm",
+        "effect",
+        "n",
+    ]
     assert (row["baseline"], row["difference"], row["effect"], row["n"]) == ("pre", pytest.approx(0.05), 1, 3)
     assert row["high"] - row["low"] < 1e-6
 
@@ -129,11 +166,18 @@ def test_the_short_form_repeats_the_tables():
         assert list(short[setting]) == list(DOMAINS)
         for domain, cell in short[setting].items():
             own = {row["measure"]: row for row in statistics if (row["setting"], row["domain"]) == (setting, domain)}
-            assert cell == {"dice": own["dice"]["mean"], "low": own["dice"]["low"], "high": own["dice"]["high"],
-                            **{name: own[name]["mean"] for name in ("hd95", "assd", "volume_error", "sensitivity",
-                                                                    "false_positives")}, "n": 9}
+            assert cell == {
+                "dice": own["dice"]["mean"],
+                "low": own["dice"]["low"],
+                "high": own["dice"]["high"],
+                **{
+                    name: own[name]["mean"]
+                    for name in ("hd95", "assd", "volume_error", "sensitivity", "false_positives")
+                },
+                "n": 9,
+            }
     for domain, cell in short["gain"]["mix"].items():
-        row, = [row for row in gains if (row["domain"], row["measure"]) == (domain, "dice")]
+        (row,) = [row for row in gains if (row["domain"], row["measure"]) == (domain, "dice")]
         assert cell == {"dice": row["difference"], "low": row["low"], "high": row["high"], "p": row["p_holm"], "n": 9}
     assert json.loads(json.dumps(short, allow_nan=False)) == short
 
@@ -218,7 +262,12 @@ def test_patients_without_a_phase_are_left_out_of_its_domain(evaluated, tmp_path
     assert "patient has post3: this domain is left out" in capsys.readouterr().out
     found = json.loads((root / "metrics/segmentation.json").read_text())["pre"]
     assert {domain: cell["n"] for domain, cell in found.items()} == {
-        "test_post1": 2, "test_post2": 1, "test_synthetic": 2, "external_post1": 2, "external_synthetic": 2}
+        "test_post1": 2,
+        "test_post2": 1,
+        "test_synthetic": 2,
+        "external_post1": 2,
+        "external_synthetic": 2,
+    }
 
 
 @pytest.mark.parametrize("test_on", ["predicted_breast", "annotated_breast"])

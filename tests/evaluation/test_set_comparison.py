@@ -13,8 +13,10 @@ def simple(slices):
     return np.stack([slices.mean(axis=(1, 2)), 50 * slices.std(axis=(1, 2)), slices[:, 2, 3]], axis=1)
 
 
-EXTRACTORS = [Extractor("fd_simple", "kid_simple", simple, standardised=True),
-              Extractor("fid_simple", "kid_plain", simple, standardised=False)]
+EXTRACTORS = [
+    Extractor("fd_simple", "kid_simple", simple, standardised=True),
+    Extractor("fid_simple", "kid_plain", simple, standardised=False),
+]
 
 
 @pytest.fixture
@@ -48,20 +50,32 @@ def features(patients, name=None):
 def test_distances_are_those_between_all_slices(compared, patients, name):
     real, other = features(patients), features(patients, name)
     standard, rows = standard_of(moments(real)), by_name(compared)
-    wanted = {"fd_simple": frechet_distance(standard(real), standard(other)),
-              "kid_simple": kernel_distance(standard(real), standard(other)),
-              "fid_simple": frechet_distance(real, other), "kid_plain": kernel_distance(real, other)}
+    wanted = {
+        "fd_simple": frechet_distance(standard(real), standard(other)),
+        "kid_simple": kernel_distance(standard(real), standard(other)),
+        "fid_simple": frechet_distance(real, other),
+        "kid_plain": kernel_distance(real, other),
+    }
     for distance, value in wanted.items():
-        assert rows[distance, name] == {"distance": distance, "compared": name, "value": pytest.approx(value, rel=1e-7),
-                                        "n_real": 20, "n": 20}
+        assert rows[distance, name] == {
+            "distance": distance,
+            "compared": name,
+            "value": pytest.approx(value, rel=1e-7),
+            "n_real": 20,
+            "n": 20,
+        }
 
 
 def test_halves_are_every_other_patient(compared, patients):
     first, second = features(patients[::2]), features(patients[1::2])
     standard, rows = standard_of(moments(features(patients))), by_name(compared)
     assert rows["fd_simple", HALVES] == {
-        "distance": "fd_simple", "compared": HALVES, "n_real": 12, "n": 8,
-        "value": pytest.approx(frechet_distance(standard(first), standard(second)), rel=1e-7)}
+        "distance": "fd_simple",
+        "compared": HALVES,
+        "n_real": 12,
+        "n": 8,
+        "value": pytest.approx(frechet_distance(standard(first), standard(second)), rel=1e-7),
+    }
     assert rows["kid_plain", HALVES]["value"] == pytest.approx(kernel_distance(first, second), rel=1e-7)
 
 
@@ -75,9 +89,11 @@ def test_a_set_may_be_added_by_itself_and_in_pieces(compared, patients):
 
 
 def test_every_distance_is_read_against_every_set(compared):
-    assert set(by_name(compared)) == {(distance, name)
-                                      for distance in ("fd_simple", "kid_simple", "fid_simple", "kid_plain")
-                                      for name in ("synthetic", "pre", HALVES)}
+    assert set(by_name(compared)) == {
+        (distance, name)
+        for distance in ("fd_simple", "kid_simple", "fid_simple", "kid_plain")
+        for name in ("synthetic", "pre", HALVES)
+    }
 
 
 def test_equal_sets_lie_at_no_distance(patients):

@@ -15,18 +15,21 @@ from pre2post.evaluation.synthesis_table import (
     patient_rows,
     statistics_rows,
 )
-from pre2post.pipeline.params import Statistics
+from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import holm, paired, rank_biserial, summarise
 
-OPTIONS = Statistics(confidence=0.9, bootstrap_draws=100, min_patients=5)
+OPTIONS = StatisticsParams(confidence=0.9, bootstrap_draws=100, min_patients=5)
 SEED = [1, 7]
 INTERVAL = {"confidence": 0.9, "draws": 100, "seed": SEED, "min_patients": 5}
 
 
 def values_of(by_method, group="test", image="post", region="whole", metric="mae"):
     """Values of patients p0, p1, ... from {method: their numbers}."""
-    return [Value(group, f"p{i}", image, region, metric, method, value)
-            for method, numbers in by_method.items() for i, value in enumerate(numbers)]
+    return [
+        Value(group, f"p{i}", image, region, metric, method, value)
+        for method, numbers in by_method.items()
+        for i, value in enumerate(numbers)
+    ]
 
 
 def random_values(seed, n=8, **key):
@@ -35,15 +38,20 @@ def random_values(seed, n=8, **key):
 
 
 def test_a_row_each_patient_region_and_method():
-    values = (values_of({"synthetic": [1.23456789, 2], "pre": [3, 4]}) + values_of({"synthetic": [5]}, metric="ssim")
-              + values_of({"synthetic": [9]}, image="subtraction", metric="nmse"))
+    values = (
+        values_of({"synthetic": [1.23456789, 2], "pre": [3, 4]})
+        + values_of({"synthetic": [5]}, metric="ssim")
+        + values_of({"synthetic": [9]}, image="subtraction", metric="nmse")
+    )
     assert patient_rows(values, "post") == [
         {"group": "test", "case": "p0", "region": "whole", "method": "synthetic", "mae": 1.23457, "ssim": 5.0},
         {"group": "test", "case": "p1", "region": "whole", "method": "synthetic", "mae": 2.0, "ssim": None},
         {"group": "test", "case": "p0", "region": "whole", "method": "pre", "mae": 3.0, "ssim": None},
-        {"group": "test", "case": "p1", "region": "whole", "method": "pre", "mae": 4.0, "ssim": None}]
+        {"group": "test", "case": "p1", "region": "whole", "method": "pre", "mae": 4.0, "ssim": None},
+    ]
     assert patient_rows(values, "subtraction") == [
-        {"group": "test", "case": "p0", "region": "whole", "method": "synthetic", "nmse": 9.0}]
+        {"group": "test", "case": "p0", "region": "whole", "method": "synthetic", "nmse": 9.0}
+    ]
     assert patient_rows([], "post") == []
 
 
@@ -55,11 +63,20 @@ def test_statistics_are_those_of_the_patients():
     values = random_values(0) + random_values(1, region="lesion", metric="ssim") + random_values(2, group="external")
     rows = statistics_rows(values, OPTIONS, SEED)
     assert [tuple(row[name] for name in ("group", "image", "region", "metric", "method")) for row in rows] == [
-        (group, "post", region, metric, method) for group, region, metric in
-        (("test", "whole", "mae"), ("test", "lesion", "ssim"), ("external", "whole", "mae")) for method in METHODS]
+        (group, "post", region, metric, method)
+        for group, region, metric in (
+            ("test", "whole", "mae"),
+            ("test", "lesion", "ssim"),
+            ("external", "whole", "mae"),
+        )
+        for method in METHODS
+    ]
     for row in rows:
-        own = [value.value for value in values if all(row[name] == getattr(value, name) for name in
-                                                      ("group", "image", "region", "metric", "method"))]
+        own = [
+            value.value
+            for value in values
+            if all(row[name] == getattr(value, name) for name in ("group", "image", "region", "metric", "method"))
+        ]
         wanted = summarise(own, **INTERVAL)
         assert {name: row[name] for name in wanted} == pytest.approx(wanted, rel=1e-5)
         assert row["note"] == "" and row["low"] < row["mean"] < row["high"]
@@ -77,8 +94,9 @@ def test_an_infinite_value_leaves_no_mean_and_a_note():
     assert row["n"] == 7 and "infinite for at least one patient" in row["note"]
 
 
-@pytest.mark.parametrize(("metric", "sign"), [("mae", 1), ("mse", 1), ("lpips", 1), ("ssim", -1), ("psnr", -1),
-                                              ("ms_ssim", -1)])
+@pytest.mark.parametrize(
+    ("metric", "sign"), [("mae", 1), ("mse", 1), ("lpips", 1), ("ssim", -1), ("psnr", -1), ("ms_ssim", -1)]
+)
 def test_a_gain_is_above_0_where_the_synthetic_image_is_better(metric, sign):
     values = random_values(3, metric=metric)
     by_method = {method: np.array([value.value for value in values if value.method == method]) for method in METHODS}
@@ -87,15 +105,17 @@ def test_a_gain_is_above_0_where_the_synthetic_image_is_better(metric, sign):
         wanted = summarise(better, **INTERVAL)
         assert (row["metric"], row["floor"], row["n"], row["note"]) == (metric, floor, 8, "")
         assert {"gain": row["gain"], "low": row["low"], "high": row["high"]} == pytest.approx(
-            {"gain": wanted["mean"], "low": wanted["low"], "high": wanted["high"]}, rel=1e-5)
+            {"gain": wanted["mean"], "low": wanted["low"], "high": wanted["high"]}, rel=1e-5
+        )
         assert row["p"] == pytest.approx(stats.wilcoxon(better).pvalue, rel=1e-5)
         assert row["effect"] == pytest.approx(rank_biserial(better), abs=1e-5)
 
 
 def test_p_values_are_corrected_within_group_image_and_metric():
     values = []
-    for place, key in enumerate([{}, {"region": "lesion"}, {"metric": "ssim"}, {"group": "external"},
-                                 {"image": "subtraction"}]):
+    for place, key in enumerate(
+        [{}, {"region": "lesion"}, {"metric": "ssim"}, {"group": "external"}, {"image": "subtraction"}]
+    ):
         values += random_values(10 + place, **key)
     rows = gain_rows(values, OPTIONS, SEED)
     assert len(rows) == 5 * len(FLOORS)
@@ -111,9 +131,12 @@ def test_p_values_are_corrected_within_group_image_and_metric():
 def test_patients_are_compared_with_themselves():
     """Whatever the order, and only those that have both."""
     synthetic, pre = [1.0, 2.0, 3.0, 4.0, 5.0], [2.5, 2.0, 9.0, 4.5, 7.0]
-    values = values_of({"synthetic": synthetic}) + values_of({"pre": pre})[::-1] + [
-        Value("test", "only", "post", "whole", "mae", "pre", 99.0)]
-    row, = gain_rows(values, OPTIONS, SEED)  # there is no lut
+    values = (
+        values_of({"synthetic": synthetic})
+        + values_of({"pre": pre})[::-1]
+        + [Value("test", "only", "post", "whole", "mae", "pre", 99.0)]
+    )
+    (row,) = gain_rows(values, OPTIONS, SEED)  # there is no lut
     wanted = paired(pre, synthetic, **INTERVAL)
     assert (row["floor"], row["n"], row["gain"]) == ("pre", 5, pytest.approx(wanted["mean"]))
     assert row["p"] == pytest.approx(wanted["p"], rel=1e-5)
@@ -162,9 +185,13 @@ def test_the_short_table_repeats_the_long_ones():
         for end in ("low", "high"):
             assert table[region]["synthetic"][end] == mean["post", region, "mae", "synthetic"][end]
         for floor in FLOORS:
-            row, = [row for row in gains if (row["region"], row["metric"], row["floor"]) == (region, "mae", floor)]
+            (row,) = [row for row in gains if (row["region"], row["metric"], row["floor"]) == (region, "mae", floor)]
             assert table[region][f"gain_over_{floor}"] == {
-                "mae": row["gain"], "low": row["low"], "high": row["high"], "p_holm": row["p_holm"]}
+                "mae": row["gain"],
+                "low": row["low"],
+                "high": row["high"],
+                "p_holm": row["p_holm"],
+            }
     for method in METHODS:
         assert table["enhancement"][method]["missed"] == mean["subtraction", "outside_lesion", "missed", method]["mean"]
     assert table["continuity"]["z"] == mean["post", "breast", "continuity_z", "synthetic"]["mean"]
@@ -188,9 +215,19 @@ def test_a_group_without_patients_keeps_the_keys():
 
 
 def test_distances_by_name_and_compared_set():
-    rows = [{"distance": distance, "compared": compared, "value": value, "n_real": 5, "n": n}
-            for distance, compared, value, n in (("fd_random", "synthetic", 1.5, 9), ("fd_random", "pre", 2.5, 9),
-                                                 ("fd_random", "halves", 0.5, 4), ("frd_v1", "synthetic", None, 3))]
-    assert distance_table(rows) == {"distances": {
-        "fd_random": {"synthetic": 1.5, "n": 9, "pre": 2.5, "halves": 0.5}, "frd_v1": {"synthetic": None, "n": 3}}}
+    rows = [
+        {"distance": distance, "compared": compared, "value": value, "n_real": 5, "n": n}
+        for distance, compared, value, n in (
+            ("fd_random", "synthetic", 1.5, 9),
+            ("fd_random", "pre", 2.5, 9),
+            ("fd_random", "halves", 0.5, 4),
+            ("frd_v1", "synthetic", None, 3),
+        )
+    ]
+    assert distance_table(rows) == {
+        "distances": {
+            "fd_random": {"synthetic": 1.5, "n": 9, "pre": 2.5, "halves": 0.5},
+            "frd_v1": {"synthetic": None, "n": 3},
+        }
+    }
     assert distance_table([]) == {"distances": {}}

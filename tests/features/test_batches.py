@@ -28,5 +28,4 @@ def test_no_more_than_a_batch_is_asked_for():
 def test_settings_of_torch_are_as_before():
     before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled, torch.backends.cudnn.deterministic
     in_batches(lambda images: images, torch.nn.Conv2d(1, 1, 1), 2, np.zeros((3, 4, 4)))
-    assert before == (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled,
-                      torch.backends.cudnn.deterministic)
+    assert before == (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled, torch.backends.cudnn.deterministic)

@@ -95,10 +95,13 @@ def test_co_occurrence_equals_scikit_image(offset):
     for image, values in zip(levels, found, strict=True):
         # scikit-image takes distances along the circle; the diagonal of `offset` rows and columns is sqrt(2) as far.
         straight = graycomatrix(image.astype(np.uint8), [offset], [0, np.pi / 2], BINS, symmetric=True, normed=True)
-        diagonal = graycomatrix(image.astype(np.uint8), [offset * np.sqrt(2)], [np.pi / 4, 3 * np.pi / 4], BINS,
-                                symmetric=True, normed=True)
-        wanted = [np.concatenate([graycoprops(m, kind).ravel() for m in (straight, diagonal)]).mean()
-                  for kind in ("contrast", "homogeneity", "correlation")]
+        diagonal = graycomatrix(
+            image.astype(np.uint8), [offset * np.sqrt(2)], [np.pi / 4, 3 * np.pi / 4], BINS, symmetric=True, normed=True
+        )
+        wanted = [
+            np.concatenate([graycoprops(m, kind).ravel() for m in (straight, diagonal)]).mean()
+            for kind in ("contrast", "homogeneity", "correlation")
+        ]
         np.testing.assert_allclose(values, wanted, rtol=1e-6)
 
 

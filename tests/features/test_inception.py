@@ -19,7 +19,8 @@ UNITS = [key.removesuffix(".conv.weight") for key in SHAPES if key.endswith(".co
 PUBLISHED = {
     "fid": ([3.2177, 17.4154, 3.3281, 4.1053], [3.2710, 17.4395, 3.2070, 4.2293], 5.926494, 8.521698),
     "torchvision": ([2.9536, 16.9731, 3.0361, 2.3847], [3.0611, 16.9709, 3.0445, 2.4968], 5.548763, 7.933756),
-    "keras": ([3.2177, 17.4154, 3.3281, 2.9982], [3.2710, 17.4395, 3.2070, 3.0962], 5.766929, 8.234656)}
+    "keras": ([3.2177, 17.4154, 3.3281, 2.9982], [3.2710, 17.4395, 3.2070, 3.0962], 5.766929, 8.234656),
+}
 
 
 def drawn(rng, key):
@@ -37,6 +38,7 @@ def weights():
 @pytest.fixture(scope="module")
 def network(weights):
     """network(name of the pooling) -> the network in memory."""
+
     def make(pooling):
         with torch.device("meta"):
             made = Inception(POOLING[pooling])
@@ -71,7 +73,8 @@ def test_parameters_and_keys_are_those_of_torchvision():
     lines = "\n".join(f"{key} {shape}" for key, shape in SHAPES.items())
     # of those of torchvision 0.29.1's inception_v3(aux_logits=False), without the classifier and counts of batches
     assert hashlib.sha256(lines.encode()).hexdigest() == (
-        "ede413a9e608b43dfe69ec1fd0e622d00b390a1c70aeb75aba6cafeaad6426d2")
+        "ede413a9e608b43dfe69ec1fd0e622d00b390a1c70aeb75aba6cafeaad6426d2"
+    )
     assert len(UNITS) == 94 and list(NETWORK)[17] == "Mixed_7c"
 
 
@@ -84,22 +87,33 @@ def test_features_are_those_of_the_published_implementations(network, slices, po
     np.testing.assert_allclose([features.mean(), features.std()], [mean, sd], rtol=1e-5)
 
 
-@pytest.mark.parametrize(("pooling", "kind", "pooled"), [
-    ("fid", AVERAGE, "mean of the pixels"), ("fid", LAST, "maximum"),
-    ("keras", AVERAGE, "mean of the pixels"), ("keras", LAST, "mean of the pixels"),
-    ("torchvision", AVERAGE, "mean with zeros"), ("torchvision", LAST, "mean with zeros")])
+@pytest.mark.parametrize(
+    ("pooling", "kind", "pooled"),
+    [
+        ("fid", AVERAGE, "mean of the pixels"),
+        ("fid", LAST, "maximum"),
+        ("keras", AVERAGE, "mean of the pixels"),
+        ("keras", LAST, "mean of the pixels"),
+        ("torchvision", AVERAGE, "mean with zeros"),
+        ("torchvision", LAST, "mean with zeros"),
+    ],
+)
 def test_pools_are_as_written_by_hand(pooling, kind, pooled):
     images = np.random.default_rng(0).normal(size=(1, 2, 4, 5)).astype(np.float32)
     expected = np.empty_like(images)
     for y, x in np.ndindex(4, 5):
-        around = images[0, :, max(0, y - 1):y + 2, max(0, x - 1):x + 2].reshape(2, -1)
-        expected[0, :, y, x] = {"maximum": around.max(axis=1), "mean with zeros": around.sum(axis=1) / 9,
-                                "mean of the pixels": around.mean(axis=1)}[pooled]
+        around = images[0, :, max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].reshape(2, -1)
+        expected[0, :, y, x] = {
+            "maximum": around.max(axis=1),
+            "mean with zeros": around.sum(axis=1) / 9,
+            "mean of the pixels": around.mean(axis=1),
+        }[pooled]
     block = Block({"branch_pool": [kind]}, 2, POOLING[pooling])
     np.testing.assert_allclose(block(torch.from_numpy(images)), expected, rtol=1e-6, atol=1e-7)
     shrunk = Block({"branch_pool": [SHRINK]}, 2, POOLING[pooling])(torch.from_numpy(images))
-    np.testing.assert_array_equal(shrunk[0, :, 0], np.stack([images[0, :, :3, x:x + 3].max(axis=(1, 2))
-                                                             for x in (0, 2)], axis=1))
+    np.testing.assert_array_equal(
+        shrunk[0, :, 0], np.stack([images[0, :, :3, x : x + 3].max(axis=(1, 2)) for x in (0, 2)], axis=1)
+    )
 
 
 def test_slices_are_clipped_cast_and_taken_one_by_one(network, slices):
@@ -124,8 +138,11 @@ def check(loaded, network, slices):
 @pytest.mark.parametrize("counts", [True, False])
 def test_the_fid_file_is_read(weights, network, slices, large, counts):
     """With or without the counts of batches, which torch writes since 2018, and with parts that are not used."""
-    content = dict(weights) | {"AuxLogits.conv0.conv.weight": torch.zeros(128, 768, 1, 1),
-                               "fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
+    content = dict(weights) | {
+        "AuxLogits.conv0.conv.weight": torch.zeros(128, 768, 1, 1),
+        "fc.weight": torch.zeros(1008, 2048),
+        "fc.bias": torch.zeros(1008),
+    }
     if counts:
         content |= {f"{unit}.bn.num_batches_tracked": torch.tensor(3) for unit in UNITS}
     torch.save(content, large / "pt_inception.pth", _use_new_zipfile_serialization=counts)
@@ -133,24 +150,51 @@ def test_the_fid_file_is_read(weights, network, slices, large, counts):
 
 
 def test_the_port_of_radimagenet_is_read(weights, network, slices, large):
-    layers = ["Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "pool", "Conv2d_3b_1x1", "Conv2d_4a_3x3", "pool",
-              "Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e",
-              "Mixed_7a", "Mixed_7b", "Mixed_7c"]
-    content = {f"backbone.{layers.index(key.split('.')[0])}.{key.split('.', 1)[1]}": weight
-               for key, weight in weights.items()}
+    layers = [
+        "Conv2d_1a_3x3",
+        "Conv2d_2a_3x3",
+        "Conv2d_2b_3x3",
+        "pool",
+        "Conv2d_3b_1x1",
+        "Conv2d_4a_3x3",
+        "pool",
+        "Mixed_5b",
+        "Mixed_5c",
+        "Mixed_5d",
+        "Mixed_6a",
+        "Mixed_6b",
+        "Mixed_6c",
+        "Mixed_6d",
+        "Mixed_6e",
+        "Mixed_7a",
+        "Mixed_7b",
+        "Mixed_7c",
+    ]
+    content = {
+        f"backbone.{layers.index(key.split('.')[0])}.{key.split('.', 1)[1]}": weight for key, weight in weights.items()
+    }
     torch.save(content, large / "InceptionV3.pt")
     check(load(large / "InceptionV3.pt", "radimagenet"), network("torchvision"), slices)
 
 
-@pytest.mark.parametrize(("place", "start", "factors"), [
-    ("{0}/{0}", 94, False), ("{0}/{0}", 0, False), ("model_weights/{0}/{0}", 0, True),
-    ("model_weights/inception_v3/{0}", 189, True)])
+@pytest.mark.parametrize(
+    ("place", "start", "factors"),
+    [
+        ("{0}/{0}", 94, False),
+        ("{0}/{0}", 0, False),
+        ("model_weights/{0}/{0}", 0, True),
+        ("model_weights/inception_v3/{0}", 189, True),
+    ],
+)
 def test_the_keras_file_is_read(weights, network, slices, large, place, start, factors):
     """Weights alone or a whole model, with layers numbered from any start; factors of the norms only if there are."""
     with h5py.File(large / "notop.h5", "w") as file:
         for number, unit in enumerate(UNITS, start):
-            arrays = {key.removeprefix(f"{unit}."): weight.numpy() for key, weight in weights.items()
-                      if key.startswith(f"{unit}.")}
+            arrays = {
+                key.removeprefix(f"{unit}."): weight.numpy()
+                for key, weight in weights.items()
+                if key.startswith(f"{unit}.")
+            }
             suffix = f"_{number}" if number else ""
             convolution, norm = (place.format(kind + suffix) for kind in ("conv2d", "batch_normalization"))
             file[f"{convolution}/kernel:0"] = arrays["conv.weight"].transpose(2, 3, 1, 0)
@@ -173,14 +217,23 @@ def test_another_network_is_refused_by_its_first_differing_key(weights, tmp_path
         torch.save(content, tmp_path / "other.pth")
         refused(lambda: load(tmp_path / "other.pth", kind), "weights of another network", *texts)
 
-    refuse({}, "imagenet", "Conv2d_1a_3x3.conv.weight: nothing", "quality.inception_weights")
+    refuse({}, "imagenet", "Conv2d_1a_3x3.conv.weight: nothing", "metrics.inception_weights")
     refuse([1], "imagenet", "Conv2d_1a_3x3.conv.weight: nothing")
-    refuse({"Conv2d_1a_3x3.conv.weight": weights["Conv2d_1a_3x3.conv.weight"]}, "imagenet",
-           "Conv2d_1a_3x3.bn.weight: nothing")
-    refuse({"backbone.0.conv.weight": torch.zeros(64, 3, 7, 7)}, "radimagenet",
-           "backbone.0.conv.weight: (64, 3, 7, 7)", "quality.radimagenet_weights")
-    small = {key: weight[:1, :1, :1, :1].expand(weight.shape) if weight.ndim == 4 else weight
-             for key, weight in weights.items()}
+    refuse(
+        {"Conv2d_1a_3x3.conv.weight": weights["Conv2d_1a_3x3.conv.weight"]},
+        "imagenet",
+        "Conv2d_1a_3x3.bn.weight: nothing",
+    )
+    refuse(
+        {"backbone.0.conv.weight": torch.zeros(64, 3, 7, 7)},
+        "radimagenet",
+        "backbone.0.conv.weight: (64, 3, 7, 7)",
+        "metrics.radimagenet_weights",
+    )
+    small = {
+        key: weight[:1, :1, :1, :1].expand(weight.shape) if weight.ndim == 4 else weight
+        for key, weight in weights.items()
+    }
     refuse(small | {"fc.bias": torch.zeros(1000)}, "imagenet", "fc.bias: (1000,)", "2015-12-05")  # torchvision's own
 
 
@@ -221,8 +274,11 @@ def test_pickled_code_is_refused_and_not_run(tmp_path, refused, kind):
 def test_another_hash_and_a_missing_file_are_refused(tmp_path, refused, name):
     (tmp_path / name).write_bytes(b"toy")
     refused(lambda: load_inception(tmp_path / name, "6726825d", "radimagenet"), name, "not the expected", "FID_Rad")
-    refused(lambda: load_inception(tmp_path / f"no{name}", "6726825d", "imagenet" if "pth" in name else "radimagenet"),
-            f"no{name}", "cannot be read")
+    refused(
+        lambda: load_inception(tmp_path / f"no{name}", "6726825d", "imagenet" if "pth" in name else "radimagenet"),
+        f"no{name}",
+        "cannot be read",
+    )
 
 
 @pytest.mark.parametrize("left", [0, 0.1, 0.5, 0.99])
@@ -230,5 +286,5 @@ def test_a_truncated_keras_file_is_refused(tmp_path, refused, left):
     with h5py.File(tmp_path / "half.h5", "w") as file:
         file["conv2d/conv2d/kernel:0"] = np.zeros((3, 3, 3, 32))
     content = (tmp_path / "half.h5").read_bytes()
-    (tmp_path / "half.h5").write_bytes(content[:int(left * len(content))])
+    (tmp_path / "half.h5").write_bytes(content[: int(left * len(content))])
     refused(lambda: load(tmp_path / "half.h5", "radimagenet"), "half.h5", "cannot be read", "whole Keras .h5 file")

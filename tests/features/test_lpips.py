@@ -12,8 +12,13 @@ from pre2post.features import lpips as module
 from pre2post.features.lpips import load_lpips, lpips
 
 # torchvision's alexnet().features: channels before and after, side, stride and padding of each convolution
-CONVOLUTIONS = {0: (3, 64, 11, 4, 2), 3: (64, 192, 5, 1, 2), 6: (192, 384, 3, 1, 1), 8: (384, 256, 3, 1, 1),
-                10: (256, 256, 3, 1, 1)}
+CONVOLUTIONS = {
+    0: (3, 64, 11, 4, 2),
+    3: (64, 192, 5, 1, 2),
+    6: (192, 384, 3, 1, 1),
+    8: (384, 256, 3, 1, 1),
+    10: (256, 256, 3, 1, 1),
+}
 POOLS = (2, 5, 12)
 
 
@@ -21,8 +26,16 @@ POOLS = (2, 5, 12)
 def layers():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return nn.Sequential(*(nn.Conv2d(*CONVOLUTIONS[place]) if place in CONVOLUTIONS else
-                               nn.MaxPool2d(3, 2) if place in POOLS else nn.ReLU(inplace=True) for place in range(13)))
+        return nn.Sequential(
+            *(
+                nn.Conv2d(*CONVOLUTIONS[place])
+                if place in CONVOLUTIONS
+                else nn.MaxPool2d(3, 2)
+                if place in POOLS
+                else nn.ReLU(inplace=True)
+                for place in range(13)
+            )
+        )
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +107,21 @@ def test_it_is_frozen(network):
 
 
 def test_another_file_is_refused(file, tmp_path, refused):
-    refused(lambda: load_lpips(tmp_path / "none.pth", file[1]), "none.pth", "AlexNet weights of LPIPS",
-            "quality.lpips_weights")
+    refused(
+        lambda: load_lpips(tmp_path / "none.pth", file[1]),
+        "none.pth",
+        "AlexNet weights of LPIPS",
+        "metrics.lpips_weights",
+    )
     refused(lambda: load_lpips(file[0], "7be5be79"), "not the expected AlexNet weights")
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "vgg.pth")
     sha256 = hashlib.sha256((tmp_path / "vgg.pth").read_bytes()).hexdigest()
-    refused(lambda: load_lpips(tmp_path / "vgg.pth", sha256), "features.0.weight: (64, 3, 3, 3)", "(64, 3, 11, 11)",
-            "torchvision's AlexNet")
+    refused(
+        lambda: load_lpips(tmp_path / "vgg.pth", sha256),
+        "features.0.weight: (64, 3, 3, 3)",
+        "(64, 3, 11, 11)",
+        "torchvision's AlexNet",
+    )
 
 
 def test_other_channel_weights_than_the_pinned_ones_are_refused(file, monkeypatch, refused):

@@ -50,8 +50,11 @@ def package_features(folder, images, masks, version, dimensions=2):
 
     folder.mkdir()
     rows = []
-    take = partial(process_image_mask_pair, frd_version=version,
-                   feature_extractor=get_feature_extractor(frd_version=version, image_dim=dimensions))
+    take = partial(
+        process_image_mask_pair,
+        frd_version=version,
+        feature_extractor=get_feature_extractor(frd_version=version, image_dim=dimensions),
+    )
     for index, image in enumerate(images):
         sitk.WriteImage(image, str(folder / f"{index}.mha"))
         if masks is not None:
@@ -74,11 +77,14 @@ def test_equal_the_package_on_plain_slices(tmp_path, images, masks, version, kin
     images = np.clip(images / 8 if kind is np.uint8 else images, 0, None).astype(kind)
     files = [sitk.GetImageFromArray(image) for image in images]
     found = radiomics_features(images, masks, version)
-    check_equal(found, package_features(tmp_path / "masked", files, [sitk.GetImageFromArray(255 * mask.astype(np.uint8))
-                                                                     for mask in masks], version))
+    check_equal(
+        found,
+        package_features(
+            tmp_path / "masked", files, [sitk.GetImageFromArray(255 * mask.astype(np.uint8)) for mask in masks], version
+        ),
+    )
     assert found.used == (0, 1, 2)
-    check_equal(radiomics_features(images, version=version),
-                package_features(tmp_path / "whole", files, None, version))
+    check_equal(radiomics_features(images, version=version), package_features(tmp_path / "whole", files, None, version))
 
 
 def placed(array, mask):
@@ -96,8 +102,10 @@ def placed(array, mask):
 @pytest.mark.parametrize("version", ["v0", "v1"])
 def test_equal_the_package_on_planes_in_their_place(tmp_path, images, masks, version):
     (image, mask), files = placed(images[:1], masks[:1])
-    check_equal(radiomics_features([image], [mask], version),
-                package_features(tmp_path / "plane", files[:1], files[1:], version))
+    check_equal(
+        radiomics_features([image], [mask], version),
+        package_features(tmp_path / "plane", files[:1], files[1:], version),
+    )
 
 
 @pytest.mark.parametrize("version, size", [("v0", 12), ("v1", 6)])
@@ -107,8 +115,10 @@ def test_equal_the_package_on_volumes(tmp_path, images, version, size):
     mask = np.zeros(array.shape)
     mask[:, 1:5, 1:5] = 1
     (image, mask), files = placed(array, mask)
-    check_equal(radiomics_features([image], [mask], version),
-                package_features(tmp_path / "volume", files[:1], files[1:], version, dimensions=3))
+    check_equal(
+        radiomics_features([image], [mask], version),
+        package_features(tmp_path / "volume", files[:1], files[1:], version, dimensions=3),
+    )
 
 
 def test_spacing_is_used(images, masks):
@@ -137,8 +147,9 @@ def test_regions_of_a_single_pixel_are_left_out(images, masks):
 
 def test_pixels_outside_the_region_do_not_count_in_v0(images, masks):
     other = np.where(masks, images, -images)
-    np.testing.assert_array_equal(radiomics_features(images, masks, "v0").values,
-                                  radiomics_features(other, masks, "v0").values)
+    np.testing.assert_array_equal(
+        radiomics_features(images, masks, "v0").values, radiomics_features(other, masks, "v0").values
+    )
 
 
 def test_refuses_what_has_no_features(images, masks, refused):

@@ -7,16 +7,39 @@ DICE = (0.5, 0.0, 0.25, 0.0)
 
 
 def rows_of(setting="post", groups=("test", "external")):
-    return [{"setting": setting, "group": group, "case": f"{group}{case}", "size_ml": str(1 + case),
-             **{f"{name}_synthetic": str(10 * case) for name in ("contrast", "heterogeneity", "entropy")},
-             "enhancement_error": str(-case), "touched_synthetic": str(int(dice > 0)), "touched_real": "1",
-             "dice_synthetic": str(dice), "dice_real": "0.9"} for group in groups for case, dice in enumerate(DICE)]
+    return [
+        {
+            "setting": setting,
+            "group": group,
+            "case": f"{group}{case}",
+            "size_ml": str(1 + case),
+            **{f"{name}_synthetic": str(10 * case) for name in ("contrast", "heterogeneity", "entropy")},
+            "enhancement_error": str(-case),
+            "touched_synthetic": str(int(dice > 0)),
+            "touched_real": "1",
+            "dice_synthetic": str(dice),
+            "dice_real": "0.9",
+        }
+        for group in groups
+        for case, dice in enumerate(DICE)
+    ]
 
 
 def correlations_of(setting="post", groups=("test", "external", "both")):
-    return [{"setting": setting, "group": group, "domain": domain, "property": name, "spearman": f"0.{place}", "p": "",
-             "p_holm": "0.03" if name == "size_ml" else ""}
-            for place, group in enumerate(groups, start=1) for domain in ("synthetic", "real") for name in LABELS]
+    return [
+        {
+            "setting": setting,
+            "group": group,
+            "domain": domain,
+            "property": name,
+            "spearman": f"0.{place}",
+            "p": "",
+            "p_holm": "0.03" if name == "size_ml" else "",
+        }
+        for place, group in enumerate(groups, start=1)
+        for domain in ("synthetic", "real")
+        for name in LABELS
+    ]
 
 
 def points(axes):
@@ -34,7 +57,11 @@ def test_each_patient_is_a_point_coloured_by_detection():
     assert points(contrast)[FOUND.lower()][:2] == [(0, 0.5), (20, 0.25)]
     assert [axes.get_xlabel() for axes in figure.axes[1:]] == list(LABELS.values())
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "test, found", "test, missed", "external, found", "external, missed"]
+        "test, found",
+        "test, missed",
+        "external, found",
+        "external, missed",
+    ]
 
 
 def test_the_titles_tell_the_correlation_of_all_patients():
@@ -67,6 +94,6 @@ def test_a_missing_property_is_no_point():
 
 
 def test_without_patients_the_figure_says_why():
-    axes, = draw_detection([], [], "post").axes
+    (axes,) = draw_detection([], [], "post").axes
     assert "no patient" in axes.texts[0].get_text()
     assert not axes.axison and not axes.collections

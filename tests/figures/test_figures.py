@@ -26,16 +26,20 @@ def lines(axes):
 
 
 def test_losses_are_drawn_by_epoch():
-    history = [{"epoch": str(epoch), "learning_rate": "0.1", **{name: str(epoch + 1) for name in LOSSES}, "g_l1": "0.0"}
-               for epoch in (1, 2)]
+    history = [
+        {"epoch": str(epoch), "learning_rate": "0.1", **{name: str(epoch + 1) for name in LOSSES}, "g_l1": "0.0"}
+        for epoch in (1, 2)
+    ]
     drawn = lines(draw_losses(history).axes[0])
     assert set(drawn) == set(LOSSES.values()) - {"L1 (G)"}  # a loss that is off is no line
     assert drawn["feature matching (G)"] == [2.0, 3.0]
 
 
 def test_same_marks_the_lowest():
-    rows = [{"epoch": str(epoch), "same": str(same), "wins": "0.5", **{f"scaled_{part}": "0.5" for part in PARTS}}
-            for epoch, same in ((10, 0.8), (20, 0.1), (30, 0.4))]
+    rows = [
+        {"epoch": str(epoch), "same": str(same), "wins": "0.5", **{f"scaled_{part}": "0.5" for part in PARTS}}
+        for epoch, same in ((10, 0.8), (20, 0.1), (30, 0.4))
+    ]
     axes = draw_same(rows).axes[0]
     assert lines(axes)["SAMe"] == [0.8, 0.1, 0.4]
     assert [text.get_text() for text in axes.texts] == ["chosen: epoch 20"]
@@ -50,32 +54,60 @@ def test_examples_show_the_slice_with_most_tumour_and_the_signed_difference(exam
 
 
 def test_quality_joins_each_patient_over_the_methods():
-    rows = [{"group": "test", "case": case, "region": region, "method": method, "mae": str(mae)}
-            for region in ("lesion", "breast", "contralateral", "whole") for case, shift in (("a", 0), ("b", 1))
-            for method, mae in (("pre", 3 + shift), ("lut", 2 + shift), ("synthetic", 1 + shift))]
+    rows = [
+        {"group": "test", "case": case, "region": region, "method": method, "mae": str(mae)}
+        for region in ("lesion", "breast", "contralateral", "whole")
+        for case, shift in (("a", 0), ("b", 1))
+        for method, mae in (("pre", 3 + shift), ("lut", 2 + shift), ("synthetic", 1 + shift))
+    ]
     axes = draw_quality(rows).axes[0]
     assert sorted(line.get_ydata().tolist() for line in axes.get_lines()) == [[3, 2, 1], [4, 3, 2]]
 
 
 def dice_row(setting, domain, dice, low=None, baseline=None, difference=None):
-    return {"setting": setting, "domain": domain, "dice": dice, "low": low, "high": 0.9, "baseline": baseline,
-            "difference": difference}
+    return {
+        "setting": setting,
+        "domain": domain,
+        "dice": dice,
+        "low": low,
+        "high": 0.9,
+        "baseline": baseline,
+        "difference": difference,
+    }
 
 
 def test_dice_writes_each_cell_with_its_interval_and_its_difference():
-    axes = draw_dice([dice_row("pre", "test_pre", 0.5, 0.4), dice_row("pre", "test_post1", 0.25),
-                      dice_row("pre_post", "test_pre", 0.1, 0.0, "pre", -0.4),
-                      dice_row("pre_post", "test_post1", 0.249, 0.2, "pre", -0.001)]).axes[0]
+    axes = draw_dice(
+        [
+            dice_row("pre", "test_pre", 0.5, 0.4),
+            dice_row("pre", "test_post1", 0.25),
+            dice_row("pre_post", "test_pre", 0.1, 0.0, "pre", -0.4),
+            dice_row("pre_post", "test_post1", 0.249, 0.2, "pre", -0.001),
+        ]
+    ).axes[0]
     assert [text.get_text() for text in axes.texts] == [
-        "0.50\n0.40 to 0.90", "0.25", "0.10\n0.00 to 0.90\n-0.40", "0.25\n0.20 to 0.90\n+0.00"]
+        "0.50\n0.40 to 0.90",
+        "0.25",
+        "0.10\n0.00 to 0.90\n-0.40",
+        "0.25\n0.20 to 0.90\n+0.00",
+    ]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["pre", "pre + post\nagainst pre"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["test,\npre", "test,\npost1"]
 
 
 def test_dice_is_coloured_by_the_difference_around_0():
-    image, = draw_dice([dice_row("pre", "test_pre", 0.5), dice_row("pre", "external_pre", 0.5),
-                        dice_row("mix", "test_pre", 0.8, None, "pre", 0.3),
-                        dice_row("mix", "external_pre", 0.4, None, "pre", -0.1)]).axes[0].get_images()
+    (image,) = (
+        draw_dice(
+            [
+                dice_row("pre", "test_pre", 0.5),
+                dice_row("pre", "external_pre", 0.5),
+                dice_row("mix", "test_pre", 0.8, None, "pre", 0.3),
+                dice_row("mix", "external_pre", 0.4, None, "pre", -0.1),
+            ]
+        )
+        .axes[0]
+        .get_images()
+    )
     np.testing.assert_array_equal(image.get_array().filled(9), [[9, 9], [0.3, -0.1]])
     assert image.get_clim() == (-0.3, 0.3)
     grey, better, worse = image.to_rgba(image.get_array())[[0, 1, 1], [0, 0, 1], :3]
@@ -84,32 +116,64 @@ def test_dice_is_coloured_by_the_difference_around_0():
 
 
 def test_small_differences_stay_pale_and_a_missing_cell_is_left_out():
-    axes = draw_dice([dice_row("pre", "test_pre", 0.5), dice_row("mix", "test_pre", 0.51, None, "pre", 0.01),
-                      dice_row("mix", "test_post2", 0.2)]).axes[0]
+    axes = draw_dice(
+        [
+            dice_row("pre", "test_pre", 0.5),
+            dice_row("mix", "test_pre", 0.51, None, "pre", 0.01),
+            dice_row("mix", "test_post2", 0.2),
+        ]
+    ).axes[0]
     assert axes.get_images()[0].get_clim() == (-0.05, 0.05)
     assert len(axes.texts) == 3
 
 
-SEGMENTATION = [{"setting": setting, "domain": f"{group}_{phase}", "case": f"{group}{case}", "true_ml": str(1 + case),
-                 "dice": str(dice)}
-                for setting, values in (("pre", (0.25, 0.0, 0.0, 0.0)), ("post", (0.75, 0.0, 0.5, 0.0)),
-                                        ("pre_post", (1.0, 0.25, 0.25, 0.5)))
-                for group in ("test", "external") for phase in ("pre", "post1") for case, dice in enumerate(values)]
+SEGMENTATION = [
+    {
+        "setting": setting,
+        "domain": f"{group}_{phase}",
+        "case": f"{group}{case}",
+        "true_ml": str(1 + case),
+        "dice": str(dice),
+    }
+    for setting, values in (
+        ("pre", (0.25, 0.0, 0.0, 0.0)),
+        ("post", (0.75, 0.0, 0.5, 0.0)),
+        ("pre_post", (1.0, 0.25, 0.25, 0.5)),
+    )
+    for group in ("test", "external")
+    for phase in ("pre", "post1")
+    for case, dice in enumerate(values)
+]
 
 
 def gain(setting, baseline, domain, difference="0.1", p="0.03125", measure="dice"):
-    return {"setting": setting, "baseline": baseline, "domain": domain, "difference": difference, "p_holm": p,
-            "measure": measure}
+    return {
+        "setting": setting,
+        "baseline": baseline,
+        "domain": domain,
+        "difference": difference,
+        "p_holm": p,
+        "measure": measure,
+    }
 
 
 def test_paired_dice_joins_each_patient_from_baseline_to_setting():
-    figure = draw_dice_paired(SEGMENTATION, [
-        gain("pre_post", "pre", "test_pre"), gain("pre_post", "pre", "external_pre", p=""),
-        gain("pre_post", "pre", "test_pre", measure="hd95")])
+    figure = draw_dice_paired(
+        SEGMENTATION,
+        [
+            gain("pre_post", "pre", "test_pre"),
+            gain("pre_post", "pre", "external_pre", p=""),
+            gain("pre_post", "pre", "test_pre", measure="hd95"),
+        ],
+    )
     axes = figure.axes
     assert len(axes) == 2
     assert sorted(line.get_ydata().tolist() for line in axes[0].get_lines()) == [
-        [0, 0.25], [0, 0.25], [0, 0.5], [0.25, 1]]
+        [0, 0.25],
+        [0, 0.25],
+        [0, 0.5],
+        [0.25, 1],
+    ]
     assert [one.get_title() for one in axes] == ["+0.10, p 0.031", "+0.10"]
     assert axes[0].get_ylabel() == "Dice\npre + post\nagainst pre"
     means = [bar.get_segments()[0][0, 1] for bar in axes[0].collections if hasattr(bar, "get_segments")]
@@ -118,23 +182,30 @@ def test_paired_dice_joins_each_patient_from_baseline_to_setting():
 
 def test_paired_dice_leaves_out_who_has_one_side_only_and_says_where_none_has_both():
     rows = [row for row in SEGMENTATION if (row["setting"], row["case"]) != ("pre", "test1")]
-    figure = draw_dice_paired(rows, [gain("pre_post", "pre", "test_pre"),
-                                     gain("pre_post", "pre", "test_post1", difference="", p="")])
+    figure = draw_dice_paired(
+        rows, [gain("pre_post", "pre", "test_pre"), gain("pre_post", "pre", "test_post1", difference="", p="")]
+    )
     assert len(figure.axes[0].get_lines()) == 3
     assert figure.axes[1].get_title() == "no patient in common"
     assert not any(axes.axison for axes in draw_dice_paired(rows, []).axes)
 
 
 def test_the_worst_of_the_best_baseline_are_chosen_large_tumours_first():
-    gains = [gain("pre_post", "post", "test_pre"), gain("pre_post_synthetic", "pre_post", "test_pre"),
-             gain("post_synthetic", "post", "test_pre")]
+    gains = [
+        gain("pre_post", "post", "test_pre"),
+        gain("pre_post_synthetic", "pre_post", "test_pre"),
+        gain("post_synthetic", "post", "test_pre"),
+    ]
     rows = SEGMENTATION + [{**row, "setting": "post_synthetic", "dice": "1"} for row in SEGMENTATION[:16]]
     rows = [{**row, "dice": "0.01"} if row["setting"] == "pre_post" else row for row in rows]  # a poor baseline
     rows = [{**row, "dice": "0"} if row["domain"].endswith("pre") else row for row in rows]
     found = worst_cases(rows, gains)
     assert [(one.domain, one.case) for one in found] == [
-        ("test_post1", "test3"), ("test_post1", "test1"),
-        ("external_post1", "external3"), ("external_post1", "external1")]
+        ("test_post1", "test3"),
+        ("test_post1", "test1"),
+        ("external_post1", "external3"),
+        ("external_post1", "external1"),
+    ]
     assert found[0].dice == {"post": 0.0, "pre_post": 0.01}  # the first that is built on it
 
 
@@ -155,7 +226,10 @@ def test_outlines_show_the_slice_with_most_tumour_and_the_one_with_most_false_pr
         np.testing.assert_array_equal(found, image[z])
     assert [len(axes.collections) for axes in figure.axes] == [0, 2, 1]  # an empty mask has no outline
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "annotated", "trained on pre", "trained on pre + post"]
+        "annotated",
+        "trained on pre",
+        "trained on pre + post",
+    ]
 
 
 def test_outlines_of_a_flawless_prediction_stay_at_the_tumour():
@@ -173,13 +247,25 @@ def test_the_same_figure_gives_the_same_bytes(example, tmp_path):
 
 
 def cohort_row(case, site="A", role="test", times="0 90 ?", mask_ml="2.5"):
-    return {"case": case, "site": site, "role": role, "status": "left out" if role == "left out" else "used",
-            "phases": "pre post1 post2", "times_s": times, "spacing_mm": "0.7 x 0.7 x 2.5", "mask_ml": mask_ml}
+    return {
+        "case": case,
+        "site": site,
+        "role": role,
+        "status": "left out" if role == "left out" else "used",
+        "phases": "pre post1 post2",
+        "times_s": times,
+        "spacing_mm": "0.7 x 0.7 x 2.5",
+        "mask_ml": mask_ml,
+    }
 
 
 def test_the_cohort_shows_every_case_where_it_belongs():
-    rows = [cohort_row("1"), cohort_row("2", role="validation"), cohort_row("3", "B", "external", "0 110 200"),
-            cohort_row("4", "B", "left out")]
+    rows = [
+        cohort_row("1"),
+        cohort_row("2", role="validation"),
+        cohort_row("3", "B", "external", "0 110 200"),
+        cohort_row("4", "B", "left out"),
+    ]
     figure = draw_cohort(rows)
     roles, times, voxels, tumours = figure.axes
     assert figure.get_suptitle() == "3 cases used, 1 left out"
@@ -192,5 +278,7 @@ def test_the_cohort_shows_every_case_where_it_belongs():
 def test_a_cohort_without_masks_times_or_cases_is_a_figure_too():
     figure = draw_cohort([cohort_row("1", times="", mask_ml="")])
     assert [axes.texts[0].get_text() for axes in (figure.axes[1], figure.axes[3])] == [
-        "no times in the headers", "no masks"]
+        "no times in the headers",
+        "no masks",
+    ]
     draw_cohort([cohort_row("1", role="left out")])

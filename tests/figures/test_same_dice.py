@@ -1,11 +1,21 @@
 from pre2post.figures.same_dice import draw_same_dice
 
-ROWS = [{"epoch": str(epoch), "same": str(same), "dice": str(dice), "low": str(dice - 0.125), "high": str(dice + 0.125),
-         "n": "7"} for epoch, same, dice in ((2, 1.0, 0.25), (4, 0.25, 0.75), (6, 0.0, 0.5))]
+ROWS = [
+    {
+        "epoch": str(epoch),
+        "same": str(same),
+        "dice": str(dice),
+        "low": str(dice - 0.125),
+        "high": str(dice + 0.125),
+        "n": "7",
+    }
+    for epoch, same, dice in ((2, 1.0, 0.25), (4, 0.25, 0.75), (6, 0.0, 0.5))
+]
 CORRELATIONS = [
     {"metric": "same", "spearman": "0.5", "low": "-0.25", "high": "1.0", "n": "3", "note": ""},
     {"metric": "scaled_mae", "spearman": "-0.5", "low": "", "high": "", "n": "3", "note": "4 patients: no interval"},
-    {"metric": "epoch", "spearman": "", "low": "", "high": "", "n": "3", "note": "the score is the same"}]
+    {"metric": "epoch", "spearman": "", "low": "", "high": "", "n": "3", "note": "the score is the same"},
+]
 
 
 def rings(axes):
@@ -16,8 +26,10 @@ def test_both_curves_and_the_choice_of_each():
     dice, correlations, same = draw_same_dice(ROWS, CORRELATIONS).axes
     assert dice.get_lines()[0].get_ydata().tolist() == [0.25, 0.75, 0.5]
     assert same.get_lines()[0].get_ydata().tolist() == [1, 0.25, 0]
-    assert [axes.get_legend().get_texts()[0].get_text() for axes in (dice, same)] == ["chosen: epoch 4",
-                                                                                      "chosen: epoch 6"]
+    assert [axes.get_legend().get_texts()[0].get_text() for axes in (dice, same)] == [
+        "chosen: epoch 4",
+        "chosen: epoch 6",
+    ]
     assert dice.collections[0].get_offsets().tolist() == [[4, 0.75]]
     assert rings(same) == [[6, 0]]
     assert "7 patients" in dice.get_title()
@@ -40,5 +52,5 @@ def test_a_line_each_score_with_its_interval_or_its_note():
 
 
 def test_without_a_judge_the_figure_says_why():
-    axes, = draw_same_dice([], []).axes
+    (axes,) = draw_same_dice([], []).axes
     assert "not trained" in axes.texts[0].get_text()

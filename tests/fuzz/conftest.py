@@ -73,10 +73,15 @@ class Place:
 
     def images(self, role: str = "post1") -> list[Path]:
         """The DICOM files of a phase of the bad case, or its one volume file; "mask" is the file of the mask."""
-        series, *names = {"pre": ("1.*/*.dcm", "_pre", "_0000"), "post1": ("2.*/*.dcm", "_post1", "_0001"),
-                          "mask": ("none", "_mask", "")}[role]
-        patterns = [f"Duke-Breast-Cancer-MRI/{self.bad}/study/{series}",
-                    *(f"**/{case}{name}.nii*" for case in (self.bad, self.bad.lower()) for name in names)]
+        series, *names = {
+            "pre": ("1.*/*.dcm", "_pre", "_0000"),
+            "post1": ("2.*/*.dcm", "_post1", "_0001"),
+            "mask": ("none", "_mask", ""),
+        }[role]
+        patterns = [
+            f"Duke-Breast-Cancer-MRI/{self.bad}/study/{series}",
+            *(f"**/{case}{name}.nii*" for case in (self.bad, self.bad.lower()) for name in names),
+        ]
         return sorted(file for pattern in patterns for file in self.root.glob(pattern) if file.is_file())
 
     def image(self, role: str = "post1", number: int = 2) -> Path:
@@ -207,8 +212,10 @@ def duke(tmp_path_factory, dicom, ingest_settings) -> Cohort:
         dicom.save_case(root, case, seed, phases=2)
         dicom.save_mask(root, case)
     dicom.save_table(root, [(case, "A", f"segmentations/{case}.nii") for case in cases])
-    lines = ["Patient ID,Start Row,End Row,Start Column,End Column,Start Slice,End Slice",
-             *(f"{case},9,9,10,11,3,3" for case in cases)]
+    lines = [
+        "Patient ID,Start Row,End Row,Start Column,End Column,Start Slice,End Slice",
+        *(f"{case},9,9,10,11,3,3" for case in cases),
+    ]
     (root / "Annotation_Boxes.csv").write_text("\n".join(lines) + "\n")
     return Cohort(root, "P2", ingest_settings())
 
@@ -220,15 +227,23 @@ def archive(tmp_path_factory, dicom, ingest_settings) -> Cohort:
     for seed, case in enumerate(cases):
         dicom.save_case(root, case, seed, phases=2)
         dicom.save_mask(root, case)
-    tables = {"Annotation_Boxes": [["Patient ID", "Start Row", "End Row", "Start Column", "End Column", "Start Slice",
-                                    "End Slice"], *([case, 9, 9, 10, 11, 3, 3] for case in cases)],
-              "Clinical_and_Other_Features": [["Patient Information", "MRI"], ["Patient ID", "Manufacturer"],
-                                              ["", "GE=0, SIEMENS=2"], *([case, 2] for case in cases)],
-              "Imaging_Features": [["Patient ID", "F1"], *([case, 0.5] for case in cases)],
-              "Breast-Cancer-MRI-filepath_filename-mapping": [
-                  ["original_path_and_filename", "classic_path"],
-                  *([f"DICOM_Images/{case}/pre/{case}_pre_001.dcm", f"images/{case}/1.2/1.2.3/1.dcm"]
-                    for case in cases)]}
+    tables = {
+        "Annotation_Boxes": [
+            ["Patient ID", "Start Row", "End Row", "Start Column", "End Column", "Start Slice", "End Slice"],
+            *([case, 9, 9, 10, 11, 3, 3] for case in cases),
+        ],
+        "Clinical_and_Other_Features": [
+            ["Patient Information", "MRI"],
+            ["Patient ID", "Manufacturer"],
+            ["", "GE=0, SIEMENS=2"],
+            *([case, 2] for case in cases),
+        ],
+        "Imaging_Features": [["Patient ID", "F1"], *([case, 0.5] for case in cases)],
+        "Breast-Cancer-MRI-filepath_filename-mapping": [
+            ["original_path_and_filename", "classic_path"],
+            *([f"DICOM_Images/{case}/pre/{case}_pre_001.dcm", f"images/{case}/1.2/1.2.3/1.dcm"] for case in cases),
+        ],
+    }
     for name, rows in tables.items():
         save_workbook(root / f"{name}.xlsx", rows)
     return Cohort(root, "Breast_MRI_002", ingest_settings())
@@ -252,12 +267,20 @@ def mama_mia(tmp_path_factory, dicom, ingest_settings) -> Cohort:
     root, cases = tmp_path_factory.mktemp("mama") / "data", ("DUKE_001", "DUKE_002", "ISPY1_1001")
     for seed, case in enumerate(cases):
         name = case.lower()
-        files = {"pre": f"images/{case}/{name}_0000.nii.gz", "post1": f"images/{case}/{name}_0001.nii.gz",
-                 "mask": f"segmentations/expert/{name}.nii.gz"}
+        files = {
+            "pre": f"images/{case}/{name}_0000.nii.gz",
+            "post1": f"images/{case}/{name}_0001.nii.gz",
+            "mask": f"segmentations/expert/{name}.nii.gz",
+        }
         save_examination(dicom, {role: root / file for role, file in files.items()}, seed)
-    save_workbook(root / "clinical_and_imaging_info.xlsx",
-                  [["patient_id", "dataset", "manufacturer", "field_strength", "acquisition_times"],
-                   *([case, case.split("_")[0], "ACME", 1.5, "[0, 60]"] for case in cases)], "dataset_info")
+    save_workbook(
+        root / "clinical_and_imaging_info.xlsx",
+        [
+            ["patient_id", "dataset", "manufacturer", "field_strength", "acquisition_times"],
+            *([case, case.split("_")[0], "ACME", 1.5, "[0, 60]"] for case in cases),
+        ],
+        "dataset_info",
+    )
     (root / "train_test_splits.csv").write_text(f"train_split,test_split\n{cases[0]},{cases[1]}\n{cases[2]},\n")
     return Cohort(root, "DUKE_002", ingest_settings())
 
@@ -265,6 +288,7 @@ def mama_mia(tmp_path_factory, dicom, ingest_settings) -> Cohort:
 @pytest.fixture
 def suffer(request, tmp_path) -> Callable:
     """suffer(layout, damage, used, shared) damages a copy of a cohort and judges what becomes of it: see Place."""
+
     def judge(layout: str, damage: Callable[[Place], object], used: bool | None, shared: bool = False) -> str:
         place = request.getfixturevalue(layout).copy(tmp_path)
         damage(place)

@@ -5,46 +5,108 @@ import pytest
 from pydicom import dcmread
 
 CORPUS = {}  # name: (damage, whether the case is used all the same; None: either)
-OPTIONAL = ("BitsStored", "HighBit", "PixelRepresentation", "PhotometricInterpretation", "SamplesPerPixel",
-            "SOPClassUID", "Modality", "SeriesNumber", "AcquisitionTime", "InstanceNumber")
-NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient",
-          "Rows", "Columns", "BitsAllocated", "PixelData", "PatientID", "FrameOfReferenceUID")
+OPTIONAL = (
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PhotometricInterpretation",
+    "SamplesPerPixel",
+    "SOPClassUID",
+    "Modality",
+    "SeriesNumber",
+    "AcquisitionTime",
+    "InstanceNumber",
+)
+NEEDED = (
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "PixelSpacing",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "PixelData",
+    "PatientID",
+    "FrameOfReferenceUID",
+)
 PIXELS = 640  # bytes of a slice, at the end of its file
 ABSURD = {  # values of an element; those in USED are harmless in post1
-    "PixelSpacing": ("0\\0", "-0.75\\0.75", "1e9\\1e9", "1e-9\\1e-9", "NaN\\NaN", "inf\\inf", "wide\\high", "0.75",
-                     "1\\1\\1", "\\"),
-    "ImageOrientationPatient": ("0\\0\\0\\0\\0\\0", "1\\0\\0\\1\\0\\0", "nan\\0\\0\\0\\1\\0", "1e9\\0\\0\\0\\1e9\\0",
-                                "1\\0\\0\\0\\1", "a\\b\\c\\d\\e\\f", "0\\1\\0\\0\\0\\1"),
+    "PixelSpacing": (
+        "0\\0",
+        "-0.75\\0.75",
+        "1e9\\1e9",
+        "1e-9\\1e-9",
+        "NaN\\NaN",
+        "inf\\inf",
+        "wide\\high",
+        "0.75",
+        "1\\1\\1",
+        "\\",
+    ),
+    "ImageOrientationPatient": (
+        "0\\0\\0\\0\\0\\0",
+        "1\\0\\0\\1\\0\\0",
+        "nan\\0\\0\\0\\1\\0",
+        "1e9\\0\\0\\0\\1e9\\0",
+        "1\\0\\0\\0\\1",
+        "a\\b\\c\\d\\e\\f",
+        "0\\1\\0\\0\\0\\1",
+    ),
     "ImagePositionPatient": ("nan\\0\\0", "0\\inf\\0", "1e30\\0\\0", "0\\0\\1e300", "0\\0", "here", "-10\\-20\\30"),
-    "Rows": (0, 1, 7, 65535), "Columns": (0, 1, 7, 65535), "BitsAllocated": (0, 1, 8, 12, 32, 64, 65535),
-    "BitsStored": (1, 17, 65535), "HighBit": (0, 99), "PixelRepresentation": (7,), "SamplesPerPixel": (2, 3, 65535),
+    "Rows": (0, 1, 7, 65535),
+    "Columns": (0, 1, 7, 65535),
+    "BitsAllocated": (0, 1, 8, 12, 32, 64, 65535),
+    "BitsStored": (1, 17, 65535),
+    "HighBit": (0, 99),
+    "PixelRepresentation": (7,),
+    "SamplesPerPixel": (2, 3, 65535),
     "NumberOfFrames": ("0", "-1", "2", "1e9", "nan", "inf", "many"),
     "PhotometricInterpretation": ("MONOCHROME1", "RGB", "PALETTE COLOR", "?" * 200),
     "RescaleSlope": ("0", "-1", "-1e30", "1e300", "1e-300", "nan", "inf", "steep", "9" * 400),
     "RescaleIntercept": ("-1e30", "1e300", "nan", "inf", "deep"),
-    "Modality": ("CT", "SEG", "mr", "\\"), "PatientID": ("a\nb", "\0", "é", "x" * 3000),
+    "Modality": ("CT", "SEG", "mr", "\\"),
+    "PatientID": ("a\nb", "\0", "é", "x" * 3000),
     "SOPClassUID": ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.66.4", "x" * 99),
     "AcquisitionTime": ("nan", "99", "-1", "noon", "250000", "09:01:00", "0900nan", "0900inf", "000000+1", "9" * 300),
-    "TriggerTime": ("nan", "inf", "-1e300", "late"), "SeriesNumber": ("nan", "inf", "-1", "1e300", "five"),
+    "TriggerTime": ("nan", "inf", "-1e300", "late"),
+    "SeriesNumber": ("nan", "inf", "-1", "1e300", "five"),
     "AcquisitionDate": ("00000000", "99999999", "20010230", "tomorrow", "99991231"),
     "MagneticFieldStrength": ("nan", "inf", "strong", "-3"),
     "Manufacturer": ("a\nb", "\x1b[31m", "é" * 40, "x" * 3000, "=1+1"),
-    "SeriesDescription": ("a\nb", "\x1b[31m", "é" * 40, "x" * 3000, "", "ax dyn pre")}
-USED = {("PixelRepresentation", 7), ("NumberOfFrames", "0"), ("RescaleSlope", "-1"), ("RescaleSlope", "-1e30"),
-        ("RescaleSlope", "1e-300"), ("RescaleIntercept", "-1e30"), ("AcquisitionTime", "99"),
-        ("AcquisitionTime", "250000"), ("AcquisitionTime", "09:01:00"), ("AcquisitionTime", "9" * 300),
-        ("TriggerTime", "-1e300"), ("SeriesNumber", "-1"), ("SeriesNumber", "1e300"), ("AcquisitionDate", "99991231"),
-        ("MagneticFieldStrength", "-3"), *(("Manufacturer", text) for text in ABSURD["Manufacturer"]),
-        ("SeriesDescription", "ax dyn pre")}  # where all phases are called pre, time tells them apart
+    "SeriesDescription": ("a\nb", "\x1b[31m", "é" * 40, "x" * 3000, "", "ax dyn pre"),
+}
+USED = {
+    ("PixelRepresentation", 7),
+    ("NumberOfFrames", "0"),
+    ("RescaleSlope", "-1"),
+    ("RescaleSlope", "-1e30"),
+    ("RescaleSlope", "1e-300"),
+    ("RescaleIntercept", "-1e30"),
+    ("AcquisitionTime", "99"),
+    ("AcquisitionTime", "250000"),
+    ("AcquisitionTime", "09:01:00"),
+    ("AcquisitionTime", "9" * 300),
+    ("TriggerTime", "-1e300"),
+    ("SeriesNumber", "-1"),
+    ("SeriesNumber", "1e300"),
+    ("AcquisitionDate", "99991231"),
+    ("MagneticFieldStrength", "-3"),
+    *(("Manufacturer", text) for text in ABSURD["Manufacturer"]),
+    ("SeriesDescription", "ax dyn pre"),
+}  # where all phases are called pre, time tells them apart
 
 
 def harm(used: bool | None = False, **cases):
     """Adds what a function does to the corpus; with `cases`, once for each of their values."""
+
     def add(function):
         for name, value in cases.items() or [("", None)]:
             arguments = (value,) if cases else ()
             CORPUS[f"{function.__name__} {name}"] = (
-                lambda place, arguments=arguments: function(place, *arguments)), used
+                (lambda place, arguments=arguments: function(place, *arguments)),
+                used,
+            )
         return function
 
     return add
@@ -82,8 +144,12 @@ for tag in ("StudyInstanceUID", "PatientID"):
     element(tag, b"1.2.3.4 ", False, True)
 
 
-@harm(**{str(at): at for at in (0, 1, 100, 128, 131, 132, 140, 200, 300, 400, 500, 600, 700, 800, -641, -640, -639,
-                                -320, -2, -1)})
+@harm(
+    **{
+        str(at): at
+        for at in (0, 1, 100, 128, 131, 132, 140, 200, 300, 400, 500, 600, 700, 800, -641, -640, -639, -320, -2, -1)
+    }
+)
 def cut(place, at):
     place.write(place.image(), place.image().read_bytes()[:at])
 
@@ -119,8 +185,9 @@ def numbers_shuffled_where_boxes_count(place):
 
 @harm()
 def slice_of_another_case(place):
-    place.write(place.image(), (place.root / "Duke-Breast-Cancer-MRI/P1/study/2.000000-ax dyn 1st pass/1-003.dcm")
-                .read_bytes())
+    place.write(
+        place.image(), (place.root / "Duke-Breast-Cancer-MRI/P1/study/2.000000-ax dyn 1st pass/1-003.dcm").read_bytes()
+    )
 
 
 @harm()
@@ -175,14 +242,25 @@ def slices(place, kept):
         file.unlink()
 
 
-@harm(zeros=bytes(5000), text=b"a letter", empty=b"", noise=np.random.default_rng(1).bytes(3000),
-      mark=bytes(128) + b"DICM", gzip=b"\x1f\x8b" + bytes(100), zip=b"PK\3\4" + bytes(100))
+@harm(
+    zeros=bytes(5000),
+    text=b"a letter",
+    empty=b"",
+    noise=np.random.default_rng(1).bytes(3000),
+    mark=bytes(128) + b"DICM",
+    gzip=b"\x1f\x8b" + bytes(100),
+    zip=b"PK\3\4" + bytes(100),
+)
 def other_content(place, content):
     place.write(place.image(), content)
 
 
-@harm(**{f"1.2{end}": f"1.2.840.10008.1.2{end}" for end in ("", ".1.99", ".2", ".4.50", ".4.70", ".4.80", ".4.90",
-                                                           ".4.91", ".4.201", ".5", ".4.100", ".7.1")})
+@harm(
+    **{
+        f"1.2{end}": f"1.2.840.10008.1.2{end}"
+        for end in ("", ".1.99", ".2", ".4.50", ".4.70", ".4.80", ".4.90", ".4.91", ".4.201", ".5", ".4.100", ".7.1")
+    }
+)
 def another_transfer_syntax(place, syntax):
     content, old, new = place.image().read_bytes(), b"\x14\x001.2.840.10008.1.2.1\0", syntax.encode()
     assert content.count(old) == 1
@@ -190,8 +268,12 @@ def another_transfer_syntax(place, syntax):
     place.write(place.image(), content.replace(old, len(new).to_bytes(2, "little") + new))
 
 
-@harm(nothing=b"", noise=np.random.default_rng(3).bytes(64), zeros=bytes(64),
-      deep=b"\xfe\xff\x00\xe0\xff\xff\xff\xff\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff" * 500)
+@harm(
+    nothing=b"",
+    noise=np.random.default_rng(3).bytes(64),
+    zeros=bytes(64),
+    deep=b"\xfe\xff\x00\xe0\xff\xff\xff\xff\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff" * 500,
+)
 def sequence_without_end(place, inside):
     content, study = place.image().read_bytes(), b"\x20\0\x0d\0UI"
     place.write(place.image(), content.replace(study, b"\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff" + inside + study, 1))

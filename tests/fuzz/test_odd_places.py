@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 
 CORPUS = {}  # name: (layout, damage, whether the case is used all the same; None: either)
-NAMES = {"lines": "a\nb", "spaces": "  a  b ", "unicode": "Fälle ü 乳房 🩻", "no utf-8": "a\udcffb", "long": "x" * 251,
-         "a colour": "\x1b[31ma", "signs": "-it's %s{0} \"a\\b\" *?[a]", "turned": "\u202ea"}
+NAMES = {
+    "lines": "a\nb",
+    "spaces": "  a  b ",
+    "unicode": "Fälle ü 乳房 🩻",
+    "no utf-8": "a\udcffb",
+    "long": "x" * 251,
+    "a colour": "\x1b[31ma",
+    "signs": '-it\'s %s{0} "a\\b" *?[a]',
+    "turned": "\u202ea",
+}
 IMAGES, CASE = "Duke-Breast-Cancer-MRI", "Duke-Breast-Cancer-MRI/P2"
 SERIES = f"{CASE}/study/2.000000-ax dyn 1st pass"
 
@@ -60,36 +68,62 @@ def cut_series(place, name) -> None:
     (place.root / SERIES).rename(place.root / CASE / name)
 
 
-THINGS = {"pipe": os.mkfifo, "socket": listen, "broken link": link("nowhere"), "link to a device": link("/dev/zero"),
-          "link to itself": lambda path: path.symlink_to(path.name), "link to its folder": link("."),
-          "link to a long name": link("y" * 255 + "/z" * 1500), "folder": lambda path: path.mkdir(),
-          "shut folder": shut}
-TAKEN = {"slice": ("duke", f"{SERIES}/1-003.dcm", False), "series": ("duke", SERIES, False),
-         "case": ("duke", CASE, False),
-         "boxes": ("duke", "Annotation_Boxes.csv", None), "list": ("duke", "cases.csv", None),
-         "table": ("own", "cases.csv", False), "pre": ("own", "C2_pre.nii", False),
-         "post1": ("own", "C2_post1.nii.gz", False), "mask": ("own", "C2_mask.nii.gz", False),
-         "split": ("mama_mia", "train_test_splits.csv", None), "images": ("mama_mia", "images", False),
-         "information": ("mama_mia", "clinical_and_imaging_info.xlsx", None),
-         "folder of images": ("mama_mia", "images/DUKE_002", None),
-         "phase": ("mama_mia", "images/DUKE_002/duke_002_0001.nii.gz", False)}
+THINGS = {
+    "pipe": os.mkfifo,
+    "socket": listen,
+    "broken link": link("nowhere"),
+    "link to a device": link("/dev/zero"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "link to its folder": link("."),
+    "link to a long name": link("y" * 255 + "/z" * 1500),
+    "folder": lambda path: path.mkdir(),
+    "shut folder": shut,
+}
+TAKEN = {
+    "slice": ("duke", f"{SERIES}/1-003.dcm", False),
+    "series": ("duke", SERIES, False),
+    "case": ("duke", CASE, False),
+    "boxes": ("duke", "Annotation_Boxes.csv", None),
+    "list": ("duke", "cases.csv", None),
+    "table": ("own", "cases.csv", False),
+    "pre": ("own", "C2_pre.nii", False),
+    "post1": ("own", "C2_post1.nii.gz", False),
+    "mask": ("own", "C2_mask.nii.gz", False),
+    "split": ("mama_mia", "train_test_splits.csv", None),
+    "images": ("mama_mia", "images", False),
+    "information": ("mama_mia", "clinical_and_imaging_info.xlsx", None),
+    "folder of images": ("mama_mia", "images/DUKE_002", None),
+    "phase": ("mama_mia", "images/DUKE_002/duke_002_0001.nii.gz", False),
+}
 for name, text in NAMES.items():
     for ending in (".dcm", ""):
         add(f"slice called {name}{ending}", "duke", lambda place, text=text + ending: rename_slice(place, text), True)
     add(f"cut slice called {name}", "duke", lambda place, text=text: cut_slice(place, f"{text}.dcm"))
     add(f"letter called {name}", "duke", lambda place, text=text: (place.root / SERIES / text).touch(), True)
-    add(f"series called {name}", "duke", lambda place, text=text: (place.root / SERIES).rename(
-        place.root / CASE / text), True)
+    add(
+        f"series called {name}",
+        "duke",
+        lambda place, text=text: (place.root / SERIES).rename(place.root / CASE / text),
+        True,
+    )
     add(f"cut series called {name}", "duke", lambda place, text=text: cut_series(place, text))
     add(f"no case called {name}", "duke", lambda place, text=text: (place.root / IMAGES / text).mkdir(), True)
     add(f"no id called {name}", "mama_mia", lambda place, text=text: (place.root / "images" / text).mkdir(), True)
-    add(f"no mask called {name}", "mama_mia", lambda place, text=text: (
-        place.root / "segmentations/expert" / f"{text[:240]}.nii.gz").touch(), True)
+    add(
+        f"no mask called {name}",
+        "mama_mia",
+        lambda place, text=text: (place.root / "segmentations/expert" / f"{text[:240]}.nii.gz").touch(),
+        True,
+    )
 for name, make in THINGS.items():
     for what, (layout, path, used) in TAKEN.items():
         if (name, what) != ("link to its folder", "case"):  # this would give all cases to one
-            add(f"{name} instead of a {what}", layout,
-                lambda place, path=path, make=make: instead(place.root / path, make), used)
+            add(
+                f"{name} instead of a {what}",
+                layout,
+                lambda place, path=path, make=make: instead(place.root / path, make),
+                used,
+            )
     add(f"{name} beside the slices", "duke", lambda place, make=make: make(place.root / SERIES / "a"), True)
     add(f"{name} beside the slices.dcm", "duke", lambda place, make=make: make(place.root / SERIES / "a.dcm"), None)
     add(f"{name} beside the series", "duke", lambda place, make=make: make(place.root / CASE / "study/a"), True)
@@ -132,10 +166,14 @@ def flipped(content: bytes, seed: int) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore")  # pydicom warns of what it finds in damaged files
-@pytest.mark.parametrize("spoil, used", [
-    (lambda content: content, True),
-    *[(lambda content, at=at: content[:at], False) for at in (200, 800, 2000, 3000, -30, -1)],
-    *[(lambda content, seed=seed: flipped(content, seed), None) for seed in range(12)]])
+@pytest.mark.parametrize(
+    "spoil, used",
+    [
+        (lambda content: content, True),
+        *[(lambda content, at=at: content[:at], False) for at in (200, 800, 2000, 3000, -30, -1)],
+        *[(lambda content, seed=seed: flipped(content, seed), None) for seed in range(12)],
+    ],
+)
 def test_damaged_segmentation(duke, segmentation, tmp_path, spoil, used):
     place = duke.copy(tmp_path)
     place.write(place.root / "segmentations/P2.nii", spoil(segmentation))

@@ -50,8 +50,10 @@ def results(folder: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for name in RESULTS for file in (folder / name).rglob("*") if file.is_file()}
 
 
-@pytest.mark.parametrize("layout, damage", [("duke", lines_of_a_header), ("own", pipe_for_a_mask),
-                                            ("own", endless_name), ("mama_mia", broken_volume)])
+@pytest.mark.parametrize(
+    "layout, damage",
+    [("duke", lines_of_a_header), ("own", pipe_for_a_mask), ("own", endless_name), ("mama_mia", broken_volume)],
+)
 def test_the_commands_agree(layout, damage, request, tmp_path):
     cohort = request.getfixturevalue(layout)
     shutil.copytree(cohort.root, tmp_path / "data", copy_function=os.link)

@@ -22,7 +22,7 @@ def patient(request):
     site = SITES[name]
     grid = site.grid(96, 14)
     patient = make_patient(7, number, grid)
-    pre, = acquire(patient, site, [0.0], np.random.default_rng(number))
+    (pre,) = acquire(patient, site, [0.0], np.random.default_rng(number))
     front = wall_distance(draw_torso(np.random.default_rng([7, number, 0])), grid) > 0
     front &= grid.axes()[1] < BACK_OF_BREAST  # the phantom's y is 0 at the skin over the sternum
     return pre, grid.spacing, patient.labels() > 0, front, patient.tumour
@@ -66,9 +66,18 @@ def test_slices_of_air_have_no_foreground():
     assert shares[1:3] == pytest.approx(16 * 32 / 64**2, abs=0.06)  # smoothing widens a bright block by a pixel or so
 
 
-@pytest.mark.parametrize("array", [
-    np.zeros((3, 32, 32)), np.full((3, 32, 32), 5), np.full((3, 32, 32), np.nan), np.ones((1, 2, 2)),
-    np.random.default_rng(0).normal(100, 20, (3, 32, 32)), np.eye(32)[None] * 1000, np.arange(12.0).reshape(1, 3, 4)])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((3, 32, 32)),
+        np.full((3, 32, 32), 5),
+        np.full((3, 32, 32), np.nan),
+        np.ones((1, 2, 2)),
+        np.random.default_rng(0).normal(100, 20, (3, 32, 32)),
+        np.eye(32)[None] * 1000,
+        np.arange(12.0).reshape(1, 3, 4),
+    ],
+)
 def test_odd_input_gives_a_mask_and_no_error(array):
     mask = breast_mask(array, (1.0, 1.0, 3.0))
     assert mask.dtype == bool and mask.shape == array.shape

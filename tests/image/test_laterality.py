@@ -56,8 +56,9 @@ def test_a_mirrored_patient_has_it_on_the_other_side(seed):
     breast, lesion = columns(1, 2, 3, 4, 5, 6) & (rng.random(SHAPE) < 0.9), np.zeros(SHAPE, bool)
     breast[0, 0, [1, 6]] = True  # an even number of columns: none lies in the middle
     lesion[0, 0, rng.integers(10)] = True
-    np.testing.assert_array_equal(contralateral(breast[..., ::-1], lesion[..., ::-1]),
-                                  contralateral(breast, lesion)[..., ::-1])
+    np.testing.assert_array_equal(
+        contralateral(breast[..., ::-1], lesion[..., ::-1]), contralateral(breast, lesion)[..., ::-1]
+    )
 
 
 @given(st.integers(0, 9), st.integers(0, 9))
@@ -95,7 +96,7 @@ def test_the_phantoms_healthy_breast(number):
     site = SITES["A"]
     grid = site.grid(64, 8)
     patient = make_patient(7, number, grid)
-    pre, = acquire(patient, site, [0.0], np.random.default_rng(number))
+    (pre,) = acquire(patient, site, [0.0], np.random.default_rng(number))
     breast = breast_mask(pre, grid.spacing)
     found = contralateral(breast, patient.tumour)
     assert not found[patient.tumour].any()

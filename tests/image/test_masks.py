@@ -19,8 +19,11 @@ def test_millilitres():
     assert millilitres(np.full((9, 9, 9), 255, np.uint8), (1.0, 1.0, 1.0)) == pytest.approx(0.729)
 
 
-@given(arrays(np.uint8, SHAPE, elements=st.integers(0, 1)), st.sampled_from([bool, np.uint8, np.float32]),
-       st.integers(1, 4))
+@given(
+    arrays(np.uint8, SHAPE, elements=st.integers(0, 1)),
+    st.sampled_from([bool, np.uint8, np.float32]),
+    st.integers(1, 4),
+)
 def test_lesions_are_simpleitks_components(mask, dtype, smallest):
     pieces = sitk.ConnectedComponent(sitk.GetImageFromArray(mask), True)
     expected = sitk.GetArrayFromImage(sitk.RelabelComponent(pieces, smallest))
@@ -47,8 +50,10 @@ def test_an_empty_mask_has_no_lesion():
     assert count == 0 and labels.shape == SHAPE and not labels.any()
 
 
-@given(st.lists(st.tuples(*(st.integers(0, size - 1) for size in SHAPE)), min_size=1, max_size=4),
-       st.sampled_from([bool, np.uint8, np.float32]))
+@given(
+    st.lists(st.tuples(*(st.integers(0, size - 1) for size in SHAPE)), min_size=1, max_size=4),
+    st.sampled_from([bool, np.uint8, np.float32]),
+)
 def test_the_box_is_that_of_scipy_and_holds_the_mask(voxels, dtype):
     mask = np.zeros(SHAPE, dtype)
     mask[tuple(np.transpose(voxels))] = 1

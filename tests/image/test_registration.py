@@ -40,7 +40,7 @@ def body(parameters=STILL, contrast=0.0, seed=1) -> Volume:
     signal, rng = 300 * tissue, np.random.default_rng(5)
     for number in range(60):
         (cx, cy, cz), size, gland = rng.uniform(-1, 1, 3), rng.uniform(0.04, 0.12), rng.uniform(-150, 250)
-        blob = np.exp(-((x - 0.8 * cx)**2 + (y - 0.6 * cy - 0.1)**2 + (z - 0.9 * cz)**2) / (2 * size**2))
+        blob = np.exp(-((x - 0.8 * cx) ** 2 + (y - 0.6 * cy - 0.1) ** 2 + (z - 0.9 * cz) ** 2) / (2 * size**2))
         signal += tissue * blob * gland * (1 + contrast * (0.3 if number % 3 else 2.5))
     noise = np.random.default_rng(seed)
     return Volume(np.hypot(signal + noise.normal(0, 10, SHAPE), noise.normal(0, 10, SHAPE)).astype(np.float32))
@@ -55,8 +55,10 @@ def worst(motion: Motion, parameters) -> float:
     found, true = rigid(STILL), rigid(parameters)
     found.SetCenter(motion.centre)
     found.SetParameters(motion.parameters)
-    return max(np.linalg.norm(np.subtract(found.TransformPoint(point), true.TransformPoint(point)))
-               for point in body().corners().tolist())
+    return max(
+        np.linalg.norm(np.subtract(found.TransformPoint(point), true.TransformPoint(point)))
+        for point in body().corners().tolist()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +146,12 @@ def _common(step: int, size: int) -> tuple[slice, slice]:
 def test_a_finer_and_turned_grid_shows_the_same_place():
     z, y, x = np.meshgrid(*map(np.arange, (20, 20, 20)), indexing="ij")
     ramp = Volume((3 * x + 2 * y - z).astype(np.float32), origin=(-10.0, -10.0, -10.0))
-    turned = Volume(np.zeros((8, 9, 10), np.float32), (0.5, 0.7, 0.9), (3.0, -4.0, -5.0),
-                    (0.0, -1.0, 0.0, 0.8, 0.0, -0.6, 0.6, 0.0, 0.8))
+    turned = Volume(
+        np.zeros((8, 9, 10), np.float32),
+        (0.5, 0.7, 0.9),
+        (3.0, -4.0, -5.0),
+        (0.0, -1.0, 0.0, 0.8, 0.0, -0.6, 0.6, 0.0, 0.8),
+    )
     found = resample_onto(ramp, turned).array
     index = np.stack(np.meshgrid(*map(np.arange, turned.array.shape), indexing="ij")[::-1], axis=-1)
     place = (index * turned.spacing) @ np.reshape(turned.direction, (3, 3)).T + turned.origin + 10

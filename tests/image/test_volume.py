@@ -24,8 +24,14 @@ TURNED = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 @settings(max_examples=30, deadline=None)
-@given(shape=SHAPES, spacing=SPACINGS, origin=ORIGINS, name=st.sampled_from(["v.nii.gz", "v.nii", "v.mha"]),
-       direction=st.sampled_from([TURNED, OBLIQUE]), data=st.data())
+@given(
+    shape=SHAPES,
+    spacing=SPACINGS,
+    origin=ORIGINS,
+    name=st.sampled_from(["v.nii.gz", "v.nii", "v.mha"]),
+    direction=st.sampled_from([TURNED, OBLIQUE]),
+    data=st.data(),
+)
 def test_float_volume_comes_back(tmp_path_factory, shape, spacing, origin, name, direction, data):
     values = data.draw(arrays(np.float32, shape, elements=st.floats(-1e6, 1e6, width=32)))
     volume, path = Volume(values, spacing, origin, direction), tmp_path_factory.mktemp("v") / name
@@ -39,8 +45,17 @@ def test_float_volume_comes_back(tmp_path_factory, shape, spacing, origin, name,
     assert (again.spacing, again.origin) == (back.spacing, back.origin), "a header changes when it is written again"
 
 
-@pytest.mark.parametrize("given_as, stored", [(bool, np.uint8), (np.uint8, np.uint8), (np.int16, np.int16),
-                                              (np.uint16, np.uint16), (np.int32, np.float32), (np.float64, np.float32)])
+@pytest.mark.parametrize(
+    "given_as, stored",
+    [
+        (bool, np.uint8),
+        (np.uint8, np.uint8),
+        (np.int16, np.int16),
+        (np.uint16, np.uint16),
+        (np.int32, np.float32),
+        (np.float64, np.float32),
+    ],
+)
 def test_masks_stay_bytes_and_numbers_of_two_bytes_whole(tmp_path, given_as, stored):
     write_volume(Volume(np.arange(8).reshape(2, 2, 2).astype(given_as)), tmp_path / "v.nii.gz")
     assert nibabel.load(tmp_path / "v.nii.gz").get_data_dtype() == stored
@@ -87,9 +102,17 @@ def test_from_lps_undoes_to_lps(angles, mirrored, spacing, origin):
     assert (back.spacing, back.origin, back.direction) == (volume.spacing, volume.origin, volume.direction)
 
 
-@pytest.mark.parametrize("change, same", [
-    ({"origin": (0.05, 0, 0)}, True), ({"origin": (0, 0, 0.5)}, False), ({"spacing": (1, 1, 1.1)}, False),
-    ({"spacing": (1.0001, 1, 1)}, True), ({"direction": TURNED}, False), ({"array": np.zeros((9, 9, 8))}, False)])
+@pytest.mark.parametrize(
+    "change, same",
+    [
+        ({"origin": (0.05, 0, 0)}, True),
+        ({"origin": (0, 0, 0.5)}, False),
+        ({"spacing": (1, 1, 1.1)}, False),
+        ({"spacing": (1.0001, 1, 1)}, True),
+        ({"direction": TURNED}, False),
+        ({"array": np.zeros((9, 9, 8))}, False),
+    ],
+)
 def test_same_geometry_tells_rounding_from_a_shift(change, same):
     base = {"array": np.zeros((9, 9, 9)), "spacing": (1, 1, 1), "origin": (0, 0, 0)}
     assert same_geometry(Volume(**base), Volume(**base | change)) is same
@@ -128,7 +151,7 @@ def test_unusable_files_are_refused(tmp_path, refused):
 def test_a_truncated_file_is_refused_and_not_filled_with_zeros(tmp_path, refused, name, share):
     path = tmp_path / name
     write_volume(Volume(np.random.default_rng(0).normal(size=(20, 20, 20)).astype(np.float32)), path)
-    path.write_bytes(path.read_bytes()[:int(share * path.stat().st_size)])
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     refused(lambda: read_volume(path), str(path))
 
 
@@ -165,8 +188,11 @@ def test_values_that_would_come_back_as_zero_are_refused(tmp_path, value):
 @given(shape=SHAPES, spacing=SPACINGS, origin=ORIGINS, turn=st.integers(0, 23), seed=st.integers(0, 99))
 def test_turning_agrees_with_itk(shape, spacing, origin, turn, seed):
     rng = np.random.default_rng(seed)
-    direction = tuple(Rotation.create_group("O")[turn].as_matrix().round().ravel()) if seed % 2 else tuple(
-        Rotation.random(random_state=seed).as_matrix().ravel())
+    direction = (
+        tuple(Rotation.create_group("O")[turn].as_matrix().round().ravel())
+        if seed % 2
+        else tuple(Rotation.random(random_state=seed).as_matrix().ravel())
+    )
     volume = Volume(rng.integers(-99, 99, shape).astype(np.int16), spacing, origin, direction)
     turned, expected = to_lps(volume), SimpleITK.DICOMOrient(to_image(volume), "LPS")
     assert turned.array.dtype == np.int16
@@ -184,8 +210,17 @@ def test_a_place_is_that_of_the_volume_and_holds_nothing(tmp_path):
     assert not any(to_lps(found).array.strides)
 
 
-@pytest.mark.parametrize("values, dtype", [([0, 5, 300], np.int16), ([-1, 5], np.int16), ([0, 65535], np.uint16),
-                                           ([0.5, 1], np.float32), ([-1, 65535], np.float32), ([0, 70000], np.float32)])
+@pytest.mark.parametrize(
+    "values, dtype",
+    [
+        ([0, 5, 300], np.int16),
+        ([-1, 5], np.int16),
+        ([0, 65535], np.uint16),
+        ([0.5, 1], np.float32),
+        ([-1, 65535], np.float32),
+        ([0, 70000], np.float32),
+    ],
+)
 def test_whole_numbers_are_kept_exactly(values, dtype):
     volume = Volume(np.array(values, np.float32).reshape(1, 1, -1))
     kept = whole_numbers(volume)

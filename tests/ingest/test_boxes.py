@@ -42,9 +42,14 @@ def test_no_table_means_no_boxes(tmp_path):
     assert read_annotations(tmp_path) == {}
 
 
-@pytest.mark.parametrize("lines, words", [
-    ([LINE, LINE], ("case P1", "two boxes", "line 3")), ([",9,9,10,11,3,3"], ("no patient", "line 2")),
-    ([], ("not a table of boxes", "no line"))])
+@pytest.mark.parametrize(
+    "lines, words",
+    [
+        ([LINE, LINE], ("case P1", "two boxes", "line 3")),
+        ([",9,9,10,11,3,3"], ("no patient", "line 2")),
+        ([], ("not a table of boxes", "no line")),
+    ],
+)
 def test_a_bad_table_is_refused(tmp_path, dicom, refused, lines, words, entries_of):
     dicom.save_cohort(tmp_path)
     write(tmp_path, *lines)
@@ -58,14 +63,23 @@ def test_a_missing_column_is_refused(tmp_path, dicom, refused, column, entries_o
     refused(lambda: entries_of(tmp_path), TABLE, f"no column {column}", "expected: Patient ID, Start Row")
 
 
-@pytest.mark.parametrize("line, words", [
-    ("P1,9,17,10,11,3,3", ("outside", "Row 9 to 17", "Row 1 to 16")), ("P1,0,9,10,11,3,3", ("outside", "Row 0 to 9")),
-    ("P1,9,9,10,21,3,3", ("outside", "Column 10 to 21", "Column 1 to 20")), ("P1,9,9,10,11,7,8", ("outside", "Slice")),
-    ("P1,9,8,10,11,3,3", ("ends before it starts", "Row 9 to 8")),
-    ("P1,9,9,10,11,4,3", ("ends before", "Slice 4 to 3")),
-    ("P1,nine,9,10,11,3,3", ("whole numbers", "'nine'", "Start and End Row")), ("P1,9,9,10,,3,3", ("''", "Column")),
-    ("P1,9,9,10,11,2.5,3", ("'2.5'", "Slice")), ("P1,9,9,10,11,nan,3", ("'nan'",)), ("P1,9,9,10,11,3,inf", ("'inf'",)),
-    ("P1,9,9", ("whole numbers", "'' and ''"))])
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("P1,9,17,10,11,3,3", ("outside", "Row 9 to 17", "Row 1 to 16")),
+        ("P1,0,9,10,11,3,3", ("outside", "Row 0 to 9")),
+        ("P1,9,9,10,21,3,3", ("outside", "Column 10 to 21", "Column 1 to 20")),
+        ("P1,9,9,10,11,7,8", ("outside", "Slice")),
+        ("P1,9,8,10,11,3,3", ("ends before it starts", "Row 9 to 8")),
+        ("P1,9,9,10,11,4,3", ("ends before", "Slice 4 to 3")),
+        ("P1,nine,9,10,11,3,3", ("whole numbers", "'nine'", "Start and End Row")),
+        ("P1,9,9,10,,3,3", ("''", "Column")),
+        ("P1,9,9,10,11,2.5,3", ("'2.5'", "Slice")),
+        ("P1,9,9,10,11,nan,3", ("'nan'",)),
+        ("P1,9,9,10,11,3,inf", ("'inf'",)),
+        ("P1,9,9", ("whole numbers", "'' and ''")),
+    ],
+)
 def test_a_bad_box_is_told_of_its_case(tmp_path, dicom, line, words, entries_of, ingest_settings):
     dicom.save_cohort(tmp_path)
     write(tmp_path, line)

@@ -16,8 +16,13 @@ from pre2post.ingest.ingest_case import take_in
 from pre2post.io.volume_file import read_volume
 
 STYLES = ("passes", "misspelled", "multiphase", "dynamic", "vibrant", "all_pre", "views", "spair")
-TRAPS = (frozenset(), frozenset({"descending"}), frozenset({"rotated"}), frozenset({"duplicated", "plain_t1"}),
-         frozenset({"descending", "rotated", "duplicated", "plain_t1"}))
+TRAPS = (
+    frozenset(),
+    frozenset({"descending"}),
+    frozenset({"rotated"}),
+    frozenset({"duplicated", "plain_t1"}),
+    frozenset({"descending", "rotated", "duplicated", "plain_t1"}),
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +52,16 @@ def write(root, truth, style, traps, masked=True):
     frame = Frame((3.1, -4.2, 15.3), "rotated" in traps, "descending" in traps)
     wanted = [(phase, "") for phase in range(3)] + ([(1, "again")] if "duplicated" in traps else [])
     for phase, copy in wanted:
-        series = Series("P1", "s", f"{phase}{copy}", NAMES[style].numbers[phase], NAMES[style].descriptions[phase],
-                        36000 + 150 * phase, True, 150_000 * phase if style == "vibrant" else None)
+        series = Series(
+            "P1",
+            "s",
+            f"{phase}{copy}",
+            NAMES[style].numbers[phase],
+            NAMES[style].descriptions[phase],
+            36000 + 150 * phase,
+            True,
+            150_000 * phase if style == "vibrant" else None,
+        )
         folder = root / f"Duke-Breast-Cancer-MRI/P1/s/{phase}{copy}"
         write_series(folder, volumes[phase], grid, frame, series, SITES[site])
     if "plain_t1" in traps:
@@ -62,8 +75,11 @@ def write(root, truth, style, traps, masked=True):
     return volumes, tumour, grid, frame
 
 
-@pytest.mark.parametrize("style, traps", [*product(STYLES, (TRAPS[0], TRAPS[-1])), *product(("passes",), TRAPS[1:-1])],
-                         ids=lambda value: value if isinstance(value, str) else "+".join(sorted(value)) or "plain")
+@pytest.mark.parametrize(
+    "style, traps",
+    [*product(STYLES, (TRAPS[0], TRAPS[-1])), *product(("passes",), TRAPS[1:-1])],
+    ids=lambda value: value if isinstance(value, str) else "+".join(sorted(value)) or "plain",
+)
 def test_every_style_and_trap_gives_the_same_volumes(tmp_path, truth, style, traps, entries_of, ingest_settings):
     volumes, tumour, grid, frame = write(tmp_path, truth, style, traps)
     taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
@@ -100,8 +116,10 @@ def test_crumbs_of_a_mask_are_no_lesions(tmp_path, truth, entries_of, ingest_set
     image[0:3, 0:3, 0:2] = 1
     image[8, 0, 0] = 1  # a voxel by itself
     sitk.WriteImage(image, str(entry.mask))
-    one, every = (take_in(entry, tmp_path / "out", ingest_settings(smallest_lesion_ml=size))
-                  for size in (1.5 * grid.voxel_volume / 1000, 0.0))
+    one, every = (
+        take_in(entry, tmp_path / "out", ingest_settings(smallest_lesion_ml=size))
+        for size in (1.5 * grid.voxel_volume / 1000, 0.0)
+    )
     assert (one.case.lesions, one.row["lesions"], one.row["multifocal"]) == (1, 1, False)
     count = label(sitk.GetArrayViewFromImage(image), np.ones((3, 3, 3)))[1]
     assert count > 1 and (every.case.lesions, every.row["lesions"], every.row["multifocal"]) == (count, count, True)
@@ -122,18 +140,21 @@ def test_bias_correction_keeps_the_relation_of_the_phases(tmp_path, truth, entri
     pre, post = (read_volume(case.path(role)).array for role in ("pre", "post1"))
     seen = volumes[0] > 20
     assert not np.array_equal(pre, volumes[0])
-    np.testing.assert_allclose((post / np.maximum(pre, 1e-6))[seen], (volumes[1] / np.maximum(volumes[0], 1))[seen],
-                               rtol=1e-3)
+    np.testing.assert_allclose(
+        (post / np.maximum(pre, 1e-6))[seen], (volumes[1] / np.maximum(volumes[0], 1))[seen], rtol=1e-3
+    )
     assert case.scale.high != pytest.approx(3 * np.percentile(volumes[0], 99.9), rel=1e-3)
 
 
 def test_masks_that_do_not_fit_are_refused(tmp_path, dicom, entries_of, ingest_settings):
     dicom.save_cohort(tmp_path, 1)
     entry = entries_of(tmp_path)[0]
-    bad = [(lambda: dicom.save_mask(tmp_path, "P1", origin=(-10, -20, 300)), "does not lie inside"),
-                      (lambda: dicom.save_mask(tmp_path, "P1", np.zeros(dicom.shape, np.uint8)), "mask is empty"),
-           (lambda: entry.mask.write_bytes(entry.mask.read_bytes()[:900]), "truncated"),
-           (entry.mask.unlink, "missing")]
+    bad = [
+        (lambda: dicom.save_mask(tmp_path, "P1", origin=(-10, -20, 300)), "does not lie inside"),
+        (lambda: dicom.save_mask(tmp_path, "P1", np.zeros(dicom.shape, np.uint8)), "mask is empty"),
+        (lambda: entry.mask.write_bytes(entry.mask.read_bytes()[:900]), "truncated"),
+        (entry.mask.unlink, "missing"),
+    ]
     for spoil, words in bad:
         spoil()
         taken = take_in(entry, tmp_path / "out", ingest_settings())
@@ -165,8 +186,9 @@ def test_a_phase_on_another_grid_is_resampled_and_told(tmp_path, dicom, entries_
     z, y, x = np.mgrid[:6, :10, :12]
     spacing, origin = (1.5, 1.5, 2.5), np.subtract(dicom.origin, (1.5, 1.5, 0))
     array = 100 * z + 30 * y + 15 * x
-    dicom.save_series(study / "2.000000-ax dyn 1st pass", array, "ax dyn 1st pass", 2, "090100", "P1",
-                      spacing=spacing, origin=origin)
+    dicom.save_series(
+        study / "2.000000-ax dyn 1st pass", array, "ax dyn 1st pass", 2, "090100", "P1", spacing=spacing, origin=origin
+    )
     taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
     assert taken.error is None, taken.error
     assert taken.row["notes"].startswith("post1 resampled from 12 x 10 x 6 voxels of 1.5 x 1.5 x 2.5 mm")
@@ -177,8 +199,9 @@ def test_a_phase_on_another_grid_is_resampled_and_told(tmp_path, dicom, entries_
 
 
 @pytest.mark.parametrize("limit, moved", [(0.0, False), (3.0, True), (9.0, False)])
-def test_a_phase_is_moved_only_where_it_lies_further_off_than_the_limit(tmp_path, dicom, entries_of, ingest_settings,
-                                                                        monkeypatch, limit, moved):
+def test_a_phase_is_moved_only_where_it_lies_further_off_than_the_limit(
+    tmp_path, dicom, entries_of, ingest_settings, monkeypatch, limit, moved
+):
     asked = []
 
     def found(volume, pre):

@@ -11,8 +11,24 @@ from pre2post.ingest.phases import drop_unsuppressed, name_phases, why_not_dynam
 
 
 def series(description, number, acquired, trigger=None, stored=None):
-    header = SliceHeader(Path(f"study/{number}/1.dcm"), "P1", "1", f"1.{number}", "1.1", (4, 4), (1.0, 1.0),
-                         (1, 0, 0, 0, 1, 0), (0, 0, 0), description, number, acquired, stored, trigger, "", None)
+    header = SliceHeader(
+        Path(f"study/{number}/1.dcm"),
+        "P1",
+        "1",
+        f"1.{number}",
+        "1.1",
+        (4, 4),
+        (1.0, 1.0),
+        (1, 0, 0, 0, 1, 0),
+        (0, 0, 0),
+        description,
+        number,
+        acquired,
+        stored,
+        trigger,
+        "",
+        None,
+    )
     return Series("P1", (header,), 1.0)
 
 
@@ -22,22 +38,43 @@ def named(*given, same=lambda one, other: False):
     return {role: one.head.number for role, one in phases.items()}, left_out
 
 
-@pytest.mark.parametrize("descriptions", [
-    ("ax dyn pre", "ax dyn 1st pass", "ax dyn 2nd pass"), ("ax dyn pre", "ax dyn 1st pas", "ax dyn 2nd pass"),
-    ("ax 3d dyn", "Ph1/ax 3d dyn (MP)", "Ph2/ax 3d dyn (MP)"), ("Ph1/ax 3d dyn", "Ph2/ax 3d dyn", "Ph3/ax 3d dyn"),
-    ("ax dynamic",) * 3, ("Ax Vibrant MultiPhase",) * 3, ("t1_fl3d_tra_dynVIEWS_spair_ax",) * 3,
-    ("t1_fl3d_tra_dynVIEWS_spair_pre", "t1_fl3d_tra_dynVIEWS_spair_1st pass", "t1_fl3d_tra_dynVIEWS_spair_2nd_pass"),
-    ("ax dyn pre",) * 3, ("ax dyn", "ax dyn 1st pass", "ax dyn 2nd pass")])
+@pytest.mark.parametrize(
+    "descriptions",
+    [
+        ("ax dyn pre", "ax dyn 1st pass", "ax dyn 2nd pass"),
+        ("ax dyn pre", "ax dyn 1st pas", "ax dyn 2nd pass"),
+        ("ax 3d dyn", "Ph1/ax 3d dyn (MP)", "Ph2/ax 3d dyn (MP)"),
+        ("Ph1/ax 3d dyn", "Ph2/ax 3d dyn", "Ph3/ax 3d dyn"),
+        ("ax dynamic",) * 3,
+        ("Ax Vibrant MultiPhase",) * 3,
+        ("t1_fl3d_tra_dynVIEWS_spair_ax",) * 3,
+        (
+            "t1_fl3d_tra_dynVIEWS_spair_pre",
+            "t1_fl3d_tra_dynVIEWS_spair_1st pass",
+            "t1_fl3d_tra_dynVIEWS_spair_2nd_pass",
+        ),
+        ("ax dyn pre",) * 3,
+        ("ax dyn", "ax dyn 1st pass", "ax dyn 2nd pass"),
+    ],
+)
 def test_known_spellings(descriptions):
     assert all(why_not_dynamic(series(description, 1, 0.0).head) is None for description in descriptions)
     given = [series(description, 5 + i, 100.0 * i) for i, description in enumerate(descriptions)]
     assert named(*given) == ({"pre": 5, "post1": 6, "post2": 7}, [])
 
 
-@pytest.mark.parametrize("description, reason", [
-    ("ax t1", "not a dynamic"), ("AX T2 FS", "not a dynamic"), ("ax dyn non fat sat", "not fat-suppressed"),
-    ("ax dyn nonfs", "not fat-suppressed"), ("SUB ax dyn 1st pass", "derived"), ("ax dyn MIP", "derived"),
-    ("", "not a dynamic")])
+@pytest.mark.parametrize(
+    "description, reason",
+    [
+        ("ax t1", "not a dynamic"),
+        ("AX T2 FS", "not a dynamic"),
+        ("ax dyn non fat sat", "not fat-suppressed"),
+        ("ax dyn nonfs", "not fat-suppressed"),
+        ("SUB ax dyn 1st pass", "derived"),
+        ("ax dyn MIP", "derived"),
+        ("", "not a dynamic"),
+    ],
+)
 def test_other_series_are_left_out(description, reason):
     assert reason in why_not_dynamic(series(description, 1, 0.0).head)
 
@@ -54,8 +91,12 @@ def test_tie_breakers_are_trigger_content_and_number():
 
 
 def test_a_second_export_is_dropped():
-    given = [series("ax dyn pre", 5, 0.0), series("ax dyn 1st pass", 6, 9.0), series("ax dyn 1st pass", 60, 9.0),
-             series("ax dyn 2nd pass", 7, 20.0)]
+    given = [
+        series("ax dyn pre", 5, 0.0),
+        series("ax dyn 1st pass", 6, 9.0),
+        series("ax dyn 1st pass", 60, 9.0),
+        series("ax dyn 2nd pass", 7, 20.0),
+    ]
     phases, left_out = named(*given, same=lambda one, other: {one.head.number, other.head.number} == {6, 60})
     assert phases == {"pre": 5, "post1": 6, "post2": 7}
     assert left_out == ["ax dyn 1st pass (60): a copy of series 6"]
@@ -68,15 +109,25 @@ def test_pixels_are_compared_only_where_two_may_be_copies():
     named(series("ax dyn pre", 5, 0.0), series("ax dyn 1st pass", 6, 9.0), same=never)
 
 
-@pytest.mark.parametrize("given, words", [
-    ((series("ax dyn pre", 5, 0.0),), "post1 is missing"), ((), "pre is missing"),
-    ((series("ax dyn 1st pass", 6, 0.0), series("ax dyn 2nd pass", 7, 9.0)), "pre is missing"),
-    ((series("ax dyn pre", 5, 0.0), series("ax dyn 2nd pass", 7, 9.0)), "post1 is missing"),
-    ((series("ax 3d dyn", 5, 0.0), series("Ph2/ax 3d dyn", 7, 9.0)), "post1 is missing"),
-    ((series("ax dyn pre", 5, 9.0), series("ax dyn 1st pass", 6, 0.0)), "pre is missing"),
-    ((series("ax dyn pre", 5, 0.0), series("ax dyn pre", 6, 9.0), series("ax dyn 1st pass", 7, 20.0)), "contradict"),
-    ((series("ax dyn pre", 5, 0.0), series("ax dyn 1st pass", 6, 5.0), series("ax dyn 1st pass", 7, 20.0)),
-     "contradict")])
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ((series("ax dyn pre", 5, 0.0),), "post1 is missing"),
+        ((), "pre is missing"),
+        ((series("ax dyn 1st pass", 6, 0.0), series("ax dyn 2nd pass", 7, 9.0)), "pre is missing"),
+        ((series("ax dyn pre", 5, 0.0), series("ax dyn 2nd pass", 7, 9.0)), "post1 is missing"),
+        ((series("ax 3d dyn", 5, 0.0), series("Ph2/ax 3d dyn", 7, 9.0)), "post1 is missing"),
+        ((series("ax dyn pre", 5, 9.0), series("ax dyn 1st pass", 6, 0.0)), "pre is missing"),
+        (
+            (series("ax dyn pre", 5, 0.0), series("ax dyn pre", 6, 9.0), series("ax dyn 1st pass", 7, 20.0)),
+            "contradict",
+        ),
+        (
+            (series("ax dyn pre", 5, 0.0), series("ax dyn 1st pass", 6, 5.0), series("ax dyn 1st pass", 7, 20.0)),
+            "contradict",
+        ),
+    ],
+)
 def test_gaps_and_contradictions_are_refused(given, words, refused):
     refused(lambda: named(*given), "case P1", words, "found", "expected", "what to do")
 
@@ -86,8 +137,9 @@ def tagged(number, **tags):
     return replace(one, slices=(replace(one.head, **tags),))
 
 
-@pytest.mark.parametrize("sign", [{"scan_options": ("FAST_GEMS", "FS")}, {"sequence_name": "*fl3d1_spair"},
-                                  {"protocol": "breast fat_sat"}])
+@pytest.mark.parametrize(
+    "sign", [{"scan_options": ("FAST_GEMS", "FS")}, {"sequence_name": "*fl3d1_spair"}, {"protocol": "breast fat_sat"}]
+)
 def test_where_some_series_are_fat_suppressed_the_others_are_left_out(sign):
     plain, *suppressed = tagged(1, scan_options=("FAST_GEMS",)), tagged(2, **sign), tagged(3, **sign)
     kept, left_out = drop_unsuppressed([plain, *suppressed])
@@ -100,10 +152,14 @@ def test_where_no_series_says_so_all_are_kept():
     assert drop_unsuppressed(given) == (given, [])
 
 
-@pytest.mark.parametrize("tags, reason", [
-    ({"scanning_sequence": ("SE",)}, "a spin echo sequence"),
-    ({"image_type": ("DERIVED", "PRIMARY", "MIP")}, "derived"),
-    ({"scanning_sequence": ("SE", "GR")}, None)])
+@pytest.mark.parametrize(
+    "tags, reason",
+    [
+        ({"scanning_sequence": ("SE",)}, "a spin echo sequence"),
+        ({"image_type": ("DERIVED", "PRIMARY", "MIP")}, "derived"),
+        ({"scanning_sequence": ("SE", "GR")}, None),
+    ],
+)
 def test_tags_tell_what_names_do_not(tags, reason):
     found = why_not_dynamic(tagged(1, **tags).head)
     assert found is None if reason is None else reason in found

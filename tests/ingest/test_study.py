@@ -21,7 +21,10 @@ def test_headers_tell_phases_times_and_scanner(tmp_path, dicom):
     entry = entries_of(tmp_path)[0]
     found = open_examination(entry)
     assert [(role, phase.seconds) for role, phase in found.phases.items()] == [
-        ("pre", 0), ("post1", 60), ("post2", 120)]
+        ("pre", 0),
+        ("post1", 60),
+        ("post2", 120),
+    ]
     assert (found.facts["manufacturer"], found.facts["field_strength_t"]) == ("ACME", "1.5")
     assert len(found.study) == 64 and shared_patients(entries_of(tmp_path)) == {}
     assert same_geometry(found.phases["post1"].place(), found.phases["post1"].read())
@@ -45,8 +48,9 @@ def test_a_case_without_files_is_refused(tmp_path, dicom, refused):
     refused(lambda: open_examination(entry), "case P2", "no DICOM files", "no image")
 
 
-@pytest.mark.parametrize("tag, words", [
-    ("PatientID", "several patients"), ("StudyInstanceUID", "several examinations")])
+@pytest.mark.parametrize(
+    "tag, words", [("PatientID", "several patients"), ("StudyInstanceUID", "several examinations")]
+)
 def test_two_in_one_folder_are_refused_and_not_named(tmp_path, dicom, tag, words, refused):
     study = dicom.save_case(tmp_path, "P1")
     dicom.save_table(tmp_path, [("P1", "A", "")])

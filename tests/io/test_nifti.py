@@ -34,11 +34,16 @@ def test_a_whole_file_is_not_read_again(tmp_path, monkeypatch, dtype):
         check_length(tmp_path / name, voxels(tmp_path / name))
 
 
-@pytest.mark.parametrize("make", [
-    lambda path: nibabel.save(nibabel.Nifti1Image(ARRAY.astype(">i2"), np.eye(4)), path),
-    lambda path: nibabel.save(nibabel.Nifti1Image(ARRAY.astype(">f4"), None, nibabel.Nifti1Header(endianness=">")),
-                              path),
-    lambda path: path.write_bytes(gzip.compress(b"\\0" * 400) + gzip.compress(b"more"))])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: nibabel.save(nibabel.Nifti1Image(ARRAY.astype(">i2"), np.eye(4)), path),
+        lambda path: nibabel.save(
+            nibabel.Nifti1Image(ARRAY.astype(">f4"), None, nibabel.Nifti1Header(endianness=">")), path
+        ),
+        lambda path: path.write_bytes(gzip.compress(b"\\0" * 400) + gzip.compress(b"more")),
+    ],
+)
 def test_whole_files_of_other_kinds_pass(tmp_path, make):
     """Another byte order, another header, several compressed members: what was read is not what lies in the file."""
     make(tmp_path / "v.nii.gz")
@@ -54,7 +59,7 @@ def test_other_files_pass(tmp_path):
 @pytest.mark.parametrize("kept", [0, 5, 100, 349, 0.5, 0.99, -1, -4, -8])
 def test_a_truncated_file_is_refused(path, refused, kept):
     content = path.read_bytes()
-    path.write_bytes(content[:int(kept * len(content)) if isinstance(kept, float) else kept])
+    path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
     refused(lambda: check_length(path), str(path), "truncated", "what to do")
     refused(lambda: check_length(path, ARRAY[:-1]), str(path), "truncated")
     if kept not in (0, 5, 100):  # else the library itself refuses

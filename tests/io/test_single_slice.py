@@ -41,8 +41,9 @@ def test_folders_match_by_name(tmp_path, refused):
         (tmp_path / folder / "notes.txt").touch()
     folders = {name: tmp_path / name for name in ("one", "two")}
     assert list(list_slices(folders["one"])) == ["a", "b.1"]
-    assert match_slices(folders) == [{name: folder / f"{case}.mha" for name, folder in folders.items()}
-                                     for case in ("a", "b.1")]
+    assert match_slices(folders) == [
+        {name: folder / f"{case}.mha" for name, folder in folders.items()} for case in ("a", "b.1")
+    ]
     (folders["two"] / "c.mha").touch()
     refused(lambda: match_slices(folders), "case c", str(folders["one"] / "c.mha"), "1 of the 3", "missing")
     (folders["two"] / "a.mha").unlink()

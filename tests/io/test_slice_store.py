@@ -9,8 +9,12 @@ from pre2post.io.slice_store import write_arrays
 def test_pieces_come_back_as_one_array(tmp_path):
     values = np.random.default_rng(0).normal(size=(5, 4, 4))
     mask = values > 0
-    write_arrays(tmp_path, len(values), {"pre": (np.float32, values.shape[1:]), "mask": (np.uint8, values.shape[1:])},
-                 ({"pre": values[part], "mask": mask[part]} for part in (slice(0, 2), slice(2, 5))))
+    write_arrays(
+        tmp_path,
+        len(values),
+        {"pre": (np.float32, values.shape[1:]), "mask": (np.uint8, values.shape[1:])},
+        ({"pre": values[part], "mask": mask[part]} for part in (slice(0, 2), slice(2, 5))),
+    )
     pre = np.load(tmp_path / "pre.npy", mmap_mode="r")
     assert isinstance(pre, np.memmap) and pre.dtype == np.float32
     np.testing.assert_array_equal(pre, values.astype(np.float32))

@@ -19,8 +19,9 @@ def pyradiomics(image, mask, width=25):
     """All features but shape's of one plane, by an extractor set up from scratch, its names sorted."""
     from radiomics.featureextractor import RadiomicsFeatureExtractor
 
-    extractor = RadiomicsFeatureExtractor(binWidth=width, minimumROIDimensions=1, minimumROISize=1, force2D=True,
-                                          force2Ddimension=0)
+    extractor = RadiomicsFeatureExtractor(
+        binWidth=width, minimumROIDimensions=1, minimumROISize=1, force2D=True, force2Ddimension=0
+    )
     extractor.enableAllFeatures()
     found = extractor.execute(sitk.GetImageFromArray(image[None]), sitk.GetImageFromArray(mask[None].astype(np.uint8)))
     names = sorted(name for name in found if not name.startswith("diagnostics") and "_shape" not in name)

@@ -48,8 +48,11 @@ def test_ssim_at_one_pixel_follows_the_equation():
     mask[9, 11] = True
     x, y = real[6:13, 8:15].ravel(), synthetic[6:13, 8:15].ravel()
     c1, c2 = (0.01 * 10) ** 2, (0.03 * 10) ** 2
-    wanted = ((2 * x.mean() * y.mean() + c1) * (2 * np.cov(x, y)[0, 1] + c2)
-              / ((x.mean() ** 2 + y.mean() ** 2 + c1) * (x.var(ddof=1) + y.var(ddof=1) + c2)))
+    wanted = (
+        (2 * x.mean() * y.mean() + c1)
+        * (2 * np.cov(x, y)[0, 1] + c2)
+        / ((x.mean() ** 2 + y.mean() ** 2 + c1) * (x.var(ddof=1) + y.var(ddof=1) + c2))
+    )
     assert tumour_ssim(real, synthetic, mask) == pytest.approx(wanted, rel=1e-12)
 
 

@@ -38,8 +38,9 @@ def test_lands_in_the_other_breast():
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
 def test_any_kind_of_mask_will_do(kind):
-    np.testing.assert_array_equal(mirrored_region(breasts(), tumour().astype(kind)).mask,
-                                  mirrored_region(breasts(), tumour()).mask)
+    np.testing.assert_array_equal(
+        mirrored_region(breasts(), tumour().astype(kind)).mask, mirrored_region(breasts(), tumour()).mask
+    )
 
 
 def test_a_heart_between_the_breasts_does_not_mislead():
@@ -74,9 +75,15 @@ def test_profile_is_the_mean_tissue_of_a_column():
     np.testing.assert_allclose(profile[19:41], 1.5)
 
 
-@pytest.mark.parametrize("image, said", [
-    (np.full(SHAPE, -2.2), "no two breasts"), (np.ones(SHAPE), "no two breasts"),
-    (np.where(tumour(30, 50, 20), 1.0, -2.2), "")], ids=["air", "flat", "one breast"])
+@pytest.mark.parametrize(
+    "image, said",
+    [
+        (np.full(SHAPE, -2.2), "no two breasts"),
+        (np.ones(SHAPE), "no two breasts"),
+        (np.where(tumour(30, 50, 20), 1.0, -2.2), ""),
+    ],
+    ids=["air", "flat", "one breast"],
+)
 def test_images_without_two_breasts_have_no_midline(image, said):
     found = mirrored_region(image, tumour())
     assert found.mask is None and said in found.reason and found.reason

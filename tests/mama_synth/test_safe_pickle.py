@@ -27,11 +27,16 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from pre2post.mama_synth.safe_pickle import ALLOWED, load_classifier
 
 CLASSIFIERS = [
-    RandomForestClassifier(4, random_state=np.random.RandomState(1)), ExtraTreesClassifier(3, random_state=1),
-    GradientBoostingClassifier(n_estimators=3), HistGradientBoostingClassifier(max_iter=3, random_state=1),
-    AdaBoostClassifier(n_estimators=2), VotingClassifier([("one", LogisticRegression())], voting="soft"),
-    CalibratedClassifierCV(LogisticRegression(), cv=2), GaussianNB(),
-    make_pipeline(SimpleImputer(), StandardScaler(), PCA(3), LogisticRegression())]
+    RandomForestClassifier(4, random_state=np.random.RandomState(1)),
+    ExtraTreesClassifier(3, random_state=1),
+    GradientBoostingClassifier(n_estimators=3),
+    HistGradientBoostingClassifier(max_iter=3, random_state=1),
+    AdaBoostClassifier(n_estimators=2),
+    VotingClassifier([("one", LogisticRegression())], voting="soft"),
+    CalibratedClassifierCV(LogisticRegression(), cv=2),
+    GaussianNB(),
+    make_pipeline(SimpleImputer(), StandardScaler(), PCA(3), LogisticRegression()),
+]
 
 
 def features_and_labels():
@@ -70,10 +75,17 @@ class Malicious:
         return self.call
 
 
-@pytest.mark.parametrize("function, arguments, name", [
-    (os.system, ("touch ran",), "system"), (eval, ("open('ran', 'w')",), "builtins.eval"),
-    (subprocess.Popen, (["touch", "ran"],), "Popen"), (getattr, (dict, "fromkeys"), "builtins.getattr"),
-    (importlib.import_module, ("antigravity",), "import_module"), (np.load, ("x.npy",), "numpy")])
+@pytest.mark.parametrize(
+    "function, arguments, name",
+    [
+        (os.system, ("touch ran",), "system"),
+        (eval, ("open('ran', 'w')",), "builtins.eval"),
+        (subprocess.Popen, (["touch", "ran"],), "Popen"),
+        (getattr, (dict, "fromkeys"), "builtins.getattr"),
+        (importlib.import_module, ("antigravity",), "import_module"),
+        (np.load, ("x.npy",), "numpy"),
+    ],
+)
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_code_is_refused_and_has_not_run(tmp_path, monkeypatch, refused, function, arguments, name, protocol):
     monkeypatch.chdir(tmp_path)
@@ -92,8 +104,11 @@ def test_only_exact_names_are_looked_up(refused, name):
 
 
 def test_functions_inside_an_estimator_are_refused(refused):
-    refused(lambda: load_classifier(pickle.dumps(make_pipeline(FunctionTransformer(np.log1p), GaussianNB()))),
-            "not allowed", "FunctionTransformer")
+    refused(
+        lambda: load_classifier(pickle.dumps(make_pipeline(FunctionTransformer(np.log1p), GaussianNB()))),
+        "not allowed",
+        "FunctionTransformer",
+    )
 
 
 def test_every_name_exists_here():

@@ -46,8 +46,10 @@ def test_only_pairs_inside_the_region_count():
 
 def test_equals_numpys_differences_over_the_whole_volume():
     real, synthetic = noise(3), noise(4)
-    wanted = {name: np.abs(np.diff(synthetic, axis=axis)).mean() / np.abs(np.diff(real, axis=axis)).mean()
-              for axis, name in enumerate(AXES)}
+    wanted = {
+        name: np.abs(np.diff(synthetic, axis=axis)).mean() / np.abs(np.diff(real, axis=axis)).mean()
+        for axis, name in enumerate(AXES)
+    }
     assert continuity(real, synthetic, EVERYWHERE) == pytest.approx(wanted, rel=1e-12)
 
 
@@ -63,7 +65,8 @@ def test_number_types_do_not_matter(kind):
     """A fall by a grey level, taken in 8 bits, would be a rise of 255."""
     real, synthetic = ((40 * noise(seed) + 120).astype(kind) for seed in (5, 6))
     assert continuity(real, synthetic, EVERYWHERE) == pytest.approx(
-        continuity(real.astype(float), synthetic.astype(float), EVERYWHERE), rel=1e-12)
+        continuity(real.astype(float), synthetic.astype(float), EVERYWHERE), rel=1e-12
+    )
 
 
 def test_refuses_what_it_cannot_measure(refused):

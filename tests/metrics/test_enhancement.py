@@ -22,7 +22,8 @@ def test_by_hand():
     synthetic[0, 0, [0, 1, 5, 6]] = 0.3
     breast, lesion = np.ones(pre.shape, bool), np.zeros(pre.shape, bool)
     assert enhancement_shares(pre, real, synthetic, breast, lesion, 0.1) == pytest.approx(
-        {"false": 0.2, "missed": 0.1, "real": 0.3})
+        {"false": 0.2, "missed": 0.1, "real": 0.3}
+    )
 
 
 def test_lesion_and_everything_outside_the_breast_do_not_count():
@@ -32,7 +33,8 @@ def test_lesion_and_everything_outside_the_breast_do_not_count():
     breast, lesion = np.zeros(pre.shape, bool), np.zeros(pre.shape, bool)
     breast[..., :6] = lesion[..., :2] = True  # 0 and 1 are lesion, 9 is no breast
     assert enhancement_shares(pre, real, synthetic, breast, lesion, 0.5) == pytest.approx(
-        {"false": 0.25, "missed": 0.25, "real": 0.25})
+        {"false": 0.25, "missed": 0.25, "real": 0.25}
+    )
 
 
 def test_a_voxel_enhances_when_it_reaches_the_threshold():
@@ -47,7 +49,8 @@ def test_equals_a_table_of_true_and_false(seed, threshold):
     change_real, change = ((post.astype(float) - pre >= threshold).ravel() for post in (real, synthetic))
     (_, false), (missed, _) = confusion_matrix(change_real, change, labels=[False, True])
     assert enhancement_shares(pre, real, synthetic, EVERYWHERE, NOWHERE, threshold) == pytest.approx(
-        {"false": false / 40, "missed": missed / 40, "real": change_real.mean()})
+        {"false": false / 40, "missed": missed / 40, "real": change_real.mean()}
+    )
 
 
 @given(st.integers(0, 2**31))
@@ -70,7 +73,8 @@ def test_integers_do_not_wrap(kind):
     """Brightness that falls by a grey level would be a rise of 255."""
     given_ = volumes(3, kind)
     assert enhancement_shares(*given_, EVERYWHERE, NOWHERE, 20) == enhancement_shares(
-        *(volume.astype(float) for volume in given_), EVERYWHERE, NOWHERE, 20)
+        *(volume.astype(float) for volume in given_), EVERYWHERE, NOWHERE, 20
+    )
 
 
 def test_refuses_what_it_cannot_measure(refused):
@@ -78,7 +82,8 @@ def test_refuses_what_it_cannot_measure(refused):
     refused(lambda: enhancement_shares(pre, real, synthetic, EVERYWHERE, EVERYWHERE, 1), "no breast outside the lesion")
     refused(lambda: enhancement_shares(pre, real, synthetic, NOWHERE, NOWHERE, 1), "no breast outside the lesion")
     refused(lambda: enhancement_shares(pre, real[:1], synthetic, EVERYWHERE, NOWHERE, 1), "different shapes")
-    refused(lambda: enhancement_shares(pre, real, synthetic, EVERYWHERE[:1], NOWHERE[:1], 1), "another shape",
-            "(1, 5, 4)")
+    refused(
+        lambda: enhancement_shares(pre, real, synthetic, EVERYWHERE[:1], NOWHERE[:1], 1), "another shape", "(1, 5, 4)"
+    )
     synthetic[0, 0, 0] = np.nan
     refused(lambda: enhancement_shares(pre, real, synthetic, EVERYWHERE, NOWHERE, 1), "not finite")

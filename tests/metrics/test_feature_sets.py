@@ -24,7 +24,8 @@ def test_scaled_moments_are_those_of_scaled_features(make):
     real, other = rng.normal(3, [1, 5, 100], size=(40, 3)), rng.normal(2, [2, 4, 50], size=(30, 3))
     standard = make(moments(real))
     assert frechet_distance(standard.of(moments(other)), standard(real)) == pytest.approx(
-        frechet_distance(standard(other), standard(real)), rel=1e-9)
+        frechet_distance(standard(other), standard(real)), rel=1e-9
+    )
     assert standard.of(moments(other)).n == 30
 
 
@@ -49,8 +50,9 @@ def test_a_set_that_grew_in_pieces_is_the_set(seed, n, sizes, d):
     found, wanted = pieces_of(features, sizes), moments(features)
     assert found.n == found.moments.n == n
     np.testing.assert_allclose(found.moments.mean, wanted.mean, rtol=1e-12)
-    np.testing.assert_allclose(found.moments.factor.T @ found.moments.factor, wanted.factor.T @ wanted.factor,
-                               atol=1e-8)
+    np.testing.assert_allclose(
+        found.moments.factor.T @ found.moments.factor, wanted.factor.T @ wanted.factor, atol=1e-8
+    )
     np.testing.assert_array_equal(found.sample, features)
 
 
@@ -88,8 +90,13 @@ def test_distances_of_sets_are_those_of_their_features():
     real, other = rng.normal(3, [1, 5, 100], size=(40, 3)), rng.normal(2, [2, 4, 50], size=(30, 3))
     standard = standard_of(moments(real))
     found = set_distances(pieces_of(real, [7, 20]), pieces_of(other, [1]), standard)
-    assert found == pytest.approx({"frechet": frechet_distance(standard(real), standard(other)),
-                                   "kernel": kernel_distance(standard(real), standard(other))}, rel=1e-9)
+    assert found == pytest.approx(
+        {
+            "frechet": frechet_distance(standard(real), standard(other)),
+            "kernel": kernel_distance(standard(real), standard(other)),
+        },
+        rel=1e-9,
+    )
 
 
 def test_sets_of_one_vector_have_no_distance(refused):

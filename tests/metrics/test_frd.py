@@ -28,8 +28,10 @@ def feature_sets(n, m, d, awkward=False, seed=0):
     """Two sets of features of very different sizes; awkward ones are constant, missing, or huge."""
     rng = np.random.default_rng(seed)
     size, mixing = 10.0 ** rng.integers(-3, 6, d), rng.normal(size=(min(d, 6), d))
-    real, synthetic = ((rng.normal(shift, 1, (k, len(mixing))) @ mixing + 0.1 * rng.normal(size=(k, d))) * size
-                       for k, shift in ((n, 0), (m, 0.4)))
+    real, synthetic = (
+        (rng.normal(shift, 1, (k, len(mixing))) @ mixing + 0.1 * rng.normal(size=(k, d))) * size
+        for k, shift in ((n, 0), (m, 0.4))
+    )
     if awkward:
         real[:, 1], real[:, 2], synthetic[:, 2], synthetic[:, 3], real[2, 4] = 3.0, 5.0, 5.0, 1e39, np.nan
     return real, synthetic
@@ -43,7 +45,8 @@ def package_result(real, synthetic, version, monkeypatch):
     monkeypatch.setattr(package, "compute_features", lambda files, **_: (files, [dict.fromkeys(names)], None))
     kind, limits, reference = SETTINGS[version]
     means, covariances, sets, _ = package.calculate_feature_statistics(
-        [real, synthetic], kind, limits, None, norm_ref=reference, frd_version=version)
+        [real, synthetic], kind, limits, None, norm_ref=reference, frd_version=version
+    )
     squared = package.calculate_frechet_distance(means[0], covariances[0], means[1], covariances[1])
     return sets, float(np.log(squared)) if version == "v1" else float(squared)
 
@@ -81,14 +84,15 @@ def exact_distance(real, synthetic):
     for features in (real, synthetic):
         rows = [[mpmath.mpf(float(value)) for value in row] for row in features]
         mean = [mpmath.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
-        factor = [[(value - m) / mpmath.sqrt(len(rows) - 1) for value, m in zip(row, mean, strict=True)]
-                  for row in rows]
+        factor = [
+            [(value - m) / mpmath.sqrt(len(rows) - 1) for value, m in zip(row, mean, strict=True)] for row in rows
+        ]
         spread += mpmath.fsum(value**2 for row in factor for value in row)
         means.append(mean)
         factors.append(factor)
     product = mpmath.matrix([[mpmath.fdot(a, b) for b in factors[1]] for a in factors[0]])
     overlap = mpmath.fsum(mpmath.sqrt(abs(value)) for value in mpmath.eigsy(product * product.T, eigvals_only=True))
-    return mpmath.fsum((a - b)**2 for a, b in zip(*means, strict=True)) + spread - 2 * overlap
+    return mpmath.fsum((a - b) ** 2 for a, b in zip(*means, strict=True)) + spread - 2 * overlap
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
@@ -121,7 +125,8 @@ def test_ignores_units_and_order(seed, n, m, d):
     for version in ("v0", "v1"):
         value = frd(real, synthetic, version).value
         assert frd(real[::-1, order] * 1024, synthetic[:, order] * 1024, version).value == pytest.approx(
-            value, rel=1e-3, abs=1e-3)
+            value, rel=1e-3, abs=1e-3
+        )
 
 
 def test_equal_sets():

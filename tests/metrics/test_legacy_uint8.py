@@ -69,7 +69,8 @@ def test_small_differences_upwards_are_measured_right():
     real = images()[0] // 2
     synthetic = real + np.random.default_rng(5).integers(0, 16, real.shape, dtype=np.uint8)
     assert list(legacy_uint8(real, synthetic).values()) == pytest.approx(
-        [float(mae(real, synthetic)), float(mse(real, synthetic)), float(psnr(real, synthetic, 255))])
+        [float(mae(real, synthetic)), float(mse(real, synthetic)), float(psnr(real, synthetic, 255))]
+    )
 
 
 def test_equal_images_have_no_error():
@@ -89,8 +90,10 @@ def test_refuses_other_shapes(refused):
     refused(lambda: legacy_uint8(image, image[:-1]), "different shapes")
 
 
-@given(st.lists(st.floats(-1e6, 1e6).map(lambda value: round(value, 2)), min_size=2, max_size=30),
-       st.sampled_from([np.float64, np.float32, np.int32]))
+@given(
+    st.lists(st.floats(-1e6, 1e6).map(lambda value: round(value, 2)), min_size=2, max_size=30),
+    st.sampled_from([np.float64, np.float32, np.int32]),
+)
 def test_scaling_to_8_bits_runs_from_minimum_to_maximum(values, kind):
     volume = np.array(values).astype(kind)
     if np.ptp(volume) == 0:

@@ -13,9 +13,14 @@ def ball(shape=(9, 30, 32), centre=(4, 14, 15), radius=6.0):
 
 def brute_force_shell(lesion, tissue):
     inside = np.argwhere(lesion) * SPACING[::-1]
-    return np.array([not lesion[tuple(place)] and tissue[tuple(place)]
-                     and np.linalg.norm(inside - place * SPACING[::-1], axis=1).min() <= SHELL
-                     for place in np.argwhere(np.ones_like(lesion))]).reshape(lesion.shape)
+    return np.array(
+        [
+            not lesion[tuple(place)]
+            and tissue[tuple(place)]
+            and np.linalg.norm(inside - place * SPACING[::-1], axis=1).min() <= SHELL
+            for place in np.argwhere(np.ones_like(lesion))
+        ]
+    ).reshape(lesion.shape)
 
 
 @pytest.mark.parametrize("centre", [(4, 14, 15), (0, 0, 31), (8, 29, 2)])
@@ -27,8 +32,10 @@ def test_the_shell_is_the_tissue_within_its_width_in_mm(centre):
 
 def test_the_shell_of_several_lesions_surrounds_each_and_holds_none():
     lesion = ball(centre=(4, 6, 6)) | ball(centre=(4, 24, 26))
-    np.testing.assert_array_equal(lesion_shell(lesion.astype(np.uint8), np.ones(lesion.shape, bool), SPACING),
-                                  brute_force_shell(lesion, np.ones(lesion.shape, bool)))
+    np.testing.assert_array_equal(
+        lesion_shell(lesion.astype(np.uint8), np.ones(lesion.shape, bool), SPACING),
+        brute_force_shell(lesion, np.ones(lesion.shape, bool)),
+    )
 
 
 def test_contrast_is_the_difference_of_means_over_the_noise_around():
@@ -65,8 +72,9 @@ def test_entropy_is_pyradiomics():
 
     rng, lesion = np.random.default_rng(2), ball()
     image = np.clip(rng.normal(0.5, 0.1, lesion.shape), 0, 0.999)
-    theirs = RadiomicsFirstOrder(sitk.GetImageFromArray(image), sitk.GetImageFromArray(lesion.astype(np.uint8)),
-                                 binWidth=1 / 64)
+    theirs = RadiomicsFirstOrder(
+        sitk.GetImageFromArray(image), sitk.GetImageFromArray(lesion.astype(np.uint8)), binWidth=1 / 64
+    )
     theirs.enableFeatureByName("Entropy")
     assert image_properties(image, lesion, ~lesion)["entropy"] == pytest.approx(float(theirs.execute()["Entropy"]))
 

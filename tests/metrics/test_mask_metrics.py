@@ -28,10 +28,12 @@ def blob(centre, radius, shape=(20, 40, 48)):
     return (away**2).sum(0) < radius**2
 
 
-PAIRS = [(blob((10, 20, 24), 9), blob((11, 17, 27), 11)),        # overlapping
-         (blob((4, 8, 8), 6), blob((16, 30, 40), 7)),            # apart
-         (blob((0, 0, 0), 8), blob((19, 39, 47), 12)),           # at the volume's edges
-         (blob((10, 20, 24), 12) & ~blob((10, 20, 24), 6), blob((10, 20, 24), 8) | blob((3, 5, 5), 4))]
+PAIRS = [
+    (blob((10, 20, 24), 9), blob((11, 17, 27), 11)),  # overlapping
+    (blob((4, 8, 8), 6), blob((16, 30, 40), 7)),  # apart
+    (blob((0, 0, 0), 8), blob((19, 39, 47), 12)),  # at the volume's edges
+    (blob((10, 20, 24), 12) & ~blob((10, 20, 24), 6), blob((10, 20, 24), 8) | blob((3, 5, 5), 4)),
+]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -171,7 +173,12 @@ def test_crumbs_are_no_lesions_of_either_mask():
 def test_nothing_predicted():
     found = measure(EMPTY, masks(0)[0], SPACING)
     assert {name: found[name] for name in ("dice", "sensitivity", "false_positives", "touched", "volume_error")} == {
-        "dice": 0, "sensitivity": 0, "false_positives": 0, "touched": 0, "volume_error": -1}
+        "dice": 0,
+        "sensitivity": 0,
+        "false_positives": 0,
+        "touched": 0,
+        "volume_error": -1,
+    }
     assert found["hd95"] == found["assd"] == pytest.approx(DIAGONAL)
 
 
@@ -180,7 +187,12 @@ def test_nothing_true():
     predicted[0, 0, 0] = predicted[4, 4, 4] = True
     found = measure(predicted, EMPTY, SPACING)
     assert {name: found[name] for name in ("dice", "lesions", "sensitivity", "false_positives", "volume_error")} == {
-        "dice": 0, "lesions": 0, "sensitivity": 1, "false_positives": 2, "volume_error": 1}
+        "dice": 0,
+        "lesions": 0,
+        "sensitivity": 1,
+        "false_positives": 2,
+        "volume_error": 1,
+    }
     assert found["hd95"] == found["assd"] == pytest.approx(DIAGONAL)
 
 

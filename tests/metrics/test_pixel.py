@@ -21,10 +21,12 @@ def pair(kind: str, shape, seed=0):
 def expected(real, synthetic, data_range):
     """scikit-image's values of one pair, cast beforehand."""
     real, synthetic = real.astype(float), synthetic.astype(float)
-    return {"mse": reference.mean_squared_error(real, synthetic),
-            "mae": np.abs(real - synthetic).mean(),
-            "psnr": reference.peak_signal_noise_ratio(real, synthetic, data_range=data_range),
-            "nmse": reference.normalized_root_mse(real, synthetic) ** 2}
+    return {
+        "mse": reference.mean_squared_error(real, synthetic),
+        "mae": np.abs(real - synthetic).mean(),
+        "psnr": reference.peak_signal_noise_ratio(real, synthetic, data_range=data_range),
+        "nmse": reference.normalized_root_mse(real, synthetic) ** 2,
+    }
 
 
 def functions(data_range):
@@ -80,8 +82,9 @@ def test_values_of_means_are_those_of_images():
     real, synthetic = pair("uint16", (3, 20, 20))
     squared = mse(real, synthetic)
     np.testing.assert_allclose(psnr_of(squared, 65535), psnr(real, synthetic, 65535), rtol=1e-12)
-    np.testing.assert_allclose(nmse_of(squared, np.square(real.astype(float)).mean(axis=(1, 2))),
-                               nmse(real, synthetic), rtol=1e-12)
+    np.testing.assert_allclose(
+        nmse_of(squared, np.square(real.astype(float)).mean(axis=(1, 2))), nmse(real, synthetic), rtol=1e-12
+    )
 
 
 def test_mask_chooses_pixels_and_an_empty_one_gives_nan():

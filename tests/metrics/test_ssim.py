@@ -17,7 +17,7 @@ CROP = 5  # radius of the window at sigma 1.5
 def pair(kind: str, shape, seed=0):
     """A smooth image and a noisy copy, over the full range of the type."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:shape[-2], :shape[-1]]
+    y, x = np.mgrid[: shape[-2], : shape[-1]]
     real = np.clip(0.5 + 0.3 * np.sin(x / 9) * np.cos(y / 7) + rng.normal(0, 0.1, shape), 0, 1)
     synthetic = np.clip(real + rng.normal(0, 0.1, shape), 0, 1)
     return tuple((TYPES[kind] * image).astype(kind) for image in (real, synthetic))
@@ -31,8 +31,14 @@ def one_pixel_apart(kind: str, shape):
 
 
 def by_scikit_image(real, synthetic, data_range, sigma=1.5):
-    return structural_similarity(real.astype(float), synthetic.astype(float), data_range=data_range,
-                                 gaussian_weights=True, sigma=sigma, use_sample_covariance=False)
+    return structural_similarity(
+        real.astype(float),
+        synthetic.astype(float),
+        data_range=data_range,
+        gaussian_weights=True,
+        sigma=sigma,
+        use_sample_covariance=False,
+    )
 
 
 def tensors(real, synthetic):
@@ -56,8 +62,9 @@ def by_torchmetrics(real, synthetic, data_range):
     coarsest = [torch.nn.functional.avg_pool2d(image, 2) for image in images]
     for _ in range(len(SCALE_WEIGHTS) - 2):
         coarsest = [torch.nn.functional.avg_pool2d(image, 2) for image in coarsest]
-    similarity, image = structural_similarity_index_measure(*coarsest, data_range=float(data_range), sigma=1.5,
-                                                            return_full_image=True)
+    similarity, image = structural_similarity_index_measure(
+        *coarsest, data_range=float(data_range), sigma=1.5, return_full_image=True
+    )
     inside = image[..., CROP:-CROP, CROP:-CROP].mean()
     return float(whole * (inside / similarity) ** SCALE_WEIGHTS[-1])
 
@@ -93,8 +100,9 @@ def test_ssim_equals_monai(kind):
 @pytest.mark.parametrize("shape", [(176, 176), LARGE])
 def test_ms_ssim_equals_torchmetrics(kind, shape):
     real, synthetic = pair(kind, shape)
-    assert ms_ssim(real, synthetic, TYPES[kind]) == pytest.approx(by_torchmetrics(real, synthetic, TYPES[kind]),
-                                                                  abs=1e-6)
+    assert ms_ssim(real, synthetic, TYPES[kind]) == pytest.approx(
+        by_torchmetrics(real, synthetic, TYPES[kind]), abs=1e-6
+    )
 
 
 def test_ms_ssim_equals_monai():
@@ -104,8 +112,9 @@ def test_ms_ssim_equals_monai():
     rng = np.random.default_rng(0)
     real = rng.normal(size=LARGE)
     synthetic = real + rng.normal(0, 0.5, LARGE)
-    metric = MultiScaleSSIMMetric(spatial_dims=2, data_range=4.0, kernel_type="gaussian", kernel_size=11,
-                                  kernel_sigma=1.5)
+    metric = MultiScaleSSIMMetric(
+        spatial_dims=2, data_range=4.0, kernel_type="gaussian", kernel_size=11, kernel_sigma=1.5
+    )
     assert ms_ssim(real, synthetic, 4.0) == pytest.approx(float(metric(*tensors(real, synthetic))), abs=1e-6)
 
 
@@ -120,8 +129,9 @@ def test_ms_ssim_of_a_stack_is_that_of_its_slices():
 def test_images_one_pixel_apart(kind):
     real, synthetic = one_pixel_apart(kind, LARGE)
     assert ssim(real, synthetic, TYPES[kind]) == pytest.approx(by_scikit_image(real, synthetic, TYPES[kind]), abs=1e-6)
-    assert ms_ssim(real, synthetic, TYPES[kind]) == pytest.approx(by_torchmetrics(real, synthetic, TYPES[kind]),
-                                                                  abs=1e-6)
+    assert ms_ssim(real, synthetic, TYPES[kind]) == pytest.approx(
+        by_torchmetrics(real, synthetic, TYPES[kind]), abs=1e-6
+    )
     assert ssim(real, synthetic, TYPES[kind]) < 1
 
 
@@ -161,8 +171,9 @@ def test_map_follows_the_equation_at_one_pixel():
 
 def test_map_equals_that_of_scikit_image_to_the_border():
     real, synthetic = pair("uint8", (30, 35))
-    wanted = structural_similarity(real, synthetic, data_range=255, gaussian_weights=True, sigma=1.5,
-                                   use_sample_covariance=False, full=True)[1]
+    wanted = structural_similarity(
+        real, synthetic, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+    )[1]
     np.testing.assert_allclose(ssim_map(real, synthetic, 255), wanted, atol=1e-6)
 
 
@@ -211,9 +222,14 @@ def test_slice_metrics_are_the_single_functions(kind):
     real, synthetic = pair(kind, (3, *LARGE))
     data_range = TYPES[kind]
     found = slice_metrics(real, synthetic, data_range)
-    wanted = {"mae": mae(real, synthetic), "mse": mse(real, synthetic), "psnr": psnr(real, synthetic, data_range),
-              "nmse": nmse(real, synthetic), "ssim": ssim(real, synthetic, data_range),
-              "ms_ssim": ms_ssim(real, synthetic, data_range)}
+    wanted = {
+        "mae": mae(real, synthetic),
+        "mse": mse(real, synthetic),
+        "psnr": psnr(real, synthetic, data_range),
+        "nmse": nmse(real, synthetic),
+        "ssim": ssim(real, synthetic, data_range),
+        "ms_ssim": ms_ssim(real, synthetic, data_range),
+    }
     assert found.keys() == wanted.keys()
     for name, values in wanted.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-12, err_msg=name)

@@ -78,8 +78,11 @@ def test_killed_run_is_carried_on(tiny, tmp_path, monkeypatch):
     assert not (tmp_path / "late").exists()
 
     resumed = []
-    monkeypatch.setattr(phantom_case, "write_case", lambda folder, entry, **size: (
-        resumed.append(entry.id), write(folder, entry, **size)))
+    monkeypatch.setattr(
+        phantom_case,
+        "write_case",
+        lambda folder, entry, **size: (resumed.append(entry.id), write(folder, entry, **size)),
+    )
     write_cohort(tmp_path / "late", **TINY, workers=1)
     assert len(resumed) == 4 and not set(resumed) & set(written)
     assert fingerprint(tmp_path / "late") == fingerprint(tiny)
@@ -115,8 +118,18 @@ def test_a_file_in_the_way_is_refused(tmp_path):
 
 
 def test_command_line(tmp_path):
-    arguments = [sys.executable, str(ROOT / "src/make_phantom.py"), "--output", str(tmp_path / "data"),
-                 "--matrix", "16", "--slices", "4", "--workers", "1"]
+    arguments = [
+        sys.executable,
+        str(ROOT / "src/make_phantom.py"),
+        "--output",
+        str(tmp_path / "data"),
+        "--matrix",
+        "16",
+        "--slices",
+        "4",
+        "--workers",
+        "1",
+    ]
     good = subprocess.run([*arguments, "--cases", "6"], capture_output=True, text=True, check=True)
     assert good.stdout.endswith("written\n")
     assert "6/6" in good.stderr

@@ -85,8 +85,11 @@ def test_masks_lie_on_the_pre_series_and_enhance(cohort):
         mask = sitk.ReadImage(str(cohort / row["mask"]))
         folders = [f for f in (cohort / IMAGES / row["case"]).glob("*/*") if "ax t1" not in f.name]
         pre, post = (read_series(f) for f in sorted(folders, key=lambda f: headers(f)[0].AcquisitionTime)[:2])
-        for of_mask, of_pre in ((mask.GetOrigin(), pre.GetOrigin()), (mask.GetSpacing(), pre.GetSpacing()),
-                                (mask.GetDirection(), pre.GetDirection())):
+        for of_mask, of_pre in (
+            (mask.GetOrigin(), pre.GetOrigin()),
+            (mask.GetSpacing(), pre.GetSpacing()),
+            (mask.GetDirection(), pre.GetDirection()),
+        ):
             np.testing.assert_allclose(of_mask, of_pre, atol=1e-3)
         inside = sitk.GetArrayFromImage(mask)
         assert inside.dtype == np.uint8 and set(np.unique(inside)) == {0, 1}
@@ -100,8 +103,14 @@ def test_boxes_surround_the_tumours_as_the_archive_counts(cohort):
         rows = {row.pop("Patient ID"): row for row in csv.DictReader(file)}
     roster = make_roster(10, 2026)
     assert list(rows) == [entry.id for entry in roster]
-    assert list(rows["Breast_MRI_001"]) == ["Start Row", "End Row", "Start Column", "End Column", "Start Slice",
-                                            "End Slice"]
+    assert list(rows["Breast_MRI_001"]) == [
+        "Start Row",
+        "End Row",
+        "Start Column",
+        "End Column",
+        "Start Slice",
+        "End Slice",
+    ]
     for entry in roster:
         folder = next(f for f in sorted((cohort / IMAGES / entry.id).glob("*/*")) if "ax t1" not in f.name)
         tumour = make_patient(2026, entry.number, SITES[entry.site].grid(32, 8)).tumour
@@ -109,8 +118,12 @@ def test_boxes_surround_the_tumours_as_the_archive_counts(cohort):
         if frame.ImageOrientationPatient[0] < 0:
             tumour = tumour[:, ::-1, ::-1]
         heights = sorted(header.ImagePositionPatient[2] for header in headers(folder))
-        in_order = np.stack([tumour[heights.index(h.ImagePositionPatient[2])]
-                             for h in sorted(headers(folder), key=lambda h: h.InstanceNumber)])
+        in_order = np.stack(
+            [
+                tumour[heights.index(h.ImagePositionPatient[2])]
+                for h in sorted(headers(folder), key=lambda h: h.InstanceNumber)
+            ]
+        )
         slices, image_rows, columns = find_objects(in_order.astype(int))[0]
         expected = [end for part in (image_rows, columns, slices) for end in (part.start + 1, part.stop)]
         assert [int(value) for value in rows[entry.id].values()] == expected, entry

@@ -10,10 +10,19 @@ from repository import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ROOMS = {path.name for path in (ROOT / "src").iterdir() if path.is_dir() and path.name != "__pycache__"}
-LIBRARY_OWNERS = {"SimpleITK": {"imaging"}, "nnunetv2": {"segmentation"}, "matplotlib": {"figures"},
-                  "pydicom": {"imaging", "phantom"}, "radiomics": {"features", "challenge"}, "cv2": {"quality"},
-                  "frd_score": {"features", "quality"}, "h5py": {"features"}, "imagecodecs": {"imaging"},
-                  "highdicom": {"imaging"}, "openpyxl": {"pipeline"}}
+LIBRARY_OWNERS = {
+    "SimpleITK": {"imaging"},
+    "nnunetv2": {"segmentation"},
+    "matplotlib": {"figures"},
+    "pydicom": {"imaging", "phantom"},
+    "radiomics": {"features", "challenge"},
+    "cv2": {"quality"},
+    "frd_score": {"features", "quality"},
+    "h5py": {"features"},
+    "imagecodecs": {"imaging"},
+    "highdicom": {"imaging"},
+    "openpyxl": {"pipeline"},
+}
 
 
 def imports(path):
@@ -57,8 +66,10 @@ def test_metrics_and_plots_are_in_git_and_nothing_else_is():
     for stage in STAGES.values():
         for kind in ("metrics", "plots"):
             for entry in stage.get(kind, []):
-                assert all(options.get("cache") is False or path.startswith("plots/segmenters/")
-                           for path, options in entry.items())
+                assert all(
+                    options.get("cache") is False or path.startswith("plots/segmenters/")
+                    for path, options in entry.items()
+                )
         cached = [out for out in stage.get("outs", []) if isinstance(out, str)]
         assert all(out.startswith("artifacts/") for out in cached)
 
@@ -92,8 +103,11 @@ def test_rooms_do_not_import_stage_scripts_and_pipeline_imports_no_room():
 
 
 def test_rooms_import_each_other_in_one_direction():
-    below = {room: {name.split(".")[0] for file in (ROOT / "src" / room).rglob("*.py") for name in imports(file)}
-             & (ROOMS - {room}) for room in ROOMS}
+    below = {
+        room: {name.split(".")[0] for file in (ROOT / "src" / room).rglob("*.py") for name in imports(file)}
+        & (ROOMS - {room})
+        for room in ROOMS
+    }
     while below:
         free = {room for room, others in below.items() if not others & below.keys()}
         assert free, f"these rooms import each other: {below}"

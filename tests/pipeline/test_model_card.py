@@ -29,8 +29,14 @@ METRICS = {"mae": {"value": 0.1, "low": 0.05, "high": 0.2, "n": 13}}
 def weights(tmp_path) -> Path:
     file = tmp_path / "generator.safetensors"
     file.write_bytes(b"weights")
-    write_card(file, "a generator", patients=["ab", "cd"], data="x.dir", metrics=METRICS,
-               params={"slices": {"size": PARAMS.slices.size}, "ingest": {"ceiling": PARAMS.ingest.ceiling}})
+    write_card(
+        file,
+        "a generator",
+        patients=["ab", "cd"],
+        data="x.dir",
+        metrics=METRICS,
+        params={"slices": {"size": PARAMS.slices.size}, "ingest": {"ceiling": PARAMS.ingest.ceiling}},
+    )
     return file
 
 
@@ -42,8 +48,12 @@ def test_it_says_whose_weights_these_are_and_what_they_are_for(weights):
     assert card_file(weights).name == "generator.card.json"
 
 
-@given(patients=st.none() | st.lists(st.text()), source=st.text(), value=st.floats(allow_nan=False) | st.integers(0, 9),
-       params=st.dictionaries(st.text(), st.integers() | st.booleans() | st.text() | st.lists(st.integers())))
+@given(
+    patients=st.none() | st.lists(st.text()),
+    source=st.text(),
+    value=st.floats(allow_nan=False) | st.integers(0, 9),
+    params=st.dictionaries(st.text(), st.integers() | st.booleans() | st.text() | st.lists(st.integers())),
+)
 def test_what_is_written_is_read(tmp_path_factory, patients, source, value, params):
     file = tmp_path_factory.mktemp("card") / "w.pth"
     file.write_bytes(b"1")
@@ -67,27 +77,43 @@ def test_weights_without_a_card_are_used_with_a_warning(weights, capsys):
 @pytest.mark.parametrize("damage", [b"Weights", b"weight", b"", b"weights\0"])
 def test_other_weights_than_the_cards_are_refused(weights, refused, damage):
     weights.write_bytes(damage)
-    refused(lambda: check_card(weights, PARAMS), str(weights), hashlib.sha256(damage).hexdigest(),
-            hashlib.sha256(b"weights").hexdigest(), "pull weights and card again")
+    refused(
+        lambda: check_card(weights, PARAMS),
+        str(weights),
+        hashlib.sha256(damage).hexdigest(),
+        hashlib.sha256(b"weights").hexdigest(),
+        "pull weights and card again",
+    )
 
 
 @pytest.mark.parametrize(("section", "key", "now"), [("slices", "size", 256), ("ingest", "ceiling", 2.0)])
 def test_another_scale_or_size_than_in_the_training_is_refused(weights, refused, section, key, now):
     params = PARAMS.model_copy(update={section: getattr(PARAMS, section).model_copy(update={key: now})})
-    refused(lambda: check_card(weights, params), f"{section}.{key} {now} in params.yaml", "generator.card.json says",
-            f"set {section}.{key}")
+    refused(
+        lambda: check_card(weights, params),
+        f"{section}.{key} {now} in params.yaml",
+        "generator.card.json says",
+        f"set {section}.{key}",
+    )
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"sha256": "abc"}, "sha256"), ({"patients": "everybody"}, "patients"), ({"metrics": {"mae": 1}}, "metrics.mae"),
-    ({"new": 1}, "new"), ({"model": 3}, "model")])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sha256": "abc"}, "sha256"),
+        ({"patients": "everybody"}, "patients"),
+        ({"metrics": {"mae": 1}}, "metrics.mae"),
+        ({"new": 1}, "new"),
+        ({"model": 3}, "model"),
+    ],
+)
 def test_a_damaged_card_is_refused(weights, refused, change, words):
     file = card_file(weights)
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     refused(lambda: read_card(weights), str(file), "no model card", words)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\"text\""])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '"text"'])
 def test_a_card_that_is_no_card_is_refused(weights, refused, content):
     card_file(weights).write_text(content)
     refused(lambda: read_card(weights), str(card_file(weights)))

@@ -32,8 +32,14 @@ def git(*arguments: str) -> str:
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name, text in {"dvc.yaml": DVC_YAML, "dvc.lock": LOCK, "params.yaml": "cohort: data\nsize: 3\nother: 1\n",
-                       "src/score.py": "1", "src/other.py": "1", "src/room/a.py": "1"}.items():
+    for name, text in {
+        "dvc.yaml": DVC_YAML,
+        "dvc.lock": LOCK,
+        "params.yaml": "cohort: data\nsize: 3\nother: 1\n",
+        "src/score.py": "1",
+        "src/other.py": "1",
+        "src/room/a.py": "1",
+    }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     git("init", "-q")

@@ -62,7 +62,12 @@ def test_parameters_are_those_of_the_stages_with_their_values():
 
 def test_code_is_the_script_and_its_rooms():
     assert set(code(read_stages()["split"])) == {
-        "src/split.py", "src/cohort", "src/imaging", "src/pipeline", "src/cohort/published/duke_spie2024.json"}
+        "src/split.py",
+        "src/cohort",
+        "src/imaging",
+        "src/pipeline",
+        "src/cohort/published/duke_spie2024.json",
+    }
 
 
 def test_the_cohorts_hash_is_that_of_dvc():

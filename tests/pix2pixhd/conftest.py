@@ -1,6 +1,5 @@
 """Tiny settings and slices for trainings of a second."""
 
-
 import numpy as np
 import pytest
 from repository import ROOT
@@ -8,9 +7,25 @@ from repository import ROOT
 from pre2post.pipeline.params import load_params
 from pre2post.pix2pixhd.dataset import Pairs
 
-TINY = {"width": 4, "downs": 2, "blocks": 1, "enhancer_blocks": 1, "residual": False, "discriminator_width": 4,
-        "lambda_l1": 3.0, "lambda_enhancement": 7.0, "enhancement_weight": 5.0, "lesion_weight": 0.0, "epochs": 3,
-        "slices_per_case": 2, "learning_rate": 0.002, "ema": 0.9, "save_every": 1, "state_every": 2, "threads": 1}
+TINY = {
+    "width": 4,
+    "downs": 2,
+    "blocks": 1,
+    "enhancer_blocks": 1,
+    "residual": False,
+    "discriminator_width": 4,
+    "lambda_l1": 3.0,
+    "lambda_enhancement": 7.0,
+    "enhancement_weight": 5.0,
+    "lesion_weight": 0.0,
+    "epochs": 3,
+    "slices_per_case": 2,
+    "learning_rate": 0.002,
+    "ema": 0.9,
+    "save_every": 1,
+    "state_every": 2,
+    "threads": 1,
+}
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,15 @@ from pre2post.pix2pixhd.generator import make_generator
 SMALL = {"width": 4, "downs": 2, "blocks": 1}
 
 
-@pytest.mark.parametrize("plan", [
-    Architecture(**SMALL), Architecture(residual=True, upsampling="resize", **SMALL), Architecture(channels=3, **SMALL),
-    Architecture("local", enhancers=2, enhancer_blocks=1, **SMALL)])
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Architecture(**SMALL),
+        Architecture(residual=True, upsampling="resize", **SMALL),
+        Architecture(channels=3, **SMALL),
+        Architecture("local", enhancers=2, enhancer_blocks=1, **SMALL),
+    ],
+)
 def test_a_generator_comes_back_ready_to_run(plan, tmp_path):
     generator = make_generator(plan)
     save_generator(generator, tmp_path / "g.safetensors")
@@ -40,11 +46,16 @@ def test_a_discriminator_comes_back_and_is_not_taken_for_a_generator(tmp_path, r
     discriminator = MultiscaleDiscriminator(2, width=4, layers=2, scales=3)
     save_discriminator(discriminator, tmp_path / "d.safetensors")
     image = torch.rand(1, 2, 64, 64)
-    for ours, theirs in zip(pix2pixhd.load_discriminator(tmp_path / "d.safetensors")(image), discriminator(image),
-                            strict=True):
+    for ours, theirs in zip(
+        pix2pixhd.load_discriminator(tmp_path / "d.safetensors")(image), discriminator(image), strict=True
+    ):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
-    refused(lambda: pix2pixhd.load_generator(tmp_path / "d.safetensors"), "not the weights of a generator",
-            "d.safetensors", "discriminator")
+    refused(
+        lambda: pix2pixhd.load_generator(tmp_path / "d.safetensors"),
+        "not the weights of a generator",
+        "d.safetensors",
+        "discriminator",
+    )
 
 
 def test_damaged_and_foreign_weights_are_refused(tmp_path, refused):
@@ -54,8 +65,12 @@ def test_damaged_and_foreign_weights_are_refused(tmp_path, refused):
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(whole.read_bytes()[:-100])
     refused(lambda: pix2pixhd.load_generator(cut), "cannot be read", "cut.safetensors")
-    for header in (None, {"pix2pixhd": "{}"}, {"pix2pixhd": json.dumps({"kind": "other"})},
-                   {"pix2pixhd": json.dumps({"kind": "global", **SMALL})}):
+    for header in (
+        None,
+        {"pix2pixhd": "{}"},
+        {"pix2pixhd": json.dumps({"kind": "other"})},
+        {"pix2pixhd": json.dumps({"kind": "global", **SMALL})},
+    ):
         save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors", metadata=header)
         refused(lambda: pix2pixhd.load_generator(tmp_path / "foreign.safetensors"), "not the weights")
 

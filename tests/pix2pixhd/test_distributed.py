@@ -79,8 +79,9 @@ def command_for_two(tmp_path, script, *arguments):
 
 def run_in_two(tmp_path, script, *arguments, timeout=120):
     """Runs a script through `launch` in two processes; returns exit code and both streams."""
-    done = subprocess.run(command_for_two(tmp_path, script, *arguments), env=ENVIRONMENT, text=True,
-                          capture_output=True, timeout=timeout)
+    done = subprocess.run(
+        command_for_two(tmp_path, script, *arguments), env=ENVIRONMENT, text=True, capture_output=True, timeout=timeout
+    )
     return done.returncode, done.stdout + done.stderr
 
 

@@ -64,7 +64,9 @@ def test_a_network_that_treats_the_channels_alike_gives_what_one_channel_gives(s
     first, *_, last = [name for name in weights if name.endswith("weight")]
     weights[first] = weights[first].repeat(1, 3, 1, 1) / 3
     weights[last], weights[last.replace("weight", "bias")] = (
-        weights[last].repeat(3, 1, 1, 1), weights[last.replace("weight", "bias")].repeat(3))
+        weights[last].repeat(3, 1, 1, 1),
+        weights[last.replace("weight", "bias")].repeat(3),
+    )
     three.load_state_dict(weights)
     np.testing.assert_allclose(translate(three, slices), translate(one, slices), atol=1e-5)
 
@@ -93,8 +95,10 @@ def test_values_that_are_not_finite_are_refused(slices):
         translate(generator, slices)
 
 
-@pytest.mark.parametrize("settings", [{}, {"downs": 1}, {"kind": "local"}, {"kind": "local", "enhancers": 2},
-                                      {"upsampling": "resize"}, {"channels": 3}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"downs": 1}, {"kind": "local"}, {"kind": "local", "enhancers": 2}, {"upsampling": "resize"}, {"channels": 3}],
+)
 def test_sizes_that_do_not_fit_are_refused(settings):
     plan = Architecture(**TINY | settings)
     generator, multiple = make_generator(plan).eval(), plan.size_multiple

@@ -35,9 +35,20 @@ def test_phases_are_read_mirrored_and_moved_as_pre_is(joint, cases):
 
 @pytest.mark.parametrize("kind", ["global", "local"])
 def test_each_channel_learns_its_phase(joint, cases, tmp_path, tiny, kind, one_thread):
-    settings = tiny(generator=kind, channels=2, residual=True, lambda_l1=50.0, lambda_enhancement=0.0, epochs=12,
-                    slices_per_case=0, learning_rate=0.01, ema=0.0, augment=False, save_every=12)
-    checkpoint, = train(settings, 7, cases, joint, tmp_path / "family/training", Execution(), lambda history: None)
+    settings = tiny(
+        generator=kind,
+        channels=2,
+        residual=True,
+        lambda_l1=50.0,
+        lambda_enhancement=0.0,
+        epochs=12,
+        slices_per_case=0,
+        learning_rate=0.01,
+        ema=0.0,
+        augment=False,
+        save_every=12,
+    )
+    (checkpoint,) = train(settings, 7, cases, joint, tmp_path / "family/training", Execution(), lambda history: None)
     made = translate(load_generator(checkpoint), joint.pre, phases=2)
     assert made.shape == joint.post.shape
     for place in range(2):

@@ -24,11 +24,16 @@ def count(network):
     return sum(weight.numel() for weight in network.parameters())
 
 
-@pytest.mark.parametrize(("network", "parameters"), [
-    (lambda: make_generator(Architecture()), 182_430_721),
-    (lambda: make_generator(Architecture(channels=3)), 182_443_267),
-    (lambda: make_generator(Architecture(kind="local", width=32)), 182_689_281),
-    (lambda: MultiscaleDiscriminator(2), 5_527_426), (lambda: MultiscaleDiscriminator(6), 5_535_618)])
+@pytest.mark.parametrize(
+    ("network", "parameters"),
+    [
+        (lambda: make_generator(Architecture()), 182_430_721),
+        (lambda: make_generator(Architecture(channels=3)), 182_443_267),
+        (lambda: make_generator(Architecture(kind="local", width=32)), 182_689_281),
+        (lambda: MultiscaleDiscriminator(2), 5_527_426),
+        (lambda: MultiscaleDiscriminator(6), 5_535_618),
+    ],
+)
 def test_parameter_counts_are_those_of_the_published_networks(network, parameters):
     with torch.device("meta"):  # sizes only: no memory, no initialisation
         assert count(network()) == parameters
@@ -63,7 +68,7 @@ def test_resizing_leaves_no_checkerboard_where_transposed_convolution_does():
         generator = make_generator(Architecture(upsampling=upsampling, **SMALL))
         ups = [layer for layer in generator.model if isinstance(layer, torch.nn.ConvTranspose2d | torch.nn.Upsample)]
         start = list(generator.model).index(ups[0])
-        up = generator.model[start:start + (1 if upsampling == "transposed" else 3)]
+        up = generator.model[start : start + (1 if upsampling == "transposed" else 3)]
         return up(torch.ones(1, 16, 8, 8))[:, :, 2:-2, 2:-2].std((2, 3)).max()
 
     assert unevenness("resize") < 1e-6 < 1e-3 < unevenness("transposed")
@@ -110,8 +115,8 @@ def test_enhancing_and_lesion_pixels_count_more_and_without_weights_all_count_al
     pre, post, fake = image(0.0, 0.0), image(1.0, -1.0), image(0.0, -0.5)  # the first enhances by 0.5 normalised
     errors, lesion = (1.0, 0.5), image(0.0, 1.0)
     plain, enhancing = enhancement_weights(pre, post, 0.0), enhancement_weights(pre, post, 4.0)
-    assert squared_error(fake, post, plain).item() == pytest.approx((errors[0]**2 + errors[1]**2) / 2)
-    assert squared_error(fake, post, enhancing).item() == pytest.approx((3 * errors[0]**2 + errors[1]**2) / 4)
+    assert squared_error(fake, post, plain).item() == pytest.approx((errors[0] ** 2 + errors[1] ** 2) / 2)
+    assert squared_error(fake, post, enhancing).item() == pytest.approx((3 * errors[0] ** 2 + errors[1] ** 2) / 4)
     annotated = lesion_weights(lesion, 3.0)
     assert absolute_error(fake, post, annotated).item() == pytest.approx((errors[0] + 4 * errors[1]) / 5)
     assert absolute_error(fake, post, lesion_weights(lesion, 0.0)).item() == pytest.approx(sum(errors) / 2)
@@ -121,5 +126,5 @@ def test_weighted_errors_of_a_batch_are_the_mean_of_those_of_its_images():
     torch.manual_seed(0)
     pre, post, fake = torch.rand(3, 4, 1, 8, 8)
     weights = enhancement_weights(pre, post, 9.0)
-    single = [squared_error(fake[i:i + 1], post[i:i + 1], weights[i:i + 1]) for i in range(4)]
+    single = [squared_error(fake[i : i + 1], post[i : i + 1], weights[i : i + 1]) for i in range(4)]
     torch.testing.assert_close(squared_error(fake, post, weights), sum(single) / 4)

@@ -171,10 +171,14 @@ def discriminator_weights(channels=2, width=4, layers=3, scales=2):
 
 GLOBAL = Architecture("global", channels=1, width=4, downs=2, blocks=2)
 LOCAL = Architecture("local", channels=1, width=4, downs=1, blocks=2, enhancers=1, enhancer_blocks=2)
-GENERATORS = [GLOBAL, Architecture("global", channels=3, width=4, downs=1, blocks=1), LOCAL,
-              Architecture("local", channels=3, width=4, downs=1, blocks=1, enhancers=1, enhancer_blocks=1),
-              Architecture("local", channels=1, width=2, downs=2, blocks=1, enhancers=2, enhancer_blocks=3),
-              Architecture("local", channels=3, width=2, downs=1, blocks=3, enhancers=2, enhancer_blocks=1)]
+GENERATORS = [
+    GLOBAL,
+    Architecture("global", channels=3, width=4, downs=1, blocks=1),
+    LOCAL,
+    Architecture("local", channels=3, width=4, downs=1, blocks=1, enhancers=1, enhancer_blocks=1),
+    Architecture("local", channels=1, width=2, downs=2, blocks=1, enhancers=2, enhancer_blocks=3),
+    Architecture("local", channels=3, width=2, downs=1, blocks=3, enhancers=2, enhancer_blocks=1),
+]
 
 
 def images(channels):
@@ -184,6 +188,7 @@ def images(channels):
 @pytest.fixture
 def save(tmp_path):
     """Writes anything as the original would its state dict."""
+
     def write(content, **how):
         torch.save(content, tmp_path / "30_net_G.pth", **how)
         return tmp_path / "30_net_G.pth"
@@ -236,19 +241,24 @@ def test_other_forms_of_the_same_weights_are_read(save, tmp_path):
     weights["model.10.conv_block.5.weight"] = weights["model.10.conv_block.1.weight"]  # in memory and in the file too
     flat = torch.cat([weight.flatten() for weight in weights.values()])
     views = dict(zip(weights, flat.split([weight.numel() for weight in weights.values()]), strict=True))
-    for content, how in [({f"module.{key}": weight for key, weight in weights.items()}, {}),
-                         ({"epoch": 30, "state_dict": weights}, {}),
-                         ({key: torch.nn.Parameter(weight) for key, weight in weights.items()}, {}),
-                         ({key: views[key].view_as(weight) for key, weight in weights.items()}, {}),
-                         (weights, {"_use_new_zipfile_serialization": False})]:
+    for content, how in [
+        ({f"module.{key}": weight for key, weight in weights.items()}, {}),
+        ({"epoch": 30, "state_dict": weights}, {}),
+        ({key: torch.nn.Parameter(weight) for key, weight in weights.items()}, {}),
+        ({key: views[key].view_as(weight) for key, weight in weights.items()}, {}),
+        (weights, {"_use_new_zipfile_serialization": False}),
+    ]:
         read_original(save(content, **how)).save(tmp_path / "new.safetensors")
         found = load_generator(tmp_path / "new.safetensors").state_dict()
         assert found.keys() == weights.keys() and all(torch.equal(found[key], weights[key]) for key in weights)
 
 
 def batch_normalised(weights):
-    return {"model.2.weight": torch.ones(4), "model.2.bias": torch.zeros(4),
-            "model.2.num_batches_tracked": torch.tensor(7)}
+    return {
+        "model.2.weight": torch.ones(4),
+        "model.2.bias": torch.zeros(4),
+        "model.2.num_batches_tracked": torch.tensor(7),
+    }
 
 
 def encoder(weights):
@@ -265,15 +275,24 @@ MISFITS = {
     "statistics": (lambda _: {"model.2.running_mean": torch.zeros(4)}, "model.2.running_mean", "too many"),
     "encoder": (encoder, "model.10.conv_block.1.weight", "no such key"),
     "label maps": (label_maps, "model.1.weight", "shape 4 x 36 x 7 x 7", "1 or 3 channels"),
-    "other output": (lambda _: {"model.19.weight": torch.zeros(3, 4, 7, 7)}, "model.19.weight",
-                     "shape 3 x 4 x 7 x 7", "shape 1 x 4 x 7 x 7"),
+    "other output": (
+        lambda _: {"model.19.weight": torch.zeros(3, 4, 7, 7)},
+        "model.19.weight",
+        "shape 3 x 4 x 7 x 7",
+        "shape 1 x 4 x 7 x 7",
+    ),
     "missing": (lambda _: {"model.7.weight": None}, "model.7.weight", "no such key", "shape 16 x 8 x 3 x 3"),
     "missing first": (lambda _: {"model.1.weight": None}, "model.1.weight", "no such key"),
     "one number": (lambda _: {"model.1.bias": torch.tensor(1.0)}, "model.1.bias", "shape ()", "shape 4"),
     "no filters": (lambda _: {"model.1.weight": torch.zeros(0, 1, 7, 7)}, "model.1.weight", "shape 0 x 1 x 7 x 7"),
-    "dropout": (lambda weights: {"model.10.conv_block.5.weight": None,
-                                 "model.10.conv_block.6.weight": weights["model.10.conv_block.5.weight"]},
-                "model.10.conv_block.5.weight", "no such key"),
+    "dropout": (
+        lambda weights: {
+            "model.10.conv_block.5.weight": None,
+            "model.10.conv_block.6.weight": weights["model.10.conv_block.5.weight"],
+        },
+        "model.10.conv_block.5.weight",
+        "no such key",
+    ),
     "NaN": (lambda _: {"model.4.bias": torch.tensor([0.0] * 7 + [torch.nan])}, "model.4.bias", "NaN"),
     "too large": (lambda _: {"model.4.bias": torch.full((8,), 1e300, dtype=torch.float64)}, "model.4.bias", "inf"),
     "integers": (lambda _: {"model.4.bias": torch.zeros(8, dtype=torch.int64)}, "model.4.bias", "torch.int64"),
@@ -304,8 +323,10 @@ def test_misfits_of_other_networks_are_named_too(save, refused):
     refused(lambda: read_original(save({"fc.weight": torch.zeros(3, 3)})), "scale0_layer0.0.weight", "no such key")
 
 
-@pytest.mark.parametrize(("content", "found"), [({}, "an empty dict"), ([1], "list"), (torch.zeros(3), "Tensor"),
-                                                ({"state_dict": {}}, "an empty dict")])
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [({}, "an empty dict"), ([1], "list"), (torch.zeros(3), "Tensor"), ({"state_dict": {}}, "an empty dict")],
+)
 def test_content_without_weights_is_refused(content, found, save, refused):
     refused(lambda: read_state_dict(save(content)), "there are no weights", f"found: {found}")
 
@@ -359,17 +380,25 @@ def test_the_script_says_what_it_found_and_where_it_wrote(save, tmp_path):
     done = run(old, new)
     parameters = sum(weight.numel() for weight in local_weights(LOCAL).values())
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (f"{old} (sha256 {hashlib.sha256(old.read_bytes()).hexdigest()}): local generator: channels "
-                           f"1, width 4, downs 1, blocks 2, enhancers 1, enhancer_blocks 2; {parameters:,} parameters; "
-                           f"written to {new}, as trained on 668 patients (duke_spie2024)\n")
+    assert done.stdout == (
+        f"{old} (sha256 {hashlib.sha256(old.read_bytes()).hexdigest()}): local generator: channels "
+        f"1, width 4, downs 1, blocks 2, enhancers 1, enhancer_blocks 2; {parameters:,} parameters; "
+        f"written to {new}, as trained on 668 patients (duke_spie2024)\n"
+    )
     assert load_generator(new)(images(1)).shape == images(1).shape
     assert len(read_trained_on(new)) == 668
     assert sorted(file.name for file in new.parent.iterdir()) == ["new.card.json", new.name]
     assert read_card(new).patients == sorted(read_trained_on(new))
 
 
-@pytest.mark.parametrize(("origin", "patients"), [("unknown", None), ("splits.json", {"duke:003", "P1"}),
-                                                  ("names.txt", {"duke:003", "phantom:Breast_MRI_003", "P 2"})])
+@pytest.mark.parametrize(
+    ("origin", "patients"),
+    [
+        ("unknown", None),
+        ("splits.json", {"duke:003", "P1"}),
+        ("names.txt", {"duke:003", "phantom:Breast_MRI_003", "P 2"}),
+    ],
+)
 def test_the_script_writes_down_who_trained_the_weights(save, tmp_path, monkeypatch, capsys, origin, patients):
     import import_weights
 
@@ -384,19 +413,30 @@ def test_the_script_writes_down_who_trained_the_weights(save, tmp_path, monkeypa
     assert f"trained on {f'{len(patients)} patients ({origin})' if patients else 'unknown'}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "content", "words"), [
-    ("absent.txt", None, ("absent.txt", "duke_spie2024", "unknown")), ("empty.txt", b"\n \n", ("nobody", "empty.txt")),
-    ("odd.json", b'{"test": []}', ("not splits", "gan_train")), ("odd.json", b"[]", ("not splits",)),
-    ("odd.json", b"{", ("not JSON",)), ("binary.txt", b"\xff\x00\xfe", ("not text",))])
-def test_a_list_of_training_patients_that_cannot_be_read_is_refused(save, tmp_path, monkeypatch, refused, name, content,
-                                                                    words):
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("absent.txt", None, ("absent.txt", "duke_spie2024", "unknown")),
+        ("empty.txt", b"\n \n", ("nobody", "empty.txt")),
+        ("odd.json", b'{"test": []}', ("not splits", "gan_train")),
+        ("odd.json", b"[]", ("not splits",)),
+        ("odd.json", b"{", ("not JSON",)),
+        ("binary.txt", b"\xff\x00\xfe", ("not text",)),
+    ],
+)
+def test_a_list_of_training_patients_that_cannot_be_read_is_refused(
+    save, tmp_path, monkeypatch, refused, name, content, words
+):
     import import_weights
 
     if content is not None:
         (tmp_path / name).write_bytes(content)
     new = tmp_path / "new.safetensors"
-    monkeypatch.setattr(sys, "argv", ["import_weights.py", str(save(global_weights(GLOBAL))), str(new), "--trained-on",
-                                      str(tmp_path / name)])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["import_weights.py", str(save(global_weights(GLOBAL))), str(new), "--trained-on", str(tmp_path / name)],
+    )
     refused(import_weights.main, *words)
     assert not new.exists()
 

@@ -19,8 +19,10 @@ def test_an_epoch_shows_each_patient_its_share_and_no_slice_twice(seed, epoch, p
     assert len(set(shown)) == len(shown) == 3 * (min(per_case, 4) or 4)
     assert all(len(batch.slices) == batch_size for batch in plan[:-1])
     again = epoch_batches(CASES, seed, epoch, per_case, batch_size, flip=True)
-    assert all(np.array_equal(a.slices, b.slices) and np.array_equal(a.flips, b.flips)
-               for a, b in zip(plan, again, strict=True))
+    assert all(
+        np.array_equal(a.slices, b.slices) and np.array_equal(a.flips, b.flips)
+        for a, b in zip(plan, again, strict=True)
+    )
 
 
 def test_epochs_differ_and_flips_can_be_off():
@@ -38,8 +40,9 @@ def test_the_parts_of_a_batch_make_it_up(size, processes):
     assert sorted(np.concatenate([part.slices for part in counted])) == list(batch.slices)
     for part in parts:
         assert len(part.slices) == len(part.flips) == len(part.moves) > 0
-        assert all(batch.flips[batch.slices == number] == flip
-                   for number, flip in zip(part.slices, part.flips, strict=True))
+        assert all(
+            batch.flips[batch.slices == number] == flip for number, flip in zip(part.slices, part.flips, strict=True)
+        )
 
 
 def loaded(pairs, plan):
@@ -69,8 +72,12 @@ def test_the_identity_move_changes_nothing(pairs):
 def test_batches_arrive_in_order_mirrored_in_the_networks_range(pairs):
     plan = epoch_batches(CASES, 1, 0, 0, 2, flip=True)
     for batch, (pre, post, lesion) in zip(plan, loaded(Pairs(pairs.pre, pairs.post), plan), strict=True):
-        expected = np.stack([np.fliplr(pairs.pre[i]) if flip else pairs.pre[i]
-                             for i, flip in zip(batch.slices, batch.flips, strict=True)])
+        expected = np.stack(
+            [
+                np.fliplr(pairs.pre[i]) if flip else pairs.pre[i]
+                for i, flip in zip(batch.slices, batch.flips, strict=True)
+            ]
+        )
         np.testing.assert_array_equal(pre[:, 0], expected * 2 - 1)
         assert post.shape == pre.shape
         assert lesion is None

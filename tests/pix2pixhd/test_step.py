@@ -60,8 +60,13 @@ def test_gradients_equal_the_textbook_step(tiny, kind, channels):
     fake = generator(pre)
     judged_detached = discriminator(torch.cat([pre, fake.detach()], 1))
     judged_real = discriminator(torch.cat([pre, post], 1))
-    loss_d = sum(((real[-1] - 1) ** 2).mean() + (fake[-1] ** 2).mean()
-                 for real, fake in zip(judged_real, judged_detached, strict=True)) / 2
+    loss_d = (
+        sum(
+            ((real[-1] - 1) ** 2).mean() + (fake[-1] ** 2).mean()
+            for real, fake in zip(judged_real, judged_detached, strict=True)
+        )
+        / 2
+    )
     loss_d.backward()
     judged_fake = discriminator(torch.cat([pre, fake], 1))
     loss_g = sum(((scale[-1] - 1) ** 2).mean() for scale in judged_fake) + 6.0 * ((fake**2 - post**2) ** 2).mean()

@@ -37,10 +37,12 @@ def folder(tmp_path):
 @pytest.fixture
 def run(pairs, cases):
     """Trains in a folder and returns the bytes of every checkpoint and the history of losses."""
+
     def run(settings, folder, execution=Execution(), data=pairs):  # noqa: B008
         histories = [[]]
         checkpoints = train(settings, 7, cases, data, folder, execution, lambda h: histories.append(list(h)))
         return {path.name: path.read_bytes() for path in checkpoints}, histories[-1]
+
     return run
 
 
@@ -56,16 +58,23 @@ def kill(monkeypatch):
             if next(calls) == at:
                 raise KeyboardInterrupt
             return original(*arguments)
+
         monkeypatch.setattr(Pix2PixHD, "step", original if at is None else step)
+
     return kill
 
 
 COARSE_TO_FINE = {"generator": "local", "global_epochs": 1, "fix_global_epochs": 1, "epochs": 4}
 
 
-@pytest.mark.parametrize(("special", "moments"), [
-    ({}, (1, 2, 4, 7, 9)),  # before the first state, after it, between two, in the next epochs
-    (COARSE_TO_FINE, (1, 4, 7, 9, 14, 20)), ({"batch_size": 4}, (1, 2, 3, 5))])
+@pytest.mark.parametrize(
+    ("special", "moments"),
+    [
+        ({}, (1, 2, 4, 7, 9)),  # before the first state, after it, between two, in the next epochs
+        (COARSE_TO_FINE, (1, 4, 7, 9, 14, 20)),
+        ({"batch_size": 4}, (1, 2, 3, 5)),
+    ],
+)
 def test_a_killed_training_ends_with_the_same_bytes(special, moments, tiny, run, kill, tmp_path):
     settings = tiny(augment=True, **special)
     execution = choose(settings)
@@ -92,8 +101,9 @@ def test_training_learns(tiny, run, folder):
 
 
 def test_all_three_phases_learn(tiny, run, folder):
-    settings = tiny(generator="local", epochs=9, global_epochs=3, fix_global_epochs=3, slices_per_case=0,
-                    decay_share=0.0)
+    settings = tiny(
+        generator="local", epochs=9, global_epochs=3, fix_global_epochs=3, slices_per_case=0, decay_share=0.0
+    )
     _, history = run(settings, folder)
     losses = [row["g_l1"] for row in history]
     assert losses[2] < losses[0]
@@ -204,8 +214,14 @@ def test_non_finite_losses_stop_with_the_step_and_the_last_checkpoint(tiny, run,
 
     monkeypatch.setattr(Pix2PixHD, "step", diverge)
     settings = tiny(state_every=100)
-    refused(lambda: run(settings, folder), "diverged", "in epoch 2, step 3", "g_l1 nan", "d_fake 0.",
-            f"the last good checkpoint is {folder}/epoch_0001.safetensors")
+    refused(
+        lambda: run(settings, folder),
+        "diverged",
+        "in epoch 2, step 3",
+        "g_l1 nan",
+        "d_fake 0.",
+        f"the last good checkpoint is {folder}/epoch_0001.safetensors",
+    )
     monkeypatch.setattr(Pix2PixHD, "step", original)
     assert run(settings, folder) == run(settings, folder.parents[1] / "whole" / "training")
 

@@ -11,9 +11,22 @@ from torch.nn import functional as F
 from pre2post.core.errors import InputError
 from pre2post.pix2pixhd.vgg import PerceptualLoss
 
-SHAPES = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128), 10: (256, 128), 12: (256, 256), 14: (256, 256),
-          16: (256, 256), 19: (512, 256), 21: (512, 512), 23: (512, 512), 25: (512, 512), 28: (512, 512),
-          30: (512, 512)}  # torchvision's, one further than is used
+SHAPES = {
+    0: (64, 3),
+    2: (64, 64),
+    5: (128, 64),
+    7: (128, 128),
+    10: (256, 128),
+    12: (256, 256),
+    14: (256, 256),
+    16: (256, 256),
+    19: (512, 256),
+    21: (512, 512),
+    23: (512, 512),
+    25: (512, 512),
+    28: (512, 512),
+    30: (512, 512),
+}  # torchvision's, one further than is used
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +135,9 @@ def refused(path):
 
 def test_pickled_code_is_refused_and_not_run(tmp_path):
     for new in (False, True):
-        torch.save({"features.0.weight": Code(tmp_path / "ran")}, tmp_path / "code.pth",
-                   _use_new_zipfile_serialization=new)
+        torch.save(
+            {"features.0.weight": Code(tmp_path / "ran")}, tmp_path / "code.pth", _use_new_zipfile_serialization=new
+        )
         assert "holds code" in refused(tmp_path / "code.pth")
     assert not (tmp_path / "ran").exists()
 
@@ -132,10 +146,13 @@ def test_pickled_code_is_refused_and_not_run(tmp_path):
 @pytest.mark.parametrize("left", [0.0, 0.1, 0.5, 0.9])
 def test_a_truncated_file_is_refused(tmp_path, new, left):
     path = tmp_path / "half.pth"
-    torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3), "features.0.bias": torch.zeros(64)}, path,
-               _use_new_zipfile_serialization=new)
+    torch.save(
+        {"features.0.weight": torch.zeros(64, 3, 3, 3), "features.0.bias": torch.zeros(64)},
+        path,
+        _use_new_zipfile_serialization=new,
+    )
     content = path.read_bytes()
-    path.write_bytes(content[:int(len(content) * left)])
+    path.write_bytes(content[: int(len(content) * left)])
     assert "truncated or damaged" in refused(path)
 
 
@@ -146,18 +163,26 @@ def test_a_truncated_safetensors_file_is_refused(weights, tmp_path):
     assert "whole safetensors file" in refused(path)
 
 
-@pytest.mark.parametrize(("content", "named"), [
-    ({}, "features.0.weight: nothing"),
-    ([1, 2], "features.0.weight: nothing"),
-    ({"features.0.weight": torch.zeros(64, 1, 3, 3)}, r"features.0.weight: (64, 1, 3, 3)"),
-    ({"features.0.weight": torch.zeros(64, 3, 3, 3), "features.0.bias": 3}, "features.0.bias: nothing")])
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ({}, "features.0.weight: nothing"),
+        ([1, 2], "features.0.weight: nothing"),
+        ({"features.0.weight": torch.zeros(64, 1, 3, 3)}, r"features.0.weight: (64, 1, 3, 3)"),
+        ({"features.0.weight": torch.zeros(64, 3, 3, 3), "features.0.bias": 3}, "features.0.bias: nothing"),
+    ],
+)
 def test_another_network_is_refused_by_its_first_differing_key(content, named, tmp_path):
     torch.save(content, tmp_path / "other.pth")
     assert named in refused(tmp_path / "other.pth")
 
 
 def test_batch_normalised_vgg_is_refused(weights, tmp_path):
-    normalised = {"features.0.weight": weights["features.0.weight"], "features.0.bias": weights["features.0.bias"],
-                  "features.1.weight": torch.ones(64), "features.3.weight": weights["features.2.weight"]}
+    normalised = {
+        "features.0.weight": weights["features.0.weight"],
+        "features.0.bias": weights["features.0.bias"],
+        "features.1.weight": torch.ones(64),
+        "features.3.weight": weights["features.2.weight"],
+    }
     torch.save(normalised, tmp_path / "vgg19_bn.pth")
     assert "features.2.weight: nothing" in refused(tmp_path / "vgg19_bn.pth")

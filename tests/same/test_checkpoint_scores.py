@@ -37,14 +37,16 @@ def slices(tumour_slices):
 
 @pytest.fixture(scope="module")
 def extractors():
-    return make_extractors(load_params(ROOT / "params.yaml").quality, seed=3)
+    return make_extractors(load_params(ROOT / "params.yaml").metrics, seed=3)
 
 
 def with_noise(sd, seed=0):
     """A checkpoint: a function that loads a network, which here doubles pre and adds noise of its own to each slice."""
+
     def translate(pre):
         rng = np.random.default_rng([seed, int(1e6 * abs(pre.sum()))])
         return (2 * pre + sd * rng.normal(size=pre.shape)).astype(np.float32)
+
     return lambda: translate
 
 
@@ -60,8 +62,12 @@ def checkpoints():
 def test_a_perfect_checkpoint_scores_perfectly_and_noise_worse(tumour_slices, extractors):
     post = tumour_slices(40, 1, 0)
     many = Slices(0.5 * post, post, np.zeros(post.shape, np.uint8), tuple(f"p{i // 8}" for i in range(40)))
-    found = score_checkpoints({name: with_noise(sd) for name, sd in (("perfect", 0), ("little", 0.01), ("much", 0.05))},
-                              many, extractors, np.ones((1, 5), int)).table
+    found = score_checkpoints(
+        {name: with_noise(sd) for name, sd in (("perfect", 0), ("little", 0.01), ("much", 0.05))},
+        many,
+        extractors,
+        np.ones((1, 5), int),
+    ).table
     perfect = {"ssim": 1, "mse": 0, "mae": 0, "nmse": 0, "fd_random": 0, "fd_texture": 0}
     assert {name: found["perfect"][name] for name in perfect} == pytest.approx(perfect, abs=1e-6)
     assert found["perfect"]["psnr"] == np.inf
@@ -117,8 +123,9 @@ def test_blocks_and_threads_do_not_change_values(slices, threads, at_once, monke
 
 
 def test_networks_on_several_threads_give_the_same_values(slices, extractors):
-    one, three = (score_checkpoints(checkpoints(), slices, extractors, ONCE, threads=threads).table
-                  for threads in (1, 3))
+    one, three = (
+        score_checkpoints(checkpoints(), slices, extractors, ONCE, threads=threads).table for threads in (1, 3)
+    )
     assert one == three
 
 
@@ -131,7 +138,7 @@ def test_features_of_real_slices_are_taken_once(slices, monkeypatch):
 
     monkeypatch.setattr("pre2post.same.checkpoint_scores.BLOCK_PIXELS", 4 * 64 * 64)
     score_checkpoints(checkpoints(), slices, [Extractor("fd", "kid", extract, True)], ONCE)
-    of_real = [images for images in seen if any(np.array_equal(images, slices.post[i:i + 4]) for i in (0, 4, 8))]
+    of_real = [images for images in seen if any(np.array_equal(images, slices.post[i : i + 4]) for i in (0, 4, 8))]
     assert len(of_real) == 3
     assert len(seen) == 3 + 3 * len(checkpoints())
     assert sum(map(len, seen)) == 10 * 4
@@ -227,8 +234,10 @@ def test_slices_may_be_memory_mapped(slices, tmp_path):
     for name in ("pre", "post", "lesion"):
         np.save(tmp_path / f"{name}.npy", getattr(slices, name))
         arrays.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
-    assert score_checkpoints(checkpoints(), Slices(*arrays, PATIENTS), SIMPLE, ONCE).table == score_checkpoints(
-        checkpoints(), slices, SIMPLE, ONCE).table
+    assert (
+        score_checkpoints(checkpoints(), Slices(*arrays, PATIENTS), SIMPLE, ONCE).table
+        == score_checkpoints(checkpoints(), slices, SIMPLE, ONCE).table
+    )
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -239,8 +248,11 @@ def test_a_broken_checkpoint_is_named(slices, bad, refused):
 
 def test_a_checkpoint_that_changes_the_shape_is_named(slices, refused):
     for name, translate in (("fewer", lambda pre: pre[:5]), ("smaller", lambda pre: pre[:, :32])):
-        refused(lambda name=name, translate=translate: score_checkpoints(
-            {name: lambda: translate}, slices, SIMPLE, ONCE), f"checkpoint {name}: ", "different shapes")
+        refused(
+            lambda name=name, translate=translate: score_checkpoints({name: lambda: translate}, slices, SIMPLE, ONCE),
+            f"checkpoint {name}: ",
+            "different shapes",
+        )
 
 
 def test_an_error_while_loading_names_the_checkpoint_too(slices, refused):
@@ -249,24 +261,38 @@ def test_an_error_while_loading_names_the_checkpoint_too(slices, refused):
     def load():
         raise InputError("the weights file is missing", file="epoch_0008.safetensors")
 
-    refused(lambda: score_checkpoints({"8": load}, slices, SIMPLE, ONCE), "checkpoint 8: the weights file is missing",
-            "file epoch_0008.safetensors")
+    refused(
+        lambda: score_checkpoints({"8": load}, slices, SIMPLE, ONCE),
+        "checkpoint 8: the weights file is missing",
+        "file epoch_0008.safetensors",
+    )
 
 
 def test_slices_that_do_not_belong_together_are_refused(refused):
     array = np.zeros((4, 20, 20))
-    for arrays, patients in (((array, array, array[:3]), "aabb"), ((array, array[:, :10], array), "aabb"),
-                             ((array, array, array), "aab"), ((array[:0], array[:0], array[:0]), "")):
-        refused(lambda arrays=arrays, patients=patients: Slices(*arrays, tuple(patients)),
-                "do not belong together", "run `dvc repro cut_slices`")
+    for arrays, patients in (
+        ((array, array, array[:3]), "aabb"),
+        ((array, array[:, :10], array), "aabb"),
+        ((array, array, array), "aab"),
+        ((array[:0], array[:0], array[:0]), ""),
+    ):
+        refused(
+            lambda arrays=arrays, patients=patients: Slices(*arrays, tuple(patients)),
+            "do not belong together",
+            "run `dvc repro cut_slices`",
+        )
 
 
 def test_several_phases_count_as_slices_of_their_own(slices):
     """As if the phases of a slice were slices of the same patient, one after the other."""
     joint = Slices(slices.pre, np.stack([slices.post, 0.8 * slices.post], 1), slices.lesion, PATIENTS)
     twice = np.repeat(np.arange(len(PATIENTS)), 2)
-    apart = Slices(slices.pre[twice], np.stack([slices.post, 0.8 * slices.post], 1).reshape(-1, *slices.post.shape[1:]),
-                   slices.lesion[twice], tuple(np.array(PATIENTS)[twice]))
+    apart = Slices(
+        slices.pre[twice],
+        np.stack([slices.post, 0.8 * slices.post], 1).reshape(-1, *slices.post.shape[1:]),
+        slices.lesion[twice],
+        tuple(np.array(PATIENTS)[twice]),
+    )
 
     def both(pre):
         return np.stack([1.9 * pre, 1.5 * pre], 1).astype(np.float32)
@@ -274,8 +300,10 @@ def test_several_phases_count_as_slices_of_their_own(slices):
     def one_by_one(pre):
         return (pre * np.tile([1.9, 1.5], len(pre) // 2)[:, None, None]).astype(np.float32)
 
-    found, expected = (score_checkpoints({"2": lambda run=run: run}, given, SIMPLE, ONCE, floors={"same": run})
-                       for given, run in ((joint, both), (apart, one_by_one)))
+    found, expected = (
+        score_checkpoints({"2": lambda run=run: run}, given, SIMPLE, ONCE, floors={"same": run})
+        for given, run in ((joint, both), (apart, one_by_one))
+    )
     assert found.table["2"] == pytest.approx(expected.table["2"], rel=1e-6)
     assert found.floors["same"] == pytest.approx(found.table["2"], rel=1e-6)
     assert found.lesion_mae["2"] == pytest.approx(expected.lesion_mae["2"], rel=1e-6)

@@ -4,23 +4,35 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pre2post.pipeline.params import Statistics
 from pre2post.same.dice_correlation import correlation_rows, dice_rows, read_scores, summary
+from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import summarise
 
-OPTIONS = Statistics(confidence=0.9, bootstrap_draws=500, min_patients=5)
+OPTIONS = StatisticsParams(confidence=0.9, bootstrap_draws=500, min_patients=5)
 EPOCHS = ("2", "4", "6", "8", "10")
-TABLE = [{"epoch": epoch, "same": str(same), "wins": "0", "lesion_mae": str(error), "mae": "7",
-          "scaled_ssim": str(ssim), "scaled_mse": str(mse)}
-         for epoch, same, error, ssim, mse in zip(EPOCHS, (1.0, 0.6, 0.2, 0.1, 0.0), (3, 2, 9, 1, 0.5),
-                                                  (1, 0.5, 0.4, 0.2, 0), (0, 0.1, 0.2, 0.3, 1), strict=True)]
+TABLE = [
+    {
+        "epoch": epoch,
+        "same": str(same),
+        "wins": "0",
+        "lesion_mae": str(error),
+        "mae": "7",
+        "scaled_ssim": str(ssim),
+        "scaled_mse": str(mse),
+    }
+    for epoch, same, error, ssim, mse in zip(
+        EPOCHS, (1.0, 0.6, 0.2, 0.1, 0.0), (3, 2, 9, 1, 0.5), (1, 0.5, 0.4, 0.2, 0), (0, 0.1, 0.2, 0.3, 1), strict=True
+    )
+]
 
 
 def dice_of(patients=8, seed=0, gain=0.05):
     """Checkpoint -> patient -> Dice, better with every checkpoint by `gain`, within noise."""
     rng = np.random.default_rng(seed)
-    return {epoch: {f"p{case}": 0.3 + gain * place + 0.1 * rng.random() for case in range(patients)}
-            for place, epoch in enumerate(EPOCHS)}
+    return {
+        epoch: {f"p{case}": 0.3 + gain * place + 0.1 * rng.random() for case in range(patients)}
+        for place, epoch in enumerate(EPOCHS)
+    }
 
 
 def by_metric(rows):
@@ -43,7 +55,11 @@ def test_1_means_that_what_a_score_calls_better_segments_better():
     scores, better = read_scores(TABLE), dice_of(gain=0.2)
     found = by_metric(correlation_rows(scores, better, OPTIONS, 0))
     assert {name: found[name]["spearman"] for name in ("same", "scaled_ssim", "scaled_mse", "epoch")} == {
-        "same": 1, "scaled_ssim": 1, "scaled_mse": -1, "epoch": 1}
+        "same": 1,
+        "scaled_ssim": 1,
+        "scaled_mse": -1,
+        "epoch": 1,
+    }
     worse = {epoch: {case: 1 - value for case, value in own.items()} for epoch, own in better.items()}
     assert by_metric(correlation_rows(scores, worse, OPTIONS, 0))["same"]["spearman"] == -1
 
@@ -65,8 +81,16 @@ def test_the_interval_is_that_of_scipys_bootstrap_over_patients():
     def correlate(*patients):
         return -stats.spearmanr(same, np.array(patients).mean(axis=1)).statistic
 
-    wanted = stats.bootstrap(tuple(values), correlate, paired=True, vectorized=False, n_resamples=500,
-                             confidence_level=0.9, method="percentile", rng=1).confidence_interval
+    wanted = stats.bootstrap(
+        tuple(values),
+        correlate,
+        paired=True,
+        vectorized=False,
+        n_resamples=500,
+        confidence_level=0.9,
+        method="percentile",
+        rng=1,
+    ).confidence_interval
     found = by_metric(correlation_rows(scores, dice, OPTIONS, 0))["same"]
     assert (found["low"], found["high"]) == pytest.approx((wanted.low, wanted.high), abs=0.15)
     assert found["low"] < found["high"]
@@ -107,11 +131,13 @@ def test_a_row_each_checkpoint():
     scores, dice = read_scores(TABLE), dice_of()
     rows = dice_rows(scores, dice, OPTIONS, 3)
     assert [list(row) for row in rows] == [
-        ["epoch", "same", "scaled_ssim", "scaled_mse", "dice", "low", "high", "n"]] * len(EPOCHS)
+        ["epoch", "same", "scaled_ssim", "scaled_mse", "dice", "low", "high", "n"]
+    ] * len(EPOCHS)
     for row in rows:
         wanted = summarise(list(dice[row["epoch"]].values()), 0.9, 500, 3, 5)
         assert [row[name] for name in ("dice", "low", "high", "n")] == pytest.approx(
-            [wanted[name] for name in ("mean", "low", "high", "n")], rel=1e-5)
+            [wanted[name] for name in ("mean", "low", "high", "n")], rel=1e-5
+        )
     assert dice_rows(scores, {}, OPTIONS, 3) == []
 
 
@@ -121,7 +147,11 @@ def test_the_summary_compares_both_choices():
     rows, correlations = dice_rows(scores, dice, OPTIONS, 3), correlation_rows(scores, dice, OPTIONS, 3)
     found = summary("post", rows, correlations)
     assert (found["judge"], found["epoch"], found["checkpoints"], found["patients"]) == (
-        "post", {"same": 10, "dice": 4}, 5, 8)
+        "post",
+        {"same": 10, "dice": 4},
+        5,
+        8,
+    )
     assert found["dice"] == {"same": rows[4]["dice"], "dice": 0.9}
     assert found["regret"] == pytest.approx(0.9 - rows[4]["dice"])
     assert found["spearman"] == {row["metric"]: row["spearman"] for row in correlations}

@@ -10,7 +10,8 @@ METRICS = ("ssim", "mse", "mae", "fd_random", "fd_texture")
 EQUAL = dict.fromkeys(METRICS, 1.0)
 VALUES = st.floats(0.01, 1000).map(lambda value: round(value, 3))
 TABLES = st.lists(st.tuples(*[VALUES] * len(METRICS)), min_size=2, max_size=6).map(
-    lambda rows: {f"epoch_{i}": dict(zip(METRICS, row, strict=True)) for i, row in enumerate(rows)})
+    lambda rows: {f"epoch_{i}": dict(zip(METRICS, row, strict=True)) for i, row in enumerate(rows)}
+)
 POSITIVE = st.floats(0.01, 100)
 
 
@@ -128,13 +129,19 @@ def test_broken_checkpoints_are_as_if_they_were_not_there(table, scaling, data):
     found = same(spoilt, EQUAL, scaling)
     wanted = same({name: row for name, row in table.items() if name not in broken}, EQUAL, scaling)
     assert found.scores == wanted.scores and found.best == wanted.best
-    assert found.notes == [f"checkpoint {name} is left out: its {metric} is nan" for name in table if name in broken
-                           ] + wanted.notes
+    assert (
+        found.notes
+        == [f"checkpoint {name} is left out: its {metric} is nan" for name in table if name in broken] + wanted.notes
+    )
 
 
 def test_refuses_a_table_without_a_checkpoint_to_compare(refused):
-    refused(lambda: same({"a": {"mse": np.nan}, "b": {"mse": np.inf}}, {"mse": 1}), "no checkpoint can be compared",
-            "checkpoint a is left out: its mse is nan", "checkpoint b is left out: its mse is inf")
+    refused(
+        lambda: same({"a": {"mse": np.nan}, "b": {"mse": np.inf}}, {"mse": 1}),
+        "no checkpoint can be compared",
+        "checkpoint a is left out: its mse is nan",
+        "checkpoint b is left out: its mse is inf",
+    )
 
 
 @pytest.mark.parametrize("row", [{"mae": None}, {}])

@@ -7,8 +7,11 @@ from scipy import stats
 from pre2post.same.score import SCALINGS, same
 from pre2post.same.stability import rank_correlation, under_each_scaling, win_shares, without_each_metric
 
-TABLE = {"2": {"ssim": 0.9, "mse": 3.0, "mae": 9.0}, "4": {"ssim": 0.7, "mse": 1.0, "mae": 2.0},
-         "6": {"ssim": 0.5, "mse": 2.0, "mae": 1.0}}
+TABLE = {
+    "2": {"ssim": 0.9, "mse": 3.0, "mae": 9.0},
+    "4": {"ssim": 0.7, "mse": 1.0, "mae": 2.0},
+    "6": {"ssim": 0.5, "mse": 2.0, "mae": 1.0},
+}
 EQUAL = {"ssim": 1.0, "mse": 1.0, "mae": 1.0}
 NUMBERS = st.lists(st.integers(0, 8), min_size=3, max_size=8)
 
@@ -17,7 +20,10 @@ def test_leaving_each_metric_out_by_hand():
     """Scaled ssim, mse, mae: 0, 1, 1 of epoch 2; 0.5, 0, 0.125 of epoch 4; 1, 0.5, 0 of epoch 6."""
     assert without_each_metric(TABLE, EQUAL, "minmax") == {"ssim": "4", "mse": "4", "mae": "4"}
     assert without_each_metric(TABLE, {"ssim": 3.0, "mse": 1.0, "mae": 1.0}, "minmax") == {
-        "ssim": "4", "mse": "2", "mae": "2"}
+        "ssim": "4",
+        "mse": "2",
+        "mae": "2",
+    }
 
 
 def test_metrics_without_weight_are_not_left_out_once_more():
@@ -58,8 +64,10 @@ def test_of_equals_the_first_wins():
 
 def test_each_draw_is_scaled_by_itself():
     """mae decides where the mse of that draw are equal, however far apart they are in another draw."""
-    tables = {"a": {"mse": np.array([5.0, 0.0]), "mae": np.array([2.0, 2.0])},
-              "b": {"mse": np.array([5.0, 900.0]), "mae": np.array([1.0, 1.0])}}
+    tables = {
+        "a": {"mse": np.array([5.0, 0.0]), "mae": np.array([2.0, 2.0])},
+        "b": {"mse": np.array([5.0, 900.0]), "mae": np.array([1.0, 1.0])},
+    }
     assert win_shares(tables, {"mse": 3, "mae": 1}, "minmax") == {"a": 0.5, "b": 0.5}
 
 

@@ -17,12 +17,24 @@ from pre2post.splits.splits import Splits, write_splits
 
 SHAPE = (16, 32, 32)
 SPLITS = Splits([], ["a", "b", "c", "d"], ["e", "f"], ["g", "h"], [["a", "c"], ["b", "d"]])
-SMALL = {"patch_size": [16, 32, 32], "training_patch_size": [8, 16, 16], "momentum": 0.9,
-         "features_per_stage": [4, 8, 8], "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
-         "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
-         "n_conv_per_stage": [1, 1, 1], "n_conv_per_stage_decoder": [1, 1]}
-STUDY = {"train": ["pre", "pre_synthetic"], "test_phases": ["pre", "post1"], "folds": [0, 1], "epochs": 2,
-         "iterations": 1, "threads": 1}
+SMALL = {
+    "patch_size": [16, 32, 32],
+    "training_patch_size": [8, 16, 16],
+    "momentum": 0.9,
+    "features_per_stage": [4, 8, 8],
+    "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
+    "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
+    "n_conv_per_stage": [1, 1, 1],
+    "n_conv_per_stage_decoder": [1, 1],
+}
+STUDY = {
+    "train": ["pre", "pre_synthetic"],
+    "test_phases": ["pre", "post1"],
+    "folds": [0, 1],
+    "epochs": 2,
+    "iterations": 1,
+    "threads": 1,
+}
 
 
 def write_cohort(root: Path) -> list[Case]:

@@ -21,8 +21,9 @@ def case(cohort, monkeypatch):
     return read_cases(cohort / "artifacts/volumes")[0]
 
 
-@pytest.mark.parametrize(("test_on", "kept"), [
-    ("both", (1, 7, 8)), ("predicted_breast", (7, 8)), ("annotated_breast", (1,))])
+@pytest.mark.parametrize(
+    ("test_on", "kept"), [("both", (1, 7, 8)), ("predicted_breast", (7, 8)), ("annotated_breast", (1,))]
+)
 def test_what_counts_of_a_prediction(test_on, kept, case, monkeypatch):
     monkeypatch.setattr(breasts, "body_halves", lambda _: SIDES)
     found = counted(columns(1, 7, 8), columns(2), case, test_on)
@@ -45,8 +46,9 @@ def test_the_breast_is_picked_without_a_look_at_the_mask(case, monkeypatch):
 def test_halves_are_prepared_as_the_network_learned_them(case, monkeypatch):
     """Each half by itself: nnU-Net's scaling of a volume depends on all of it."""
     seen = []
-    monkeypatch.setattr(breasts, "preprocess_array",
-                        lambda array, spacing, _: seen.append((array, spacing)) or (array, {}))
+    monkeypatch.setattr(
+        breasts, "preprocess_array", lambda array, spacing, _: seen.append((array, spacing)) or (array, {})
+    )
     image = read_volume(case.path("pre"))
     assert len(prepare(image, case, "both", None)) == 1
     assert len(prepare(image, case, "breast", None)) == 2

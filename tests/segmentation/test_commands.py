@@ -35,8 +35,23 @@ def test_nnunetv2_predict_takes_a_trained_folder_and_gives_our_mask(evaluated, t
         write_stand_in(tmp_path / "stand_in/timm")
         paths.append(str(tmp_path / "stand_in"))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "nnUNet_extTrainer": str(SOURCE / "segmentation")}
-    command = [Path(sys.executable).parent / "nnUNetv2_predict_from_modelfolder", "-i", tmp_path / "in", "-o",
-               tmp_path / "out", "-m", evaluated / MODEL, "-f", "1", "-device", "cpu", "-npp", "1", "-nps", "1"]
+    command = [
+        Path(sys.executable).parent / "nnUNetv2_predict_from_modelfolder",
+        "-i",
+        tmp_path / "in",
+        "-o",
+        tmp_path / "out",
+        "-m",
+        evaluated / MODEL,
+        "-f",
+        "1",
+        "-device",
+        "cpu",
+        "-npp",
+        "1",
+        "-nps",
+        "1",
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     found = read_volume(tmp_path / "out/g.nii.gz")

@@ -18,18 +18,28 @@ from pre2post.segmentation.design import (
 )
 from pre2post.splits.splits import Splits
 
-SETTINGS = {"pre": {"pre": 1.0}, "post": {"post1": 1.0}, "synthetic": {"synthetic": 1.0},
-            "pre_synthetic": {"pre": 1.0, "synthetic": 1.0}, "more": {"pre": 1.0, "synthetic": 0.7},
-            "pre_post": {"pre": 1.0, "post1": 1.0}, "all": {"pre": 1.0, "post1": 1.0, "synthetic": 1.0}}
+SETTINGS = {
+    "pre": {"pre": 1.0},
+    "post": {"post1": 1.0},
+    "synthetic": {"synthetic": 1.0},
+    "pre_synthetic": {"pre": 1.0, "synthetic": 1.0},
+    "more": {"pre": 1.0, "synthetic": 0.7},
+    "pre_post": {"pre": 1.0, "post1": 1.0},
+    "all": {"pre": 1.0, "post1": 1.0, "synthetic": 1.0},
+}
 
 
 def make_splits(folds):
     return Splits([], sorted(patient for fold in folds for patient in fold), [], [], folds)
 
 
-@given(st.lists(st.lists(st.integers(0, 10**6), min_size=1, max_size=4), min_size=2, max_size=5)
-       .filter(lambda folds: len({i for fold in folds for i in fold}) == sum(map(len, folds))),
-       st.sampled_from(list(SETTINGS)), st.data())
+@given(
+    st.lists(st.lists(st.integers(0, 10**6), min_size=1, max_size=4), min_size=2, max_size=5).filter(
+        lambda folds: len({i for fold in folds for i in fold}) == sum(map(len, folds))
+    ),
+    st.sampled_from(list(SETTINGS)),
+    st.data(),
+)
 def test_no_patient_trains_and_validates_in_any_phase(numbers, name, data):
     splits = make_splits([[f"p_{i}__x" for i in fold] for fold in numbers])
     fold = data.draw(st.integers(0, len(numbers) - 1))
@@ -84,8 +94,15 @@ def test_names_come_back():
 
 def test_the_baseline_is_the_setting_without_its_last_phase():
     trained = list(SETTINGS)
-    expected = {"pre": None, "post": None, "synthetic": "post", "pre_synthetic": "pre", "more": "pre",
-                "pre_post": "pre", "all": "pre_post"}
+    expected = {
+        "pre": None,
+        "post": None,
+        "synthetic": "post",
+        "pre_synthetic": "pre",
+        "more": "pre",
+        "pre_post": "pre",
+        "all": "pre_post",
+    }
     assert {name: baseline_of(name, SETTINGS, trained) for name in trained} == expected
     assert baseline_of("more", SETTINGS, ["post", "more"]) is None
 
@@ -101,8 +118,12 @@ def test_further_synthetic_phases_imitate_theirs(tmp_path):
     assert [*map(imitated, ("synthetic", "synthetic_post2"))] == ["post1", "post2"]
     assert validation_phases({"synthetic_post2": 1.0}) == ["post2"]
     assert validation_phases({"pre": 1.0, "synthetic_post2": 1.0}) == ["pre"]
-    settings = {"late": {"post2": 0.5}, "made": {"synthetic_post2": 0.5}, "pre": {"pre": 1.0},
-                "both": {"pre": 1.0, "synthetic_post2": 1.0}}
+    settings = {
+        "late": {"post2": 0.5},
+        "made": {"synthetic_post2": 0.5},
+        "pre": {"pre": 1.0},
+        "both": {"pre": 1.0, "synthetic_post2": 1.0},
+    }
     assert baseline_of("made", settings, list(settings)) == "late"
     assert baseline_of("both", settings, list(settings)) == "pre"
     case = Case("a", "A", ("pre",), True, IntensityScale(0, 1), tmp_path)

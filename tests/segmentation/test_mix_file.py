@@ -24,8 +24,10 @@ def changed(root, stage, before):
 def test_it_holds_the_folds_and_the_content_of_every_file(planned):
     folder = planned / "artifacts/nnunet"
     content = json.loads((folder / "settings/pre_synthetic.json").read_text())
-    assert content["folds"][0] == {"train": ["b__pre", "b__synthetic", "d__pre", "d__synthetic"],
-                                   "val": ["a__pre", "c__pre"]}
+    assert content["folds"][0] == {
+        "train": ["b__pre", "b__synthetic", "d__pre", "d__synthetic"],
+        "val": ["a__pre", "c__pre"],
+    }
     home = folder / "nnUNet_preprocessed/Dataset200_pre2post"
     assert len(content["sha256"]) == 1 + 8 * 3 and "smallPlans.json" in content["sha256"]
     for name, digest in content["sha256"].items():
@@ -47,8 +49,11 @@ def test_only_what_concerns_a_setting_changes_its_file(cohort, stage, set_params
     assert changed(cohort, stage, before) == {"post"}  # another setting, with a phase that nobody had
 
     before = planned_files(cohort)
-    set_params(cohort, train=trained, settings={"pre": {"pre": 1.0}, "post": {"post1": 1.0},
-                                                "pre_synthetic": {"pre": 1.0, "synthetic": 0.5}})
+    set_params(
+        cohort,
+        train=trained,
+        settings={"pre": {"pre": 1.0}, "post": {"post1": 1.0}, "pre_synthetic": {"pre": 1.0, "synthetic": 0.5}},
+    )
     assert changed(cohort, stage, before) == {"pre_synthetic"}  # another share
 
     before = planned_files(cohort)

@@ -13,13 +13,29 @@ from pre2post.segmentation.model_folder import load_trained_folder
 from pre2post.segmentation.nnunet import quiet
 from pre2post.segmentation.prediction import preprocess_array, segment
 
-KERNELS = {"n_stages": 2, "features_per_stage": [4, 8], "kernel_sizes": [[3, 3]] * 2, "strides": [[1, 1], [2, 2]],
-           "n_conv_per_stage": [1, 1], "n_conv_per_stage_decoder": [1], "conv_bias": True}
-LAYERS = {"conv_op": "torch.nn.modules.conv.Conv2d", "norm_op": "torch.nn.modules.instancenorm.InstanceNorm2d",
-          "norm_op_kwargs": {"eps": 1e-5, "affine": True}, "dropout_op": None, "dropout_op_kwargs": None,
-          "nonlin": "torch.nn.LeakyReLU", "nonlin_kwargs": {"inplace": True}}
-ARCHITECTURE = {"network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-                "arch_kwargs": KERNELS | LAYERS, "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"]}
+KERNELS = {
+    "n_stages": 2,
+    "features_per_stage": [4, 8],
+    "kernel_sizes": [[3, 3]] * 2,
+    "strides": [[1, 1], [2, 2]],
+    "n_conv_per_stage": [1, 1],
+    "n_conv_per_stage_decoder": [1],
+    "conv_bias": True,
+}
+LAYERS = {
+    "conv_op": "torch.nn.modules.conv.Conv2d",
+    "norm_op": "torch.nn.modules.instancenorm.InstanceNorm2d",
+    "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+    "dropout_op": None,
+    "dropout_op_kwargs": None,
+    "nonlin": "torch.nn.LeakyReLU",
+    "nonlin_kwargs": {"inplace": True},
+}
+ARCHITECTURE = {
+    "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+    "arch_kwargs": KERNELS | LAYERS,
+    "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -30,32 +46,66 @@ def one_thread():
 
 
 def resampling(kind: str, order: int) -> dict:
-    return {f"resampling_fn_{kind}": "resample_data_or_seg_to_shape", f"resampling_fn_{kind}_kwargs": {
-        "is_seg": kind == "seg", "order": order, "order_z": 0, "force_separate_z": None}}
+    return {
+        f"resampling_fn_{kind}": "resample_data_or_seg_to_shape",
+        f"resampling_fn_{kind}_kwargs": {
+            "is_seg": kind == "seg",
+            "order": order,
+            "order_z": 0,
+            "force_separate_z": None,
+        },
+    }
 
 
 def make_plans() -> dict:
-    configuration = {"data_identifier": "nnUNetPlans_2d", "preprocessor_name": "DefaultPreprocessor", "batch_size": 2,
-                     "patch_size": [24, 24], "median_image_size_in_voxels": [40.0, 40.0], "spacing": [1.25, 1.25],
-                     "normalization_schemes": ["ZScoreNormalization"], "use_mask_for_norm": [False],
-                     "architecture": ARCHITECTURE, "batch_dice": True,
-                     **resampling("data", 3), **resampling("seg", 1), **resampling("probabilities", 1)}
-    return {"dataset_name": "Dataset001_Slices", "plans_name": "nnUNetPlans", "image_reader_writer": "SimpleITKIO",
-            "transpose_forward": [0, 1, 2], "transpose_backward": [0, 1, 2], "label_manager": "LabelManager",
-            "experiment_planner_used": "ExperimentPlanner", "configurations": {"2d": configuration},
-            "foreground_intensity_properties_per_channel": {"0": {"mean": 0.0, "std": 1.0}}}
+    configuration = {
+        "data_identifier": "nnUNetPlans_2d",
+        "preprocessor_name": "DefaultPreprocessor",
+        "batch_size": 2,
+        "patch_size": [24, 24],
+        "median_image_size_in_voxels": [40.0, 40.0],
+        "spacing": [1.25, 1.25],
+        "normalization_schemes": ["ZScoreNormalization"],
+        "use_mask_for_norm": [False],
+        "architecture": ARCHITECTURE,
+        "batch_dice": True,
+        **resampling("data", 3),
+        **resampling("seg", 1),
+        **resampling("probabilities", 1),
+    }
+    return {
+        "dataset_name": "Dataset001_Slices",
+        "plans_name": "nnUNetPlans",
+        "image_reader_writer": "SimpleITKIO",
+        "transpose_forward": [0, 1, 2],
+        "transpose_backward": [0, 1, 2],
+        "label_manager": "LabelManager",
+        "experiment_planner_used": "ExperimentPlanner",
+        "configurations": {"2d": configuration},
+        "foreground_intensity_properties_per_channel": {"0": {"mean": 0.0, "std": 1.0}},
+    }
 
 
-DATASET = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "tumour": 1}, "numTraining": 1,
-           "file_ending": ".nii.gz"}
+DATASET = {
+    "channel_names": {"0": "MRI"},
+    "labels": {"background": 0, "tumour": 1},
+    "numTraining": 1,
+    "file_ending": ".nii.gz",
+}
 
 
 def make_network():
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
     torch.manual_seed(3)
-    network = get_network_from_plans(ARCHITECTURE["network_class_name"], ARCHITECTURE["arch_kwargs"],
-                                     ARCHITECTURE["_kw_requires_import"], 1, 2, deep_supervision=False)
+    network = get_network_from_plans(
+        ARCHITECTURE["network_class_name"],
+        ARCHITECTURE["arch_kwargs"],
+        ARCHITECTURE["_kw_requires_import"],
+        1,
+        2,
+        deep_supervision=False,
+    )
     with torch.no_grad():
         network.decoder.seg_layers[-1].weight.normal_()
     return network
@@ -67,10 +117,17 @@ def write_trained(folder: Path) -> Path:
     (folder / "fold_0").mkdir(parents=True)
     (folder / "plans.json").write_text(json.dumps(plans))
     (folder / "dataset.json").write_text(json.dumps(DATASET))
-    torch.save({"network_weights": make_network().state_dict(), "trainer_name": "nnUNetTrainer",
-                "init_args": {"plans": plans, "configuration": "2d", "fold": 0, "dataset_json": DATASET},
-                "inference_allowed_mirroring_axes": (0, 1), "_best_ema": np.float64(0.5),
-                "logging": {"train_losses": [np.float32(1), np.float64(1)]}}, folder / "fold_0/checkpoint_final.pth")
+    torch.save(
+        {
+            "network_weights": make_network().state_dict(),
+            "trainer_name": "nnUNetTrainer",
+            "init_args": {"plans": plans, "configuration": "2d", "fold": 0, "dataset_json": DATASET},
+            "inference_allowed_mirroring_axes": (0, 1),
+            "_best_ema": np.float64(0.5),
+            "logging": {"train_losses": [np.float32(1), np.float64(1)]},
+        },
+        folder / "fold_0/checkpoint_final.pth",
+    )
     return folder
 
 
@@ -98,8 +155,9 @@ def test_segments_as_nnunet_does(trained, image, monkeypatch):
     with quiet():
         theirs = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
     network = make_network()
-    theirs.manual_initialization(network, plans, plans.get_configuration("2d"), [network.state_dict()], DATASET,
-                                 "nnUNetTrainer", (0, 1))
+    theirs.manual_initialization(
+        network, plans, plans.get_configuration("2d"), [network.state_dict()], DATASET, "nnUNetTrainer", (0, 1)
+    )
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)  # it would take eight
     wanted = theirs.predict_single_npy_array(image[None, None], {"spacing": [1, 1, 1]})
     assert found.shape == (1, 40, 37) and 0 < found.sum() < found.size
@@ -112,8 +170,16 @@ def change_plans(folder: Path, change) -> None:
     (folder / "plans.json").write_text(json.dumps(plans))
 
 
-@pytest.mark.parametrize("name", ["subprocess.Popen", "torch.nn.functional.relu", "torch.nn.modules.module.OrderedDict",
-                                  "dynamic_network_architectures.architectures.unet.np", "torch.nn.Missing"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "subprocess.Popen",
+        "torch.nn.functional.relu",
+        "torch.nn.modules.module.OrderedDict",
+        "dynamic_network_architectures.architectures.unet.np",
+        "torch.nn.Missing",
+    ],
+)
 @pytest.mark.parametrize("key", ["network_class_name", "conv_op"])
 def test_plans_may_name_networks_and_layers_only(trained, refused, name, key):
     change_plans(trained, lambda found: (found if key in found else found["arch_kwargs"]).update({key: name}))

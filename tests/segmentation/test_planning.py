@@ -24,13 +24,19 @@ def test_preprocessing_equals_nnunets_single_case(planned, folder):
     assert len(names) == 8
     for name in names:
         data, labels, properties = DefaultPreprocessor(verbose=False).run_case(
-            [str(raw / f"imagesTr/{name}_0000.nii.gz")], str(raw / f"labelsTr/{name}.nii.gz"), plans,
-            plans.get_configuration("3d_fullres"), dataset)
+            [str(raw / f"imagesTr/{name}_0000.nii.gz")],
+            str(raw / f"labelsTr/{name}.nii.gz"),
+            plans,
+            plans.get_configuration("3d_fullres"),
+            dataset,
+        )
         kept = folder / "nnUNetPlans_3d_fullres" / name
         np.testing.assert_array_equal(blosc2.open(f"{kept}.b2nd")[:], data)
         np.testing.assert_array_equal(blosc2.open(f"{kept}_seg.b2nd")[:], labels)
-        np.testing.assert_array_equal(pickle.loads((kept.parent / f"{name}.pkl").read_bytes())["class_locations"][1],
-                                      properties["class_locations"][1])
+        np.testing.assert_array_equal(
+            pickle.loads((kept.parent / f"{name}.pkl").read_bytes())["class_locations"][1],
+            properties["class_locations"][1],
+        )
 
 
 def test_the_fingerprint_is_of_every_pre_contrast_volume(folder):
@@ -40,9 +46,15 @@ def test_the_fingerprint_is_of_every_pre_contrast_volume(folder):
     found = json.loads((folder / "dataset_fingerprint.json").read_text())
     assert found["spacings"] == [[5.0, 2.5, 2.5]] * 4
     raw = folder.parents[1] / "nnUNet_raw/Dataset200_pre2post"
-    intensities = [DatasetFingerprintExtractor.analyze_case(
-        [str(raw / f"imagesTr/{name}_0000.nii.gz")], str(raw / f"labelsTr/{name}.nii.gz"), SimpleITKIO,
-        int(10e7 // 4))[2][0] for name in ("a__pre", "b__pre", "c__pre", "d__pre")]
+    intensities = [
+        DatasetFingerprintExtractor.analyze_case(
+            [str(raw / f"imagesTr/{name}_0000.nii.gz")],
+            str(raw / f"labelsTr/{name}.nii.gz"),
+            SimpleITKIO,
+            int(10e7 // 4),
+        )[2][0]
+        for name in ("a__pre", "b__pre", "c__pre", "d__pre")
+    ]
     statistics = found["foreground_intensity_properties_per_channel"]["0"]
     assert statistics["mean"] == float(np.mean(np.concatenate(intensities)))
 
@@ -71,11 +83,14 @@ def plans_for(median):
     return {"configurations": {"3d_fullres": own}}
 
 
-@pytest.mark.parametrize(("median", "window", "training"), [
-    ([24, 128, 128], [24, 128, 128], [24, 64, 64]),
-    ([24.0, 128.0, 61.0], [24, 128, 64], [24, 64, 64]),
-    ([10, 40, 300], [12, 40, 128], [12, 40, 64]),
-])
+@pytest.mark.parametrize(
+    ("median", "window", "training"),
+    [
+        ([24, 128, 128], [24, 128, 128], [24, 64, 64]),
+        ([24.0, 128.0, 61.0], [24, 128, 64], [24, 64, 64]),
+        ([10, 40, 300], [12, 40, 128], [12, 40, 64]),
+    ],
+)
 def test_windows_fit_the_volumes(median, window, training):
     made = small_plans(plans_for(median), json.loads(SMALL_PLAN.read_text()))["configurations"]["3d_fullres"]
     assert made["patch_size"] == window

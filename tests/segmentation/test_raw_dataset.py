@@ -14,12 +14,15 @@ def change_mask(root, change):
     write_volume(change(mask), file)
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    (lambda mask: mask.like(mask.array * 0), "no tumour"),
-    (lambda mask: mask.like(mask.array * 2), "labels of its own"),
-    (lambda mask: Volume(mask.array, mask.spacing, (0.0, 0.0, 0.0)), "different places"),
-    (lambda mask: Volume(mask.array[1:], mask.spacing, mask.origin), "different places"),
-])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda mask: mask.like(mask.array * 0), "no tumour"),
+        (lambda mask: mask.like(mask.array * 2), "labels of its own"),
+        (lambda mask: Volume(mask.array, mask.spacing, (0.0, 0.0, 0.0)), "different places"),
+        (lambda mask: Volume(mask.array[1:], mask.spacing, mask.origin), "different places"),
+    ],
+)
 def test_a_mask_that_cannot_train_is_refused_by_name(cohort, stage, change, said):
     change_mask(cohort, change)
     with pytest.raises(InputError, match=said) as error:

@@ -25,8 +25,17 @@ def test_the_same_seed_gives_the_same_bytes_and_another_fold_does_not(evaluated,
     before = files_of(folder)
     stage(evaluated, "train_segmentation", "--setting", "pre_synthetic", "--fold", "1")
     assert files_of(folder) == before
-    weights = [torch.load(evaluated / f"artifacts/segmenters/pre_synthetic_{fold}" / TRAINED / f"fold_{fold}"
-                          / "checkpoint_final.pth", weights_only=True)["network_weights"] for fold in (0, 1)]
+    weights = [
+        torch.load(
+            evaluated
+            / f"artifacts/segmenters/pre_synthetic_{fold}"
+            / TRAINED
+            / f"fold_{fold}"
+            / "checkpoint_final.pth",
+            weights_only=True,
+        )["network_weights"]
+        for fold in (0, 1)
+    ]
     assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
@@ -34,12 +43,24 @@ def test_the_folder_is_laid_out_as_nnunet_users_expect(evaluated):
     folder = evaluated / "artifacts/segmenters/pre_0/Dataset200_pre2post"
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     trained = TRAINED.partition("/")[2]
-    assert names == {"splits_final.json", *(f"{trained}/{name}" for name in (
-        "plans.json", "dataset.json", "dataset_fingerprint.json", "fold_0/checkpoint_final.pth",
-        "fold_0/checkpoint_final.card.json", "fold_0/training_log.txt"))}
+    assert names == {
+        "splits_final.json",
+        *(
+            f"{trained}/{name}"
+            for name in (
+                "plans.json",
+                "dataset.json",
+                "dataset_fingerprint.json",
+                "fold_0/checkpoint_final.pth",
+                "fold_0/checkpoint_final.card.json",
+                "fold_0/training_log.txt",
+            )
+        ),
+    }
     assert json.loads((folder / "splits_final.json").read_text()) == [
         {"train": ["b__pre", "d__pre"], "val": ["a__pre", "c__pre"]},
-        {"train": ["a__pre", "c__pre"], "val": ["b__pre", "d__pre"]}]
+        {"train": ["a__pre", "c__pre"], "val": ["b__pre", "d__pre"]},
+    ]
     assert (folder / trained / "fold_0/training_log.txt").read_text().count("Pseudo dice") == 2
     plans = json.loads((folder / trained / "plans.json").read_text())
     assert plans["configurations"]["3d_fullres"]["patch_size"] == [16, 32, 32]
@@ -93,8 +114,11 @@ def test_no_augmentation_races_against_the_clock(trainer):
     from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
 
     found = trainer.get_training_transforms((8, 16, 16), (-1.0, 1.0), None, (0, 1, 2), False)
-    blurs = [step.transform for step in found.transforms
-             if isinstance(getattr(step, "transform", None), GaussianBlurTransform)]
+    blurs = [
+        step.transform
+        for step in found.transforms
+        if isinstance(getattr(step, "transform", None), GaussianBlurTransform)
+    ]
     assert len(blurs) == 1
     assert not blurs[0].benchmark
 
@@ -112,11 +136,14 @@ def test_a_stopped_training_keeps_the_earlier_one(evaluated, stage, monkeypatch)
     assert files_of(evaluated / "artifacts/segmenters") == before
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (("--setting", "other", "--fold", "0"), "no such training setting"),
-    (("--setting", "pre", "--fold", "2"), "no such fold"),
-    (("--setting", "post", "--fold", "0"), "not planned for"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--setting", "other", "--fold", "0"), "no such training setting"),
+        (("--setting", "pre", "--fold", "2"), "no such fold"),
+        (("--setting", "post", "--fold", "0"), "not planned for"),
+    ],
+)
 def test_what_cannot_be_trained_is_refused(planned, stage, arguments, said):
     with pytest.raises(InputError, match=said):
         stage(planned, "train_segmentation", *arguments)
@@ -133,8 +160,9 @@ def test_a_missing_file_is_named(planned, stage):
 
 
 @pytest.mark.parametrize("killed_after", [1, 3, 4])
-def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(evaluated, stage, set_params, monkeypatch,
-                                                                  killed_after):
+def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(
+    evaluated, stage, set_params, monkeypatch, killed_after
+):
     """Killed within an epoch, at its end and within its validation; states are saved every other step."""
     from pre2post.segmentation.trainer import RepeatableTrainer
 
@@ -189,11 +217,16 @@ def test_training_before_planning_says_so(cohort, stage):
 def test_the_history_is_a_row_an_epoch_with_what_nnunet_logged(evaluated, stage):
     stage(evaluated, "train_segmentation", "--setting", "pre", "--fold", "0")
     rows = read_table(evaluated / "plots/segmenters/pre_0.csv")
-    logged = torch.load(evaluated / "artifacts/segmenters/pre_0" / TRAINED / "fold_0/checkpoint_final.pth",
-                        weights_only=True)["logging"]
+    logged = torch.load(
+        evaluated / "artifacts/segmenters/pre_0" / TRAINED / "fold_0/checkpoint_final.pth", weights_only=True
+    )["logging"]
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    for column, name in (("train_loss", "train_losses"), ("validation_loss", "val_losses"), ("learning_rate", "lrs"),
-                         ("pseudo_dice", "mean_fg_dice")):
+    for column, name in (
+        ("train_loss", "train_losses"),
+        ("validation_loss", "val_losses"),
+        ("learning_rate", "lrs"),
+        ("pseudo_dice", "mean_fg_dice"),
+    ):
         assert [float(row[column]) for row in rows] == pytest.approx(logged[name], rel=1e-5)
 
 

@@ -80,7 +80,7 @@ def expected_dice(root: Path, case: str, epoch: str, fold: int) -> float:
     found = next(one for one in read_cases(root / "artifacts/volumes") if one.id == case)
     generator = load_generator(root / f"artifacts/gan/epoch_{int(epoch):04d}.safetensors")
     pre = read_volume(found.path("pre"))
-    made, = synthetic_volumes(pre, found.scale, SIZE, lambda slices: translate(generator, slices))
+    (made,) = synthetic_volumes(pre, found.scale, SIZE, lambda slices: translate(generator, slices))
     predictor = make_predictor(load_segmenter("pre", [root / f"artifacts/segmenters/pre_{fold}"], "smallPlans"), False)
     predicted = segment(predictor, *preprocess_array(made.array, made.spacing[::-1], predictor), threads=1)
     return dice(predicted, read_volume(found.path("mask"), np.uint8).array)
@@ -102,12 +102,17 @@ def test_the_tables_tell_of_the_cases(judged):
     cases, found = table(judged, "same_dice_cases"), json.loads((judged / "metrics/same_dice.json").read_text())
     rows = table(judged, "same_dice")
     for row in rows:
-        assert float(row["dice"]) == pytest.approx(np.mean([float(one["dice"]) for one in cases
-                                                            if one["epoch"] == row["epoch"]]), abs=1e-5)
+        assert float(row["dice"]) == pytest.approx(
+            np.mean([float(one["dice"]) for one in cases if one["epoch"] == row["epoch"]]), abs=1e-5
+        )
         assert row["n"] == "4"
     assert [row["same"] for row in rows] == ["1.0", "0.5", "0.0"]
     assert [row["metric"] for row in table(judged, "same_correlations")] == [
-        "same", "scaled_ssim", "lesion_mae", "epoch"]
+        "same",
+        "scaled_ssim",
+        "lesion_mae",
+        "epoch",
+    ]
     best = max(rows, key=lambda row: float(row["dice"]))
     assert found["epoch"] == {"same": 10, "dice": int(best["epoch"])}
     assert found["regret"] == pytest.approx(float(best["dice"]) - float(rows[2]["dice"]), abs=1e-5)

@@ -37,13 +37,28 @@ def test_different_patients_pass_and_unknown_marks_are_not_shared():
 
 
 @pytest.mark.parametrize("mark", ["patient", "study", "pixels"])
-@pytest.mark.parametrize(("first", "second", "parts"), [
-    ("t", "a", ("gan_train", "validation")), ("t", "p", ("gan_train", "test")), ("t", "x", ("gan_train", "external")),
-    ("m", "p", ("validation", "test")), ("b", "x", ("validation", "external")), ("p", "x", ("test", "external")),
-    ("a", "b", ("fold 0", "fold 1"))])
+@pytest.mark.parametrize(
+    ("first", "second", "parts"),
+    [
+        ("t", "a", ("gan_train", "validation")),
+        ("t", "p", ("gan_train", "test")),
+        ("t", "x", ("gan_train", "external")),
+        ("m", "p", ("validation", "test")),
+        ("b", "x", ("validation", "external")),
+        ("p", "x", ("test", "external")),
+        ("a", "b", ("fold 0", "fold 1")),
+    ],
+)
 def test_two_parts_share_nobody(mark, first, second, parts, refused):
-    message = refused(lambda: check_leakage(SPLITS, twins(first, second, mark)), f"the {mark}", f"{mark} {first}",
-                      f"{first} in {parts[0]}", f"{second} in {parts[1]}", "leave one of the two out", "one patient")
+    message = refused(
+        lambda: check_leakage(SPLITS, twins(first, second, mark)),
+        f"the {mark}",
+        f"{mark} {first}",
+        f"{first} in {parts[0]}",
+        f"{second} in {parts[1]}",
+        "leave one of the two out",
+        "one patient",
+    )
     assert "\n" not in message
 
 
@@ -68,8 +83,14 @@ def test_the_study_is_read_and_checked_in_one(tmp_path, refused):
 def test_every_stage_that_reads_the_splits_is_guarded():
     sources = {path.name: path.read_text() for path in ROOT.joinpath("src").glob("*.py")}
     readers = {name for name, text in sources.items() if "SPLITS, VOLUMES)" in text}
-    assert readers == {"cut_slices.py", "synthesize.py", "evaluate_synthesis.py", "plan_segmentation.py",
-                       "evaluate_segmentation.py", "evaluate_same.py"}
+    assert readers == {
+        "cut_slices.py",
+        "synthesize.py",
+        "evaluate_synthesis.py",
+        "plan_segmentation.py",
+        "evaluate_segmentation.py",
+        "evaluate_same.py",
+    }
     assert not [name for name, text in sources.items() if "read_splits" in text]
     assert all("read_study(SPLITS, VOLUMES)" in sources[name] for name in readers)
     assert "check_leakage" in sources["split.py"]
@@ -84,12 +105,23 @@ def test_the_released_weights_have_seen_70_of_the_100_later_test_patients(form, 
     lists = read_json(PUBLISHED / "duke_jmi2025.json")
     names = {part: [form.format(int(name[-3:])) for name in lists[part]] for part in ("validation", "test")}
     later = Splits([], names["validation"], names["test"], [], [])
-    message = refused(lambda: check_unseen(later, duke_cases(form), RELEASED, WEIGHTS), "70 of 100 in test",
-                      "39 of 50 in validation", str(WEIGHTS), "what to do", "published")
+    message = refused(
+        lambda: check_unseen(later, duke_cases(form), RELEASED, WEIGHTS),
+        "70 of 100 in test",
+        "39 of 50 in validation",
+        str(WEIGHTS),
+        "what to do",
+        "published",
+    )
     seen = [name for name in names["test"] if digest(f"duke:{name[-3:]}") in RELEASED]
     assert len(seen) == 70 and f"({', '.join(seen[:3])}, ...)" in message
-    refused(lambda: check_unseen(replace(later, test=seen[:2], validation=[], external=seen[2:3]), duke_cases(form),
-                                 RELEASED, WEIGHTS), f"2 of 2 in test ({seen[0]}, {seen[1]});", "1 of 1 in external")
+    refused(
+        lambda: check_unseen(
+            replace(later, test=seen[:2], validation=[], external=seen[2:3]), duke_cases(form), RELEASED, WEIGHTS
+        ),
+        f"2 of 2 in test ({seen[0]}, {seen[1]});",
+        "1 of 1 in external",
+    )
 
 
 def test_the_released_weights_have_seen_nobody_of_the_published_test(capsys):
@@ -113,6 +145,8 @@ def test_weights_of_unknown_origin_are_a_warning(capsys):
 def test_own_weights_on_their_own_patients_are_refused(refused):
     for part in PARTS[1:]:
         first = getattr(SPLITS, part)[0]
-        refused(lambda first=first: check_unseen(SPLITS, CASES, {digest(f"patient {first}")}, WEIGHTS),
-                f"in {part} ({first})")
+        refused(
+            lambda first=first: check_unseen(SPLITS, CASES, {digest(f"patient {first}")}, WEIGHTS),
+            f"in {part} ({first})",
+        )
     check_unseen(SPLITS, CASES, {digest("patient t")}, WEIGHTS)

@@ -18,8 +18,10 @@ EVERYBODY = range(1, 923)
 
 
 def duke(numbers=EVERYBODY, name="Breast_MRI_{:03d}", site="duke"):
-    return [Case(name.format(n), site, ("pre", "post1"), True, IntensityScale(0, 1), Path(), patient=f"duke:{n:03d}")
-            for n in numbers]
+    return [
+        Case(name.format(n), site, ("pre", "post1"), True, IntensityScale(0, 1), Path(), patient=f"duke:{n:03d}")
+        for n in numbers
+    ]
 
 
 def test_the_published_lists_are_whole():
@@ -40,8 +42,10 @@ def test_all_of_the_archive_is_split_as_published():
 def test_patients_are_known_by_any_name():
     lists = read_splits(DUKE_SPIE2024)
     numbers = [n for n in EVERYBODY if n % 3]
-    others = [replace(case, id=f"ISPY1_{place}", site="ISPY1", patient="", has_mask=place > 0)
-              for place, case in enumerate(duke(range(1, 4)))]
+    others = [
+        replace(case, id=f"ISPY1_{place}", site="ISPY1", patient="", has_mask=place > 0)
+        for place, case in enumerate(duke(range(1, 4)))
+    ]
     renamed = published_splits([*duke(numbers, "DUKE_{:03d}", "DUKE"), *others], "ISPY1", 5, "leave_out")
     for part in (*PARTS[:3], "multifocal"):
         assert getattr(renamed, part) == [f"DUKE_{name[-3:]}" for name in getattr(lists, part) if int(name[-3:]) % 3]
@@ -81,8 +85,10 @@ def test_names_and_digests_of_patients():
     assert len({digest(f"duke:{n:03d}") for n in EVERYBODY}) == 922
 
 
-CASES = [Case(name, "A", ("pre",), name != "t", IntensityScale(0, 1), Path(), lesions=1 + (name == "e"))
-         for name in ("t", "a", "b", "c", "d", "e", "p", "x")]
+CASES = [
+    Case(name, "A", ("pre",), name != "t", IntensityScale(0, 1), Path(), lesions=1 + (name == "e"))
+    for name in ("t", "a", "b", "c", "d", "e", "p", "x")
+]
 FILE = {"gan_train": ["t"], "validation": ["b", "a", "e", "d", "c"], "test": ["p"], "external": ["x"]}
 
 
@@ -91,6 +97,7 @@ def from_file(tmp_path):
     def read(content, cases=CASES, folds=2, multifocal="leave_out", seed=0):
         (tmp_path / "mine.json").write_text(json.dumps(content))
         return splits_from_file(tmp_path / "mine.json", cases, seed, folds, multifocal)
+
     return read
 
 
@@ -111,13 +118,20 @@ def test_folds_are_drawn_where_the_file_has_none(from_file):
     assert all(any({"a", "b"} <= set(fold) for fold in from_file(FILE, twins, seed=seed).folds) for seed in range(5))
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"test": ["q", "p", "r"]}, ("2 cases", "not ingested", "case q", "mine.json")),
-    ({"test": ["t"], "gan_train": ["a"], "validation": ["b", "c"]}, ("no mask", "case t", "mine.json")),
-    ({"test": ["p", "a"]}, ("in two parts", "case a")), ({"test": []}, ("0 for the test",)),
-    ({"gan_train": []}, ("train the generator",)), ({"validation": ["a"]}, ("too few",)),
-    ({"folds": [["a"], ["b"], ["c"]]}, ("number of folds", "3", "split.folds")),
-    ({"folds": [["a"], ["b"]]}, ("partition",)), ({"gan_train": None}, ("not splits",))])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"test": ["q", "p", "r"]}, ("2 cases", "not ingested", "case q", "mine.json")),
+        ({"test": ["t"], "gan_train": ["a"], "validation": ["b", "c"]}, ("no mask", "case t", "mine.json")),
+        ({"test": ["p", "a"]}, ("in two parts", "case a")),
+        ({"test": []}, ("0 for the test",)),
+        ({"gan_train": []}, ("train the generator",)),
+        ({"validation": ["a"]}, ("too few",)),
+        ({"folds": [["a"], ["b"], ["c"]]}, ("number of folds", "3", "split.folds")),
+        ({"folds": [["a"], ["b"]]}, ("partition",)),
+        ({"gan_train": None}, ("not splits",)),
+    ],
+)
 def test_a_file_that_does_not_fit_is_refused(from_file, change, words, refused):
     refused(lambda: from_file(FILE | change), *words)
 

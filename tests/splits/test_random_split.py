@@ -18,13 +18,23 @@ from pre2post.splits.splits import PARTS
 
 def cohort(unmasked=6, masked=10, external=4, external_unmasked=2):
     groups = [("A", False, unmasked), ("A", True, masked), ("B", True, external), ("B", False, external_unmasked)]
-    return [Case(f"{site}{int(mask)}{n:02d}", site, ("pre", "post1"), mask, IntensityScale(0, 1), Path())
-            for site, mask, count in groups for n in range(count)]
+    return [
+        Case(f"{site}{int(mask)}{n:02d}", site, ("pre", "post1"), mask, IntensityScale(0, 1), Path())
+        for site, mask, count in groups
+        for n in range(count)
+    ]
 
 
 @settings(max_examples=50, deadline=None)
-@given(unmasked=st.integers(1, 20), masked=st.integers(7, 40), external=st.integers(0, 9), seed=st.integers(0, 999),
-       share=st.floats(0.05, 0.6), folds=st.integers(2, 3), shuffle=st.randoms(use_true_random=False))
+@given(
+    unmasked=st.integers(1, 20),
+    masked=st.integers(7, 40),
+    external=st.integers(0, 9),
+    seed=st.integers(0, 999),
+    share=st.floats(0.05, 0.6),
+    folds=st.integers(2, 3),
+    shuffle=st.randoms(use_true_random=False),
+)
 def test_everybody_is_in_one_part(unmasked, masked, external, seed, share, folds, shuffle):
     cases = cohort(unmasked, masked, external)
     if masked - max(1, round(share * masked)) < folds:
@@ -58,9 +68,15 @@ def test_the_seed_draws_the_test_patients():
     assert len(drawn) > 4
 
 
-@pytest.mark.parametrize("cases, folds, words", [
-    (cohort(unmasked=0), 5, ("nobody", "train the generator")), (cohort(masked=6), 5, ("too few", "4 for", "5")),
-    (cohort(masked=0), 2, ("too few", "0 for")), (cohort(masked=1), 2, ("too few", "0 for", "1 for the test"))])
+@pytest.mark.parametrize(
+    "cases, folds, words",
+    [
+        (cohort(unmasked=0), 5, ("nobody", "train the generator")),
+        (cohort(masked=6), 5, ("too few", "4 for", "5")),
+        (cohort(masked=0), 2, ("too few", "0 for")),
+        (cohort(masked=1), 2, ("too few", "0 for", "1 for the test")),
+    ],
+)
 def test_a_cohort_too_small_is_refused(cases, folds, words, refused):
     refused(lambda: make_splits(cases, 0, "B", 0.34, folds), "what to do", *words)
 
@@ -69,8 +85,10 @@ def test_a_cohort_too_small_is_refused(cases, folds, words, refused):
 @pytest.mark.parametrize("seed", range(5))
 def test_one_case_a_patient_is_drawn_as_before_there_were_patients(seed, keyed):
     """Written out as it was when cases were drawn: the splits of earlier results stay what they were."""
-    cases = [replace(case, lesions=1 + (place % 5 == 0), patient=f"key:{99 - place}" if keyed else "")
-             for place, case in enumerate(cohort(masked=17))]
+    cases = [
+        replace(case, lesions=1 + (place % 5 == 0), patient=f"key:{99 - place}" if keyed else "")
+        for place, case in enumerate(cohort(masked=17))
+    ]
     masked = sorted(case.id for case in cases if case.site == "A" and case.has_mask)
     drawn = [masked[i] for i in np.random.default_rng([seed, 1]).permutation(17)]
     many = {case.id for case in cases if case.lesions > 1}
@@ -81,11 +99,17 @@ def test_one_case_a_patient_is_drawn_as_before_there_were_patients(seed, keyed):
 
 
 @settings(max_examples=60, deadline=None)
-@given(patients=st.lists(st.integers(0, 14), min_size=40, max_size=40), seed=st.integers(0, 99),
-       site=st.sampled_from(["B", ""]), several=st.sets(st.integers(0, 39), max_size=4))
+@given(
+    patients=st.lists(st.integers(0, 14), min_size=40, max_size=40),
+    seed=st.integers(0, 99),
+    site=st.sampled_from(["B", ""]),
+    several=st.sets(st.integers(0, 39), max_size=4),
+)
 def test_cases_of_one_patient_never_part(patients, seed, site, several):
-    cases = [replace(case, patient=f"p{patient:02d}", lesions=1 + (place in several))
-             for place, (case, patient) in enumerate(zip(cohort(12, 20, 5, 3), patients, strict=True))]
+    cases = [
+        replace(case, patient=f"p{patient:02d}", lesions=1 + (place in several))
+        for place, (case, patient) in enumerate(zip(cohort(12, 20, 5, 3), patients, strict=True))
+    ]
     try:
         splits = make_splits(cases, seed, site, 0.3, 2)
     except InputError:

@@ -11,9 +11,16 @@ from pre2post.splits.splits import Splits, check_splits, read_splits, write_spli
 GOOD = Splits(["a"], ["b", "c"], ["d"], ["e"], [["b"], ["c"]])
 
 
-@pytest.mark.parametrize("change", [
-    {"test": ["d", "b"]}, {"external": ["a"]}, {"gan_train": ["a", "a"]}, {"folds": [["b"], ["c", "b"]]},
-    {"multifocal": ["c"]}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"test": ["d", "b"]},
+        {"external": ["a"]},
+        {"gan_train": ["a", "a"]},
+        {"folds": [["b"], ["c", "b"]]},
+        {"multifocal": ["c"]},
+    ],
+)
 def test_a_patient_in_two_parts_is_refused(tmp_path, change, refused):
     leaky = replace(GOOD, **change)
     refused(lambda: check_splits(leaky), "in two parts", "case")

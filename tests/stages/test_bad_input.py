@@ -34,13 +34,23 @@ class Place:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         stage, *arguments = command
         script = ROOT / "src" / stage if stage.endswith(".py") else stage
-        return subprocess.run([sys.executable, script, *arguments], cwd=self.path, env=environment, text=True,
-                              capture_output=True, timeout=120)
+        return subprocess.run(
+            [sys.executable, script, *arguments],
+            cwd=self.path,
+            env=environment,
+            text=True,
+            capture_output=True,
+            timeout=120,
+        )
 
     def outputs(self) -> dict[str, bytes]:
         """Every file that stages wrote, so that anything lost, changed or left behind shows."""
-        return {str(file.relative_to(self.path)): file.read_bytes() for folder in ("artifacts", "plots")
-                for file in sorted((self.path / folder).rglob("*")) if file.is_file()}
+        return {
+            str(file.relative_to(self.path)): file.read_bytes()
+            for folder in ("artifacts", "plots")
+            for file in sorted((self.path / folder).rglob("*"))
+            if file.is_file()
+        }
 
 
 @pytest.fixture(scope="module")
@@ -133,16 +143,20 @@ def box_twice(place, dicom):
     boxes(place, "P2,9,9,10,11,3,3", "P2,9,9,10,11,3,4")
 
 
-BAD = [(truncate, ("case P2", "1-003.dcm", "truncated")), (not_dicom, ("case P2", "1-003.dcm", "not a DICOM file")),
-       (missing_slice, ("case P2", "1-004.dcm", "slice is missing")),
-       (duplicated_slice, ("case P2", "1-099.dcm", "duplicated slice")),
-       (missing_phase, ("case P2", "post1 is missing", "ax dyn 2nd pass")),
-       (shifted_mask, ("case P1", "P1.nii", "does not lie inside")),
-       (one_id_twice, ("case P2", "two patients have one id", "P3")),
-       (box_outside, ("case P2", "Annotation_Boxes.csv", "outside", "Row 9 to 17")),
-       (box_of_text, ("case P2", "Annotation_Boxes.csv", "'nine'")),
-       (box_twice, ("case P2", "Annotation_Boxes.csv", "two boxes")),
-       (empty_folder, ("file data", "empty")), (something_else, ("file data", "not a cohort", "holiday"))]
+BAD = [
+    (truncate, ("case P2", "1-003.dcm", "truncated")),
+    (not_dicom, ("case P2", "1-003.dcm", "not a DICOM file")),
+    (missing_slice, ("case P2", "1-004.dcm", "slice is missing")),
+    (duplicated_slice, ("case P2", "1-099.dcm", "duplicated slice")),
+    (missing_phase, ("case P2", "post1 is missing", "ax dyn 2nd pass")),
+    (shifted_mask, ("case P1", "P1.nii", "does not lie inside")),
+    (one_id_twice, ("case P2", "two patients have one id", "P3")),
+    (box_outside, ("case P2", "Annotation_Boxes.csv", "outside", "Row 9 to 17")),
+    (box_of_text, ("case P2", "Annotation_Boxes.csv", "'nine'")),
+    (box_twice, ("case P2", "Annotation_Boxes.csv", "two boxes")),
+    (empty_folder, ("file data", "empty")),
+    (something_else, ("file data", "not a cohort", "holiday")),
+]
 
 
 @pytest.mark.parametrize("spoil, texts", BAD, ids=lambda value: getattr(value, "__name__", ""))

@@ -32,8 +32,9 @@ def write_case(case: str, place: int) -> None:
     write_volume(volume, folder / "pre.nii")
     write_volume(volume.like((pre + REAL * lesion).astype(np.float32)), folder / "post1.nii")
     write_volume(volume.like(lesion.astype(np.uint8)), folder / "mask.nii.gz")
-    write_volume(volume.like((pre + BRIGHT[case] * lesion).astype(np.float32)),
-                 Path(f"artifacts/synthetic/{case}.nii.gz"))
+    write_volume(
+        volume.like((pre + BRIGHT[case] * lesion).astype(np.float32)), Path(f"artifacts/synthetic/{case}.nii.gz")
+    )
     LESION_ML[case] = lesion.sum() * 0.045
 
 
@@ -58,10 +59,27 @@ def place(tmp_path, monkeypatch) -> Path:
     Path("params.yaml").write_text(yaml.safe_dump(content))
     for number, case in enumerate(CASES):
         write_case(case, number)
-    Path("artifacts/volumes/cases.json").write_text(json.dumps(
-        [{"id": case, "site": "A", "phases": ["pre", "post1"], "has_mask": True, "low": 0.0, "high": 400.0,
-          "box": None, "lesions": 1, "patient": case, "study": "", "pixels": "", "published_part": ""}
-         for case in CASES]))
+    Path("artifacts/volumes/cases.json").write_text(
+        json.dumps(
+            [
+                {
+                    "id": case,
+                    "site": "A",
+                    "phases": ["pre", "post1"],
+                    "has_mask": True,
+                    "low": 0.0,
+                    "high": 400.0,
+                    "box": None,
+                    "lesions": 1,
+                    "patient": case,
+                    "study": "",
+                    "pixels": "",
+                    "published_part": "",
+                }
+                for case in CASES
+            ]
+        )
+    )
     write_segmentation()
     return tmp_path
 
@@ -75,7 +93,8 @@ def test_every_patient_has_the_properties_of_both_images(place):
     evaluate_detection.main()
     rows = table("detection")
     assert [(row["setting"], row["group"], row["case"]) for row in rows] == [
-        (setting, group, case) for setting in ("pre", "post") for case, group in CASES.items()]
+        (setting, group, case) for setting in ("pre", "post") for case, group in CASES.items()
+    ]
     for row in rows:
         bright = BRIGHT[row["case"]]
         assert float(row["size_ml"]) == pytest.approx(LESION_ML[row["case"]])
@@ -95,9 +114,12 @@ def test_rates_and_correlations_are_summarised(place):
     assert (both["synthetic"], both["real"], both["only_synthetic"], both["only_real"], both["n"]) == (0.5, 1, 0, 3, 6)
     assert both["p"] == 0.25 and both["p_holm"] == 0.5
     assert both["spearman"]["enhancement_error"] > 0.9
-    strongest, = [row for row in table("detection_properties")
-                  if (row["setting"], row["group"], row["domain"], row["property"]) == (
-                      "post", "external", "synthetic", "enhancement_error")]
+    (strongest,) = [
+        row
+        for row in table("detection_properties")
+        if (row["setting"], row["group"], row["domain"], row["property"])
+        == ("post", "external", "synthetic", "enhancement_error")
+    ]
     assert float(strongest["spearman"]) == 1 and int(strongest["n"]) == 3
 
 
@@ -137,6 +159,10 @@ def test_the_same_run_gives_the_same_bytes(place):
     found = []
     for _ in range(2):
         evaluate_detection.main()
-        found.append([Path(name).read_bytes() for name in ("plots/detection.csv", "plots/detection_properties.csv",
-                                                           "metrics/detection.json")])
+        found.append(
+            [
+                Path(name).read_bytes()
+                for name in ("plots/detection.csv", "plots/detection_properties.csv", "metrics/detection.json")
+            ]
+        )
     assert found[0] == found[1]

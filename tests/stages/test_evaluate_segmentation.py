@@ -17,4 +17,5 @@ def test_without_an_external_cohort_the_test_patients_are_all():
     cases = [Case(name, "A", ("pre", "post1"), True, IntensityScale(0, 1), Path(name)) for name in "abcd"]
     tasks = list_tasks(STUDY, Splits([], ["a"], ["b", "c"], [], [["a"]]), cases)
     assert [(domain, case.id) for domain, case, _ in tasks] == [
-        (f"test_{phase}", name) for phase in ("pre", "post1", "synthetic") for name in "bc"]
+        (f"test_{phase}", name) for phase in ("pre", "post1", "synthetic") for name in "bc"
+    ]

@@ -54,9 +54,9 @@ def normalised_pre(i, scale):
 
 
 def write_params(**changed):
-    """params.yaml, small, with values changed by their full name, as in quality__radiomics."""
+    """params.yaml, small, with values changed by their full name, as in metrics__radiomics."""
     content = yaml.safe_load(PARAMS.read_text())
-    small = {"slices__size": SIZE, "statistics__bootstrap_draws": 100, "quality__radiomics": False}
+    small = {"slices__size": SIZE, "statistics__bootstrap_draws": 100, "metrics__radiomics": False}
     for name, value in (small | changed).items():
         section, key = name.split("__")
         content[section][key] = value
@@ -72,16 +72,22 @@ def make_cohort():
         case = Case(f"c{i}", "A" if i < 6 else "B", ("pre", "post1"), True, scale, Path("artifacts/volumes") / f"c{i}")
         pre = normalised_pre(i, scale)
         post = post_of(pre, LESION)
-        for path, array in ((case.path("pre"), pre), (case.path("post1"), post),
-                            (Path(f"artifacts/synthetic/c{i}.nii.gz"), post + 0.01)):
+        for path, array in (
+            (case.path("pre"), pre),
+            (case.path("post1"), post),
+            (Path(f"artifacts/synthetic/c{i}.nii.gz"), post + 0.01),
+        ):
             write_volume(volume(scale.restore(array)), path)
         write_volume(volume(LESION.astype(np.uint8)), case.path("mask"))
         cases.append(case)
     write_cases(Path("artifacts/volumes"), cases)
     write_splits(Path("splits.json"), Splits([], [], TEST, ["c6"], []))
     train = np.random.default_rng(9).uniform(0, 0.5, (8, SIZE, SIZE)).astype(np.float32)
-    for name, array in (("train_pre", train), ("train_post", post_of(train, False)),
-                        ("validation_post", train[::-1] ** 2)):
+    for name, array in (
+        ("train_pre", train),
+        ("train_post", post_of(train, False)),
+        ("validation_post", train[::-1] ** 2),
+    ):
         with atomic_path(Path(f"artifacts/slices/{name}.npy")) as path:
             np.save(path, array)
 
@@ -117,11 +123,27 @@ def metrics(folder="."):
 
 def test_a_row_each_patient_region_and_method(measured):
     rows = table(measured, "synthesis")
-    assert list(rows) == ["group", "case", "region", "method", "mae", "mse", "psnr", "nmse", "ssim", "continuity_z",
-                          "continuity_y", "continuity_x"]
+    assert list(rows) == [
+        "group",
+        "case",
+        "region",
+        "method",
+        "mae",
+        "mse",
+        "psnr",
+        "nmse",
+        "ssim",
+        "continuity_z",
+        "continuity_y",
+        "continuity_x",
+    ]
     keys = rows[["group", "case", "region", "method"]].apply(tuple, axis=1)
-    assert sorted(keys) == sorted(("test" if case in TEST else "external", case, region, method)
-                                  for case in [*TEST, "c6"] for region in REGIONS for method in METHODS)
+    assert sorted(keys) == sorted(
+        ("test" if case in TEST else "external", case, region, method)
+        for case in [*TEST, "c6"]
+        for region in REGIONS
+        for method in METHODS
+    )
     assert not rows[["mae", "mse", "psnr", "nmse", "ssim"]].isna().any(axis=None)
 
 
@@ -196,8 +218,10 @@ def test_distances_are_between_the_slices_with_tissue(measured):
     """Three of four slices a patient; as many of other patients, or all that there are."""
     rows = table(measured, "synthesis_distances").set_index(["group", "distance", "compared"]).sort_index()
     assert set(rows.loc["test"].index) == {
-        (distance, compared) for distance in ("fd_random", "kid_random", "fd_texture", "kid_texture")
-        for compared in (*METHODS, "other_patients", "halves")}
+        (distance, compared)
+        for distance in ("fd_random", "kid_random", "fd_texture", "kid_texture")
+        for compared in (*METHODS, "other_patients", "halves")
+    }
     assert tuple(rows.loc["test", "fd_random", "synthetic"][["n_real", "n"]]) == (18, 18)
     assert tuple(rows.loc["test", "fd_random", "other_patients"][["n_real", "n"]]) == (18, 8)
     assert tuple(rows.loc["test", "fd_random", "halves"][["n_real", "n"]]) == (9, 9)
@@ -221,7 +245,7 @@ def test_a_distance_by_hand(measured, monkeypatch):
         pre, post = (case.scale.normalise(read_volume(case.path(phase)).array) for phase in ("pre", "post1"))
         real.append(to_slices(post[1:], SIZE))
         lut.append(to_slices(lookup(pre)[1:], SIZE))
-    texture, = [one for one in make_extractors(params.quality, params.seed) if one.frechet == "fd_texture"]
+    (texture,) = [one for one in make_extractors(params.metrics, params.seed) if one.frechet == "fd_texture"]
     real, lut = texture.extract(np.concatenate(real)), texture.extract(np.concatenate(lut))
     spread = real.std(axis=0)
     wanted = frechet_distance(moments(real / spread), moments(lut / spread))
@@ -236,8 +260,7 @@ def test_the_short_table_has_the_same_keys_for_each_group(measured):
     for key in found["test"]:
         if isinstance(found["test"][key], dict):
             assert found["external"][key].keys() == found["test"][key].keys(), key
-    assert found["test"].keys() == found["external"].keys() == {
-        "n", *REGIONS, "enhancement", "continuity", "distances"}
+    assert found["test"].keys() == found["external"].keys() == {"n", *REGIONS, "enhancement", "continuity", "distances"}
     assert found["test"]["continuity"]["z"] == pytest.approx(1, abs=1e-3)
 
 
@@ -263,7 +286,7 @@ def test_an_empty_group_keeps_its_keys(cohort, capsys):
 
 def test_the_published_metrics_appear_when_asked_for(cohort):
     write_splits(Path("splits.json"), Splits([], [], ["c0", "c1"], [], []))
-    write_params(quality__legacy_uint8=True)
+    write_params(metrics__legacy_uint8=True)
     evaluate_synthesis.main()
     rows = table(".", "synthesis")
     assert list(rows)[-3:] == list(LEGACY)
@@ -278,7 +301,7 @@ def test_the_published_metrics_appear_when_asked_for(cohort):
 
 def test_radiomics_are_compared_when_asked_for(cohort):
     write_splits(Path("splits.json"), Splits([], [], ["c0", "c1", "c2", "c3"], [], []))
-    write_params(quality__radiomics=True)
+    write_params(metrics__radiomics=True)
     evaluate_synthesis.main()
     rows = table(".", "synthesis_distances").set_index(["distance", "compared"])
     for version in ("frd_v0", "frd_v1"):
@@ -339,7 +362,7 @@ def test_refuses_a_volume_without_a_breast(cohort, refused, monkeypatch):
 
 
 def test_what_a_metric_refuses_names_the_case(cohort, refused):
-    write_params(quality__ssim_sigma=5.0)
+    write_params(metrics__ssim_sigma=5.0)
     refuses(refused, "case c0", "smaller than the SSIM window")
 
 
@@ -370,6 +393,9 @@ def test_a_further_phase_has_groups_of_its_own_and_the_first_stays_as_it_is(coho
     evaluate_synthesis.main()
     found, single = metrics(), metrics(measured)
     assert list(found) == ["test", "external", "test_post2", "external_post2", "provenance"]
-    assert found["test"]["whole"]["synthetic"] == found["test_post2"]["whole"]["synthetic"] == (
-        single["test"]["whole"]["synthetic"])
+    assert (
+        found["test"]["whole"]["synthetic"]
+        == found["test_post2"]["whole"]["synthetic"]
+        == (single["test"]["whole"]["synthetic"])
+    )
     assert set(table(".", "synthesis")["group"]) == {"test", "external", "test_post2", "external_post2"}

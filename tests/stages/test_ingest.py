@@ -24,13 +24,15 @@ class Place:
         shutil.copy(ROOT / "params.yaml", path)
 
     def command(self, delay: float = 0.0) -> list[str]:
-        code = (f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r})\n"
-                "import cohort.intake as intake, ingest\n"
-                "def told(entry, folder, settings):\n"
-                f"    open({str(self.log)!r}, 'a').write(entry.case + '\\n'); time.sleep({delay})\n"
-                "    return intake.take_in(entry, folder, settings)\n"
-                "ingest.take_in = told\n"
-                "ingest.run_stage(ingest.main)\n")
+        code = (
+            f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r})\n"
+            "import cohort.intake as intake, ingest\n"
+            "def told(entry, folder, settings):\n"
+            f"    open({str(self.log)!r}, 'a').write(entry.case + '\\n'); time.sleep({delay})\n"
+            "    return intake.take_in(entry, folder, settings)\n"
+            "ingest.take_in = told\n"
+            "ingest.run_stage(ingest.main)\n"
+        )
         return [sys.executable, "-c", code]
 
     def set(self, **values) -> None:
@@ -80,8 +82,14 @@ def test_other_settings_are_other_cases_and_the_first_ones_are_not_mixed_up_with
     assert place.run() == []
 
 
-@pytest.mark.parametrize("spoil", [lambda folder: (folder / "post1.nii").unlink(),
-                                   lambda folder: (folder / "case.json").write_text("{}"), shutil.rmtree])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: (folder / "post1.nii").unlink(),
+        lambda folder: (folder / "case.json").write_text("{}"),
+        shutil.rmtree,
+    ],
+)
 def test_volumes_that_are_gone_are_made_again(place, spoil):
     place.run()
     first = place.outputs()
@@ -95,7 +103,11 @@ def test_a_case_that_left_the_cohort_leaves_the_volumes(place):
     table.write_text("".join(line for line in table.read_text().splitlines(True) if not line.startswith("P2")))
     assert place.run() == []
     assert sorted(path.name for path in (place.path / "artifacts/volumes").iterdir()) == [
-        "P1", "P3", "cases.json", "cohort.csv"]
+        "P1",
+        "P3",
+        "cases.json",
+        "cohort.csv",
+    ]
     assert [case["id"] for case in read_json(place.path / "artifacts/volumes/cases.json")] == ["P1", "P3"]
     assert [row["case"] for row in read_table(place.path / "artifacts/volumes/cohort.csv")] == ["P1", "P3", "P2"]
 
@@ -105,8 +117,13 @@ def test_a_killed_run_is_carried_on(tmp_path, dicom):
     whole.run()
     for one in (whole, place):
         one.set(workers=1)
-    running = subprocess.Popen(place.command(delay=0.3), cwd=place.path, start_new_session=True,
-                               stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        place.command(delay=0.3),
+        cwd=place.path,
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
     while not place.log.exists() or len(place.log.read_text().split()) < 4:
         time.sleep(0.02)
         assert running.poll() is None

@@ -19,19 +19,53 @@ from repository import ROOT
 
 DAY, BORN = "20190823", "19610417"
 PLANTED = {  # element: value
-    "PatientName": "Zanzibarova^Quirina", "PatientBirthDate": BORN, "PatientBirthTime": "061733",
-    "PatientAddress": "Elderberry Lane 77", "PatientTelephoneNumbers": "+3299887766",
+    "PatientName": "Zanzibarova^Quirina",
+    "PatientBirthDate": BORN,
+    "PatientBirthTime": "061733",
+    "PatientAddress": "Elderberry Lane 77",
+    "PatientTelephoneNumbers": "+3299887766",
     "PatientMotherBirthName": "Xylander",
-    "InstitutionName": "Hospital Quetzalcoatl", "InstitutionAddress": "Obsidian Square 9", "StationName": "KRYPTON3T",
-    "ReferringPhysicianName": "Wolfensberger^Ulf", "OperatorsName": "Jabberwock^Ida", "AccessionNumber": "ACC7654321",
-    "StudyID": "SID1357911", "OtherPatientIDs": "OTHER24680", "PatientComments": "sister of the mayor",
-    "EthnicGroup": "Sylvanian", "StudyDescription": "breast of Mrs Umbrageous", "DeviceSerialNumber": "SER5550001",
-    "StudyDate": DAY, "SeriesDate": DAY, "AcquisitionDate": DAY, "ContentDate": DAY, "StudyTime": "143159.7",
-    "ProtocolName": "dyn for Brandywine", "PerformingPhysicianName": "Featherstonehaugh"}
+    "InstitutionName": "Hospital Quetzalcoatl",
+    "InstitutionAddress": "Obsidian Square 9",
+    "StationName": "KRYPTON3T",
+    "ReferringPhysicianName": "Wolfensberger^Ulf",
+    "OperatorsName": "Jabberwock^Ida",
+    "AccessionNumber": "ACC7654321",
+    "StudyID": "SID1357911",
+    "OtherPatientIDs": "OTHER24680",
+    "PatientComments": "sister of the mayor",
+    "EthnicGroup": "Sylvanian",
+    "StudyDescription": "breast of Mrs Umbrageous",
+    "DeviceSerialNumber": "SER5550001",
+    "StudyDate": DAY,
+    "SeriesDate": DAY,
+    "AcquisitionDate": DAY,
+    "ContentDate": DAY,
+    "StudyTime": "143159.7",
+    "ProtocolName": "dyn for Brandywine",
+    "PerformingPhysicianName": "Featherstonehaugh",
+}
 PRIVATE, PATIENT, UIDS = "Tumbleweed", "MRN-8642097", "1.2.840.99999.7"
 FREE = "Featherweight, Hermione"  # in columns of tables that nobody reads
-WORDS = [*PLANTED.values(), "Zanzibarova", "Quirina", "Wolfensberger", "Jabberwock", "Umbrageous", "Brandywine",
-         PRIVATE, PATIENT, UIDS, FREE, "Hermione", "2019-08-23", "1961-04-17", "23.08.2019", "14:31", "1431"]
+WORDS = [
+    *PLANTED.values(),
+    "Zanzibarova",
+    "Quirina",
+    "Wolfensberger",
+    "Jabberwock",
+    "Umbrageous",
+    "Brandywine",
+    PRIVATE,
+    PATIENT,
+    UIDS,
+    FREE,
+    "Hermione",
+    "2019-08-23",
+    "1961-04-17",
+    "23.08.2019",
+    "14:31",
+    "1431",
+]
 CASES = ("P1", "P2", "P3", "P4", "P5")
 BAD = ("B1", "B2", "B3", "B4", "B5", "B6")
 
@@ -58,14 +92,19 @@ def place(tmp_path_factory, dicom) -> Path:
     spoil({case: data / "Duke-Breast-Cancer-MRI" / case / "study/2.000000-ax dyn 1st pass" for case in BAD})
     for case in CASES[:3]:
         dicom.save_mask(data, case)
-    lines = ["case,site,mask,remark", *(f'{case},A,{f"segmentations/{case}.nii" if case in CASES[:3] else ""},"{FREE}"'
-                                        for case in (*CASES, *BAD))]
+    lines = [
+        "case,site,mask,remark",
+        *(f'{case},A,{f"segmentations/{case}.nii" if case in CASES[:3] else ""},"{FREE}"' for case in (*CASES, *BAD)),
+    ]
     (data / "cases.csv").write_text("\n".join(lines) + "\n")
     (data / "Annotation_Boxes.csv").write_text(
         "Patient ID,Start Row,End Row,Start Column,End Column,Start Slice,End Slice,Reader\n"
-        + "".join(f'{case},9,9,10,11,3,3,"{FREE}"\n' for case in CASES) + f'B5,9,99,10,11,3,3,"{FREE}"\n')
+        + "".join(f'{case},9,9,10,11,3,3,"{FREE}"\n' for case in CASES)
+        + f'B5,9,99,10,11,3,3,"{FREE}"\n'
+    )
     (data / "Clinical_and_Other_Features.csv").write_text(
-        f'Patient ID,Manufacturer,Name\n,GE=0,\nBreast_MRI_001,0,"{FREE}"\n')
+        f'Patient ID,Manufacturer,Name\n,GE=0,\nBreast_MRI_001,0,"{FREE}"\n'
+    )
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["split"] |= {"folds": 2, "external_site": ""}
     content["segmentation"]["folds"] = [0, 1]
@@ -112,14 +151,19 @@ def told(place) -> dict[str, bytes]:
     from pre2post.figures.canvas import save
     from pre2post.figures.cohort import draw_cohort
 
-    printed = {"ingest that stops": run(place, "ingest.py", code=1),
-               "check": run(place, "check_cohort.py", "data", "--all", code=1)}
+    printed = {
+        "ingest that stops": run(place, "ingest.py", code=1),
+        "check": run(place, "check_cohort.py", "data", "--all", code=1),
+    }
     set_bad_cases(place, "leave_out")
     printed |= {stage: run(place, stage) for stage in ("ingest.py", "split.py", "cut_slices.py")}
     printed["a bad table"] = refuse_a_table(place)
     save(draw_cohort(read_table(place / "plots/cohort.csv")), place / "plots/cohort.png")
-    files = {str(file.relative_to(place)): file.read_bytes() for file in place.rglob("*")
-             if file.is_file() and file.relative_to(place).parts[0] not in ("data", "params.yaml", "copy")}
+    files = {
+        str(file.relative_to(place)): file.read_bytes()
+        for file in place.rglob("*")
+        if file.is_file() and file.relative_to(place).parts[0] not in ("data", "params.yaml", "copy")
+    }
     return printed | files
 
 
@@ -137,17 +181,23 @@ def found_in(content: bytes, words=WORDS) -> list[str]:
     layers = [content, *inflated(content)]
     if content.startswith(b"\x1f\x8b"):
         layers.append(gzip.decompress(content))
-    return [word for word in words for layer in layers
-            if any(form in layer.lower() for form in (word.lower().encode(), word.lower().encode("utf-16-le"),
-                                                      word.lower().encode("utf-16-be")))]
+    return [
+        word
+        for word in words
+        for layer in layers
+        if any(
+            form in layer.lower()
+            for form in (word.lower().encode(), word.lower().encode("utf-16-le"), word.lower().encode("utf-16-be"))
+        )
+    ]
 
 
 def inflated(content: bytes) -> list[bytes]:
     """Compressed texts of a PNG (PNG specification 11.3.3)."""
     found, place = [], 8
     while content.startswith(b"\x89PNG") and place < len(content):
-        length, kind = int.from_bytes(content[place:place + 4]), content[place + 4:place + 8]
-        body = content[place + 8:place + 8 + length]
+        length, kind = int.from_bytes(content[place : place + 4]), content[place + 4 : place + 8]
+        body = content[place + 8 : place + 8 + length]
         if kind in (b"zTXt", b"iTXt") and (start := body.find(b"\x78")) >= 0:
             found.append(zlib.decompressobj().decompress(body[start:]))
         place += length + 12
@@ -167,8 +217,17 @@ def test_the_search_finds_what_is_there(place):
 
 def test_nothing_of_it_is_written_or_printed(told):
     names = {Path(name).name for name in told}
-    assert {"cohort.csv", "cases.json", "case.json", "pre.nii", "mask.nii.gz", "splits.json", "cohort.png",
-            "train_pre.npy", "index_train.csv"} <= names and any(".resume" in name for name in told)
+    assert {
+        "cohort.csv",
+        "cases.json",
+        "case.json",
+        "pre.nii",
+        "mask.nii.gz",
+        "splits.json",
+        "cohort.png",
+        "train_pre.npy",
+        "index_train.csv",
+    } <= names and any(".resume" in name for name in told)
     leaks = {name: words for name, content in told.items() if (words := found_in(content)) and not volume(name)}
     assert not leaks, leaks
     numbers = [word for word in WORDS if not word.isdigit()]  # volumes may hold any four bytes

@@ -18,8 +18,12 @@ from pre2post.pix2pixhd.checkpoint import save_generator
 from pre2post.pix2pixhd.generator import make_generator
 from pre2post.same.score import same
 
-OUTPUTS = ("metrics/same.json", "plots/same.csv", "plots/same_stability.csv",
-           "artifacts/generator/generator.safetensors")
+OUTPUTS = (
+    "metrics/same.json",
+    "plots/same.csv",
+    "plots/same_stability.csv",
+    "artifacts/generator/generator.safetensors",
+)
 ADDED = {"2": 0.5, "4": 0.23, "10": -0.3}  # what each epoch adds; 0.2 would be right
 CASES = ["b", "a", "b", "a", "c", "c", "b", "c"]
 PIXEL = ("mae", "mse", "psnr", "nmse", "ssim")
@@ -106,27 +110,47 @@ def test_the_checkpoint_nearest_to_the_real_slices_becomes_the_generator(chosen)
 
 def test_the_summary_has_what_was_chosen_and_how_firmly(chosen):
     found = summary(chosen)
-    assert list(found) == ["epoch", "same", *PIXEL, *DISTANCES, "lesion_mae", "wins", "rank_correlation", "floors",
-                           "checkpoints", "slices", "patients", "provenance"]
+    assert list(found) == [
+        "epoch",
+        "same",
+        *PIXEL,
+        *DISTANCES,
+        "lesion_mae",
+        "wins",
+        "rank_correlation",
+        "floors",
+        "checkpoints",
+        "slices",
+        "patients",
+        "provenance",
+    ]
     assert found["same"] == 0  # the best in every metric
     assert found["wins"] == {"draws_of_patients": 1, "variations": 1}
     assert (found["checkpoints"], found["slices"], found["patients"]) == (3, 8, 3)
-    row, = [row for row in table(chosen, "same") if row["epoch"] == "4"]
+    (row,) = [row for row in table(chosen, "same") if row["epoch"] == "4"]
     for name in (*PIXEL, *DISTANCES, "lesion_mae"):
         assert found[name] == pytest.approx(float(row[name]), rel=1e-5)
 
 
 def test_a_row_each_checkpoint_oldest_first(chosen):
     rows = table(chosen, "same")
-    assert list(rows[0]) == ["epoch", "same", "wins", "lesion_mae", *PIXEL, *DISTANCES,
-                             *(f"scaled_{metric}" for metric in WEIGHTED)]
+    assert list(rows[0]) == [
+        "epoch",
+        "same",
+        "wins",
+        "lesion_mae",
+        *PIXEL,
+        *DISTANCES,
+        *(f"scaled_{metric}" for metric in WEIGHTED),
+    ]
     assert [row["epoch"] for row in rows] == ["2", "4", "10"]
     assert sum(float(row["wins"]) for row in rows) == pytest.approx(1)
 
 
 def test_errors_are_means_over_patients(chosen):
-    pre, post, lesion = (np.load(chosen / f"artifacts/slices/validation_{kind}.npy") for kind in
-                         ("pre", "post", "lesion"))
+    pre, post, lesion = (
+        np.load(chosen / f"artifacts/slices/validation_{kind}.npy") for kind in ("pre", "post", "lesion")
+    )
     for row in table(chosen, "same"):
         error = np.abs(pre + ADDED[row["epoch"]] - post)
         wanted = np.mean([error[np.array(CASES) == case].mean() for case in "abc"])
@@ -137,8 +161,9 @@ def test_errors_are_means_over_patients(chosen):
 
 def test_the_floors_stand_beside_the_chosen_checkpoint(chosen):
     """They have every metric that it has, and are not among what is chosen from."""
-    pre, post, lesion = (np.load(chosen / f"artifacts/slices/validation_{kind}.npy") for kind in
-                         ("pre", "post", "lesion"))
+    pre, post, lesion = (
+        np.load(chosen / f"artifacts/slices/validation_{kind}.npy") for kind in ("pre", "post", "lesion")
+    )
     found = summary(chosen)["floors"]
     assert list(found) == ["pre", "lut"]
     for floor, synthetic in (("pre", pre), ("lut", 1.5 * pre)):
@@ -153,18 +178,24 @@ def test_the_floors_stand_beside_the_chosen_checkpoint(chosen):
 
 def test_scores_are_same_of_the_table(chosen):
     rows = {row["epoch"]: row for row in table(chosen, "same")}
-    wanted = same({epoch: {metric: float(row[metric]) for metric in WEIGHTED} for epoch, row in rows.items()},
-                  dict.fromkeys(WEIGHTED, 1))
+    wanted = same(
+        {epoch: {metric: float(row[metric]) for metric in WEIGHTED} for epoch, row in rows.items()},
+        dict.fromkeys(WEIGHTED, 1),
+    )
     for epoch, row in rows.items():
         assert float(row["same"]) == pytest.approx(wanted.scores[epoch])
         assert {metric: float(row[f"scaled_{metric}"]) for metric in WEIGHTED} == pytest.approx(
-            wanted.components[epoch])
+            wanted.components[epoch]
+        )
 
 
 def test_other_ways_to_put_same_together(chosen):
     rows = table(chosen, "same_stability")
     assert [row["variation"] for row in rows] == [
-        *(f"without {metric}" for metric in WEIGHTED), "scaling max", "scaling zscore"]
+        *(f"without {metric}" for metric in WEIGHTED),
+        "scaling max",
+        "scaling zscore",
+    ]
     assert {row["epoch"] for row in rows} == {"4"}
 
 
@@ -183,8 +214,11 @@ def test_running_again_gives_the_same_bytes(chosen, monkeypatch):
 
 def test_the_weights_of_same_are_used(place):
     """Alone, the error of single pixels prefers the checkpoint nearest in brightness; the texture is alike in all."""
-    write_params(weights=dict.fromkeys(("ssim", "mse", "fd_random", "fd_texture", "fid_img", "fid_rad", "lpips"), 0.0)
-                 | {"mae": 1.0}, scaling="max")
+    write_params(
+        weights=dict.fromkeys(("ssim", "mse", "fd_random", "fd_texture", "fid_img", "fid_rad", "lpips"), 0.0)
+        | {"mae": 1.0},
+        scaling="max",
+    )
     select_checkpoint.main()
     rows = table(place, "same")
     assert [name for name in rows[0] if name.startswith("scaled_")] == ["scaled_mae"]
@@ -211,8 +245,10 @@ def test_slices_without_lesions_have_no_lesion_error(place):
     assert summary(place)["rank_correlation"]["lesion_mae"] is None
 
 
-@pytest.mark.parametrize(("rows", "wanted"), [
-    ("2,0.5\n4,0.7\n10,0.1\n12,0.9\n", -1), ("10,0.9\n4,0.1\n2,0.3\n", 1), ("2,0.5\n4,0.7\n", None)])
+@pytest.mark.parametrize(
+    ("rows", "wanted"),
+    [("2,0.5\n4,0.7\n10,0.1\n12,0.9\n", -1), ("10,0.9\n4,0.1\n2,0.3\n", 1), ("2,0.5\n4,0.7\n", None)],
+)
 def test_dice_of_segmented_checkpoints_is_set_beside_same(place, rows, wanted):
     """Epoch 4 is better than 2, and 2 than 10, by SAMe; a high Dice is good, so -1 means they agree."""
     Path("dice.csv").write_text("epoch,dice\n" + rows)
@@ -230,8 +266,10 @@ def test_a_malformed_table_of_dice_is_refused(place, refused):
     assert not Path("artifacts/generator/generator.safetensors").exists() and not Path("metrics").exists()
 
 
-@pytest.mark.parametrize("text", ["epoch,score\n2,0.5\n", "epoch,dice\nlast,0.5\n", "epoch,dice\n2,good\n",
-                                  "epoch,dice\n2\n", "epoch,dice\n,0.5\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["epoch,score\n2,0.5\n", "epoch,dice\nlast,0.5\n", "epoch,dice\n2,good\n", "epoch,dice\n2\n", "epoch,dice\n,0.5\n"],
+)
 def test_every_row_needs_an_epoch_and_its_dice(tmp_path, refused, text):
     (tmp_path / "dice.csv").write_text(text)
     refused(lambda: select_checkpoint.read_dice(str(tmp_path / "dice.csv")), "dice.csv", "not a table of Dice", "found")

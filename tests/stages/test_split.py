@@ -19,8 +19,18 @@ from pre2post.pipeline.params import load_params
 from pre2post.splits.splits import read_splits
 
 PARAMS = ROOT / "params.yaml"
-CASES = [Case(f"Breast_MRI_{n:03d}", "A" if n % 4 else "B", ("pre", "post1"), n > 300, IntensityScale(0, 1), Path("v"),
-              patient=f"duke:{n:03d}") for n in range(1, 923)]
+CASES = [
+    Case(
+        f"Breast_MRI_{n:03d}",
+        "A" if n % 4 else "B",
+        ("pre", "post1"),
+        n > 300,
+        IntensityScale(0, 1),
+        Path("v"),
+        patient=f"duke:{n:03d}",
+    )
+    for n in range(1, 923)
+]
 
 
 @pytest.fixture
@@ -37,6 +47,7 @@ def stage(tmp_path, monkeypatch):
         write_table(COHORT, [*used, {"case": "X", "status": "left out"}])
         split.main()
         return read_splits(Path("splits.json"))
+
     return run
 
 
@@ -46,8 +57,14 @@ def test_every_source_says_how_large_its_parts_are(stage, capsys):
     assert f"seeded split of 922 cases: 225 train the generator, {len(made.validation)} validate" in said
     assert len(made.external) == 155 and len(made.test) == round(0.34 * 467)
     roles = {row["case"]: row["role"] for row in read_table(PLOTS / "cohort.csv")}
-    assert Counter(roles.values()) == {"generator training": 225, "validation": len(made.validation), "external": 155,
-                                       "test": len(made.test), "unused": 75, "left out": 1}
+    assert Counter(roles.values()) == {
+        "generator training": 225,
+        "validation": len(made.validation),
+        "external": 155,
+        "test": len(made.test),
+        "unused": 75,
+        "left out": 1,
+    }
     assert all(roles[case] == "test" for case in made.test)
     masked = [replace(case, has_mask=True) for case in CASES]
     published = stage(masked, source="published", external_site="")
@@ -64,17 +81,25 @@ def test_the_stand_in_file_of_the_parameters_is_the_published_split():
 
 @pytest.mark.parametrize("mark", ["study", "pixels"])
 def test_one_examination_under_two_patients_is_refused_before_anything_is_written(stage, mark, refused):
-    twins = [replace(case, **{mark: "same" if case.id in ("Breast_MRI_001", "Breast_MRI_304") else ""})
-             for case in CASES]
+    twins = [
+        replace(case, **{mark: "same" if case.id in ("Breast_MRI_001", "Breast_MRI_304") else ""}) for case in CASES
+    ]
     refused(lambda: stage(twins), "Breast_MRI_001", "Breast_MRI_304", mark, "leave one of the two out", "one patient")
     assert not Path("splits.json").exists()
     assert stage([replace(case, patient="one" if getattr(case, mark) else case.patient) for case in twins])
 
 
 def test_a_file_that_parts_a_patient_is_refused(stage, tmp_path, refused):
-    cases = [replace(case, has_mask=True, patient="one" if case.id in ("Breast_MRI_003", "Breast_MRI_009")
-                     else case.patient) for case in CASES]
+    cases = [
+        replace(case, has_mask=True, patient="one" if case.id in ("Breast_MRI_003", "Breast_MRI_009") else case.patient)
+        for case in CASES
+    ]
     lists = json.loads(DUKE_SPIE2024.read_text())
     (tmp_path / "mine.json").write_text(json.dumps(lists))
-    refused(lambda: stage(cases, source="file", file="mine.json"), "share the patient", "Breast_MRI_003 in gan_train",
-            "Breast_MRI_009 in test", "split.source")
+    refused(
+        lambda: stage(cases, source="file", file="mine.json"),
+        "share the patient",
+        "Breast_MRI_003 in gan_train",
+        "Breast_MRI_009 in test",
+        "split.source",
+    )

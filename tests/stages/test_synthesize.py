@@ -26,8 +26,14 @@ from pre2post.pix2pixhd.checkpoint import save_generator
 from pre2post.pix2pixhd.generator import make_generator
 from pre2post.splits.splits import Splits, write_splits
 
-SPLITS = {"gan_train": ["T1"], "validation": ["V1", "V2"], "test": ["P1"], "external": ["X1"],
-          "folds": [["V1"], ["V2"]], "multifocal": []}
+SPLITS = {
+    "gan_train": ["T1"],
+    "validation": ["V1", "V2"],
+    "test": ["P1"],
+    "external": ["X1"],
+    "folds": [["V1"], ["V2"]],
+    "multifocal": [],
+}
 WANTED = ["P1", "V1", "V2", "X1"]
 
 
@@ -52,8 +58,10 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
     (tmp_path / "splits.json").write_text(json.dumps(SPLITS))
     volumes = tmp_path / "artifacts/volumes"
     for seed, case in enumerate([*WANTED, "T1"]):
-        write_volume(Volume(np.random.default_rng(seed).random((3, 16, 12)) * 100, (0.7, 0.7, 2), (seed, 0, 0)),
-                     volumes / case / "pre.nii")
+        write_volume(
+            Volume(np.random.default_rng(seed).random((3, 16, 12)) * 100, (0.7, 0.7, 2), (seed, 0, 0)),
+            volumes / case / "pre.nii",
+        )
     save_cases([*WANTED, "T1"])
     save_weights(tmp_path / "weights/published.safetensors", 0.5, channels=3)
     threads = torch.get_num_threads()
@@ -62,10 +70,27 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
 
 
 def save_cases(names: list[str]) -> None:
-    Path("artifacts/volumes/cases.json").write_text(json.dumps(
-        [{"id": name, "site": "A", "phases": ["pre", "post1"], "has_mask": name != "T1", "lesions": 1, "low": 0.0,
-          "high": 200.0, "box": None, "patient": f"patient {name}", "study": "", "pixels": "", "published_part": ""}
-         for name in sorted(names)]))
+    Path("artifacts/volumes/cases.json").write_text(
+        json.dumps(
+            [
+                {
+                    "id": name,
+                    "site": "A",
+                    "phases": ["pre", "post1"],
+                    "has_mask": name != "T1",
+                    "lesions": 1,
+                    "low": 0.0,
+                    "high": 200.0,
+                    "box": None,
+                    "patient": f"patient {name}",
+                    "study": "",
+                    "pixels": "",
+                    "published_part": "",
+                }
+                for name in sorted(names)
+            ]
+        )
+    )
 
 
 def test_every_masked_patient_gets_what_the_named_weights_make(place):
@@ -86,8 +111,9 @@ def test_a_patient_that_was_not_ingested_is_named_and_not_skipped(place):
     assert not (place / "artifacts/synthetic").exists()
 
 
-@pytest.mark.parametrize("settings, words", [({"downs": 5}, r"slices\.size 16; expected: a multiple of 32"),
-                                             ({"downs": 4}, "at least 32")])
+@pytest.mark.parametrize(
+    "settings, words", [({"downs": 5}, r"slices\.size 16; expected: a multiple of 32"), ({"downs": 4}, "at least 32")]
+)
 def test_slices_that_do_not_fit_the_weights_are_refused_before_any_work(place, settings, words):
     save_weights(place / "weights/published.safetensors", 0.5, **settings)
     with pytest.raises(InputError, match=words):
@@ -139,8 +165,18 @@ def test_released_weights_are_refused_the_patients_that_they_have_seen(place, mo
     released = place / "weights/published.safetensors"
     monkeypatch.setattr(sys, "argv", ["import_weights.py", str(place / "30_net_G.pth"), str(released)])
     import_weights.main()
-    cases = [Case(f"DUKE_{number:03d}", "DUKE", ("pre", "post1"), True, IntensityScale(0, 1), Path(),
-                  patient=f"duke:{number:03d}") for number in range(1, 923)]
+    cases = [
+        Case(
+            f"DUKE_{number:03d}",
+            "DUKE",
+            ("pre", "post1"),
+            True,
+            IntensityScale(0, 1),
+            Path(),
+            patient=f"duke:{number:03d}",
+        )
+        for number in range(1, 923)
+    ]
     write_cases(place / "artifacts/volumes", cases)
     later = read_json(PUBLISHED / "duke_jmi2025.json")["test"]
     test = [name.replace("Breast_MRI", "DUKE") for name in later]

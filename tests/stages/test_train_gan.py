@@ -30,23 +30,34 @@ def stage(tmp_path, monkeypatch):
         content["gan"] |= {"downs": 2, "width": 4, **gan}
         Path("params.yaml").write_text(yaml.safe_dump(content))
         return load_params()
+
     return write
 
 
-@pytest.mark.parametrize(("gan", "texts"), [
-    ({"lesion_weight": 3.0}, ("no training slice has an annotated lesion", "gan.lesion_weight 3", "Annotation_Boxes")),
-    ({"downs": 5}, ("the slices do not fit the generator", "slices.size 32", "at least 64")),
-    ({"vgg_weights": "absent.pth", "vgg_sha256": "0" * 8}, ("absent.pth",)),
-    ({"global_epochs": 2}, ("belong to generator: local",)),
-    ({"generator": "local", "global_epochs": 20, "fix_global_epochs": 2}, ("epochs must exceed",)),
-    ({"lambda_l1": 0.0, "lambda_enhancement": 0.0, "lesion_weight": 1.0}, ("which are both 0",)),
-    ({"vgg_weights": "some.pth"}, ("vgg_sha256",)), ({"channels": 0}, ("gan.channels",)),
-    ({"channels": 2, "vgg_weights": "some.pth", "vgg_sha256": "0" * 8}, ("VGG19 takes 1 or 3",)),
-    ({"precision": "float16"}, ("gan.precision",)), ({"devices": 0}, ("gan.devices",))])
+@pytest.mark.parametrize(
+    ("gan", "texts"),
+    [
+        (
+            {"lesion_weight": 3.0},
+            ("no training slice has an annotated lesion", "gan.lesion_weight 3", "Annotation_Boxes"),
+        ),
+        ({"downs": 5}, ("the slices do not fit the generator", "slices.size 32", "at least 64")),
+        ({"vgg_weights": "absent.pth", "vgg_sha256": "0" * 8}, ("absent.pth",)),
+        ({"global_epochs": 2}, ("belong to generator: local",)),
+        ({"generator": "local", "global_epochs": 20, "fix_global_epochs": 2}, ("epochs must exceed",)),
+        ({"lambda_l1": 0.0, "lambda_enhancement": 0.0, "lesion_weight": 1.0}, ("which are both 0",)),
+        ({"vgg_weights": "some.pth"}, ("vgg_sha256",)),
+        ({"channels": 0}, ("gan.channels",)),
+        ({"channels": 2, "vgg_weights": "some.pth", "vgg_sha256": "0" * 8}, ("VGG19 takes 1 or 3",)),
+        ({"precision": "float16"}, ("gan.precision",)),
+        ({"devices": 0}, ("gan.devices",)),
+    ],
+)
 def test_what_cannot_be_trained_is_refused_before_it_starts(gan, texts, stage, refused):
     def run():
         stage(**gan)
         train_gan.main()
+
     refused(run, *texts)
     assert not list(Path().glob("artifacts/gan/*"))
 

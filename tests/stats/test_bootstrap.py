@@ -50,8 +50,9 @@ def test_distances_equal_repeated_features_for_any_draw(seed, d, extra):
 
 def test_every_patient_drawn_once_gives_the_distance_itself():
     real, others = patients_of(2), {name: patients_of(seed) for seed, name in enumerate("abc", 3)}
-    found = resampled_distances(of_each(real), {name: of_each(parts) for name, parts in others.items()},
-                                np.ones((1, 4), int))
+    found = resampled_distances(
+        of_each(real), {name: of_each(parts) for name, parts in others.items()}, np.ones((1, 4), int)
+    )
     assert list(found) == ["a", "b", "c"]
     for name, parts in others.items():
         wanted = frechet_distance(np.concatenate(real), np.concatenate(parts))

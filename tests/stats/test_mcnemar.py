@@ -8,14 +8,21 @@ from pre2post.stats.mcnemar import mcnemar
 
 def pairs(both, only_first, only_second, neither):
     counts = ((1, 1, both), (1, 0, only_first), (0, 1, only_second), (0, 0, neither))
-    return ([first for first, _, count in counts for _ in range(count)],
-            [second for _, second, count in counts for _ in range(count)])
+    return (
+        [first for first, _, count in counts for _ in range(count)],
+        [second for _, second, count in counts for _ in range(count)],
+    )
 
 
 def test_rates_and_discordant_pairs():
     found = mcnemar(*pairs(4, 3, 1, 2), 5)
     assert (found["first"], found["second"], found["only_first"], found["only_second"], found["n"]) == (
-        0.7, 0.5, 3, 1, 10)
+        0.7,
+        0.5,
+        3,
+        1,
+        10,
+    )
 
 
 @pytest.mark.parametrize(("only_first", "only_second"), [(0, 1), (7, 0), (3, 1), (2, 9)])

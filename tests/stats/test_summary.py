@@ -14,8 +14,9 @@ SETTINGS = {"confidence": 0.95, "draws": 2000, "seed": [1, 2], "min_patients": 5
 
 def test_interval_is_scipys_bca():
     values = np.random.default_rng(0).gamma(2, 3, 25)
-    wanted = stats.bootstrap((values,), np.mean, n_resamples=2000, confidence_level=0.95, method="BCa",
-                             rng=np.random.default_rng([1, 2])).confidence_interval
+    wanted = stats.bootstrap(
+        (values,), np.mean, n_resamples=2000, confidence_level=0.95, method="BCa", rng=np.random.default_rng([1, 2])
+    ).confidence_interval
     found = summarise(values, **SETTINGS)
     assert (found["low"], found["high"]) == pytest.approx((wanted.low, wanted.high), rel=1e-9)
     assert found["mean"] == pytest.approx(values.mean())
@@ -82,7 +83,8 @@ def test_paired_equals_scipy_and_is_about_the_difference():
     found = paired(a, b, **SETTINGS)
     assert found["p"] == pytest.approx(stats.wilcoxon(a, b).pvalue)
     assert {key: found[key] for key in ("mean", "low", "high")} == pytest.approx(
-        {key: summarise(a - b, **SETTINGS)[key] for key in ("mean", "low", "high")})
+        {key: summarise(a - b, **SETTINGS)[key] for key in ("mean", "low", "high")}
+    )
     assert found["low"] > 0
     turned = paired(b, a, **SETTINGS)
     assert turned["p"] == pytest.approx(found["p"])
@@ -119,8 +121,10 @@ def test_rank_biserial_by_hand():
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=20).filter(any))
 def test_rank_biserial_belongs_to_scipys_wilcoxon(differences):
     """Whose statistic, asked for one side, is the rank sum of the positive differences, also with ties."""
-    positive, negative = (stats.wilcoxon(sign * np.array(differences), alternative="greater",
-                                         method="asymptotic").statistic for sign in (1, -1))
+    positive, negative = (
+        stats.wilcoxon(sign * np.array(differences), alternative="greater", method="asymptotic").statistic
+        for sign in (1, -1)
+    )
     assert rank_biserial(differences) == pytest.approx((positive - negative) / (positive + negative))
 
 
@@ -168,8 +172,11 @@ def test_holm_raises_p_and_keeps_the_order(p_values):
 
 def test_results_are_plain_json():
     rng = np.random.default_rng(5)
-    for result in (summarise(rng.random(9), **SETTINGS), paired(rng.random(9), rng.random(9), **SETTINGS),
-                   summarise([], **SETTINGS)):
+    for result in (
+        summarise(rng.random(9), **SETTINGS),
+        paired(rng.random(9), rng.random(9), **SETTINGS),
+        summarise([], **SETTINGS),
+    ):
         assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 

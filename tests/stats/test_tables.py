@@ -3,7 +3,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pre2post.pipeline.params import Statistics
+from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import holm, summarise
 from pre2post.stats.tables import corrected, grouped, interval_options
 
@@ -16,8 +16,11 @@ class Item(NamedTuple):
 
 def test_groups_come_in_order_of_first_appearance():
     items = [Item("y", 1, "p"), Item("x", 1, "q"), Item("y", 1, "r"), Item("y", 2, "s")]
-    expected = [({"a": "y", "b": 1}, [items[0], items[2]]), ({"a": "x", "b": 1}, [items[1]]),
-                ({"a": "y", "b": 2}, [items[3]])]
+    expected = [
+        ({"a": "y", "b": 1}, [items[0], items[2]]),
+        ({"a": "x", "b": 1}, [items[1]]),
+        ({"a": "y", "b": 2}, [items[3]]),
+    ]
     assert list(grouped(items, ("a", "b"))) == expected
     found = list(grouped([item._asdict() for item in items], ("a", "b"), getitem))
     assert found == [(key, [item._asdict() for item in own]) for key, own in expected]
@@ -25,9 +28,10 @@ def test_groups_come_in_order_of_first_appearance():
 
 
 def test_the_section_statistics_is_what_summarise_takes():
-    options = interval_options(Statistics(confidence=0.5, bootstrap_draws=100, min_patients=3), [1, 2])
-    assert summarise([1, 2, 4], **options) == summarise([1, 2, 4], confidence=0.5, draws=100, seed=[1, 2],
-                                                        min_patients=3)
+    options = interval_options(StatisticsParams(confidence=0.5, bootstrap_draws=100, min_patients=3), [1, 2])
+    assert summarise([1, 2, 4], **options) == summarise(
+        [1, 2, 4], confidence=0.5, draws=100, seed=[1, 2], min_patients=3
+    )
     assert summarise([1, 2], **options)["low"] is None
 
 

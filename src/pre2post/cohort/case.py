@@ -40,15 +40,23 @@ class Case:
         """The file of a phase, or of the "mask". Raises InputError when the case has none."""
         present = (*self.phases, "mask") if self.has_mask else self.phases
         if role not in present:
-            raise InputError(f"the case has no {role}", case=self.id, file=self.folder, found=", ".join(present),
-                             expected=role, todo="choose a phase that every case has, or leave the case out")
+            raise InputError(
+                f"the case has no {role}",
+                case=self.id,
+                file=self.folder,
+                found=", ".join(present),
+                expected=role,
+                todo="choose a phase that every case has, or leave the case out",
+            )
         return self.folder / ("mask.nii.gz" if role == "mask" else f"{role}.nii")
 
 
 def write_case(case: Case, row: Mapping[str, object], settings: Mapping[str, object]) -> None:
     """Writes what is known of a case, its line in the cohort table, and the settings, beside its volumes."""
-    write_json(case.folder / CASE, {"case": _to_dict(case), "row": {name: str(value) for name, value in row.items()},
-                                    "settings": dict(settings)})
+    write_json(
+        case.folder / CASE,
+        {"case": _to_dict(case), "row": {name: str(value) for name, value in row.items()}, "settings": dict(settings)},
+    )
 
 
 def read_case(folder: Path) -> tuple[Case, dict[str, str]]:
@@ -78,25 +86,50 @@ def find_cases(ids: Iterable[str], cases: Iterable[Case]) -> list[Case]:
     wanted, known = list(ids), {case.id: case for case in cases}
     missing = [case_id for case_id in wanted if case_id not in known]
     if missing:
-        raise InputError("a patient of the split was not ingested", case=missing[0],
-                         todo="run `dvc repro split` so that the split fits the cohort")
+        raise InputError(
+            "a patient of the split was not ingested",
+            case=missing[0],
+            todo="run `dvc repro split` so that the split fits the cohort",
+        )
     return [known[case_id] for case_id in wanted]
 
 
 def _to_dict(case: Case) -> dict[str, object]:
-    return {"id": case.id, "site": case.site, "phases": list(case.phases), "has_mask": case.has_mask,
-            "low": case.scale.low, "high": case.scale.high, "box": case.box, "lesions": case.lesions,
-            "patient": case.patient, "study": case.study, "pixels": case.pixels,
-            "published_part": case.published_part}
+    return {
+        "id": case.id,
+        "site": case.site,
+        "phases": list(case.phases),
+        "has_mask": case.has_mask,
+        "low": case.scale.low,
+        "high": case.scale.high,
+        "box": case.box,
+        "lesions": case.lesions,
+        "patient": case.patient,
+        "study": case.study,
+        "pixels": case.pixels,
+        "published_part": case.published_part,
+    }
 
 
 def _to_case(entry: dict, folder: Path) -> Case:
     box = tuple(entry["box"]) if entry["box"] else None
-    return Case(entry["id"], entry["site"], tuple(entry["phases"]), entry["has_mask"],
-                IntensityScale(entry["low"], entry["high"]), folder, box, entry["lesions"], entry["patient"],
-                entry["study"], entry["pixels"], entry["published_part"])
+    return Case(
+        entry["id"],
+        entry["site"],
+        tuple(entry["phases"]),
+        entry["has_mask"],
+        IntensityScale(entry["low"], entry["high"]),
+        folder,
+        box,
+        entry["lesions"],
+        entry["patient"],
+        entry["study"],
+        entry["pixels"],
+        entry["published_part"],
+    )
 
 
 def _unusable(file: Path, error: Exception) -> InputError:
-    return InputError("this is not a list of cases", file=file, found=f"no usable {error}",
-                      todo="run `dvc repro` again")
+    return InputError(
+        "this is not a list of cases", file=file, found=f"no usable {error}", todo="run `dvc repro` again"
+    )

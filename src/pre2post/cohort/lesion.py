@@ -15,11 +15,23 @@ def read_mask(case: Case, needs_tumour: bool = True) -> Volume:
     mask = read_volume(file)
     labels = np.unique(mask.array)
     if not np.isin(labels, (0, 1)).all():
-        raise InputError("the mask has labels of its own", case=case.id, file=file, expected="0 background, 1 tumour",
-                         found=", ".join(f"{label:g}" for label in labels[:8]), todo="write tumour as 1, all else as 0")
+        raise InputError(
+            "the mask has labels of its own",
+            case=case.id,
+            file=file,
+            expected="0 background, 1 tumour",
+            found=", ".join(f"{label:g}" for label in labels[:8]),
+            todo="write tumour as 1, all else as 0",
+        )
     if needs_tumour and not mask.array.any():
-        raise InputError("there is no tumour in the mask", case=case.id, file=file, found="zeros only",
-                         expected="at least one voxel of 1", todo="correct the mask, or leave the case out")
+        raise InputError(
+            "there is no tumour in the mask",
+            case=case.id,
+            file=file,
+            found="zeros only",
+            expected="at least one voxel of 1",
+            todo="correct the mask, or leave the case out",
+        )
     return mask.like(mask.array.astype(np.uint8))
 
 

@@ -44,21 +44,29 @@ def training_patients(origin: str) -> list[str] | None:
         return None
     names = _read_names(DUKE_SPIE2024 if origin == RELEASED else Path(origin))
     if not names:
-        raise InputError("nobody is listed", file=origin, expected="one patient or case a line",
-                         todo=f"list the training patients, or say {UNKNOWN}")
+        raise InputError(
+            "nobody is listed",
+            file=origin,
+            expected="one patient or case a line",
+            todo=f"list the training patients, or say {UNKNOWN}",
+        )
     return sorted({patient_named(name) for name in names})
 
 
 def _read_names(file: Path) -> list[str]:
     if not file.is_file():
-        raise InputError("there is no such list of patients", file=file,
-                         expected=f"{RELEASED}, {UNKNOWN}, splits as JSON, or a text with one patient a line")
+        raise InputError(
+            "there is no such list of patients",
+            file=file,
+            expected=f"{RELEASED}, {UNKNOWN}, splits as JSON, or a text with one patient a line",
+        )
     if file.suffix == ".json":
         try:
             return [*map(str, read_json(file)["gan_train"])]
         except (KeyError, TypeError) as error:
-            raise InputError("these are not splits", file=file, found=f"no usable {error}",
-                             expected="gan_train, a list of names") from None
+            raise InputError(
+                "these are not splits", file=file, found=f"no usable {error}", expected="gan_train, a list of names"
+            ) from None
     try:
         return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:

@@ -18,8 +18,7 @@ class InputError(Exception):
     def __init__(self, problem: str, *, case=None, file=None, found=None, expected=None, todo=None):
         self.problem, self.case, self.file = problem, case, file
         # As text: what was found may be another error, and not every error survives the way out of a worker process.
-        self.found, self.expected, self.todo = (
-            None if fact is None else str(fact) for fact in (found, expected, todo))
+        self.found, self.expected, self.todo = (None if fact is None else str(fact) for fact in (found, expected, todo))
         super().__init__(self._message())
 
     def _message(self) -> str:
@@ -49,9 +48,14 @@ def about(prefix: str = "", *, case=None, file=None) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(prefix + error.problem, case=case if error.case is None else error.case,
-                         file=file if error.file is None else error.file, found=error.found, expected=error.expected,
-                         todo=error.todo) from None
+        raise InputError(
+            prefix + error.problem,
+            case=case if error.case is None else error.case,
+            file=file if error.file is None else error.file,
+            found=error.found,
+            expected=error.expected,
+            todo=error.todo,
+        ) from None
 
 
 def run_stage(main: Callable[[], None]) -> None:
@@ -64,8 +68,10 @@ def run_stage(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             file = one_line(error.filename or "an output file")
-            sys.exit(f"error: the disk is full while writing {file}; what to do: free some space and run the command "
-                     "again, finished stages are kept")
+            sys.exit(
+                f"error: the disk is full while writing {file}; what to do: free some space and run the command "
+                "again, finished stages are kept"
+            )
         if error.filename is None:  # not about a file, so not something that was given
             raise
         sys.exit(f"error: file {one_line(error.filename)}: this file or folder cannot be used; found: {error.strerror}")

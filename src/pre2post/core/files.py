@@ -55,8 +55,10 @@ def write_table(path: Path, rows: Sequence[Mapping]) -> None:
 
     Names of files that are no text in UTF-8 are written with backslashes.
     """
-    with (atomic_path(path) as temporary,
-          open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file):
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -71,7 +73,8 @@ def read_table(path: Path) -> list[dict[str, str]]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             return list(csv.DictReader(file))
     except UnicodeDecodeError as error:
-        raise InputError("the table is not text in UTF-8", file=path, found=error,
-                         todo="save it as CSV in UTF-8") from None
+        raise InputError(
+            "the table is not text in UTF-8", file=path, found=error, todo="save it as CSV in UTF-8"
+        ) from None
     except FileNotFoundError:
         raise InputError("the table is missing", file=path, todo="run `dvc repro`, or `dvc pull` it") from None

@@ -5,13 +5,13 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 SPLITS = Path("splits.json")
 
-VOLUMES = Path("artifacts/volumes")        # ingest: one folder a case
-COHORT = VOLUMES / "cohort.csv"            # ingest: a line on every case, used or not
-SLICES = Path("artifacts/slices")          # cut_slices: memory-mapped arrays
-CHECKPOINTS = Path("artifacts/gan")        # train_gan: one safetensors file a kept epoch
+VOLUMES = Path("artifacts/volumes")  # ingest: one folder a case
+COHORT = VOLUMES / "cohort.csv"  # ingest: a line on every case, used or not
+SLICES = Path("artifacts/slices")  # cut_slices: memory-mapped arrays
+CHECKPOINTS = Path("artifacts/gan")  # train_gan: one safetensors file a kept epoch
 GENERATOR = Path("artifacts/generator/generator.safetensors")  # select_checkpoint: the chosen one, its card beside it
-SYNTHETIC = Path("artifacts/synthetic")    # synthesize: see synthetic_name
-NNUNET = Path("artifacts/nnunet")          # plan_segmentation: raw and preprocessed data, plans
+SYNTHETIC = Path("artifacts/synthetic")  # synthesize: see synthetic_name
+NNUNET = Path("artifacts/nnunet")  # plan_segmentation: raw and preprocessed data, plans
 SEGMENTERS = Path("artifacts/segmenters")  # train_segmentation: one folder a setting and fold
 PREDICTIONS = Path("artifacts/predictions")  # evaluate_segmentation: <setting>/<domain>/<case>.nii.gz
 

@@ -8,10 +8,21 @@ from tqdm import tqdm
 SECONDS_BETWEEN_LINES = 30  # in a log file: often enough to see life, seldom enough to keep it readable
 
 
-def progress(items: Iterable, title: str, total: int | None = None, unit: str = "it", start: int = 0,
-             quiet: bool = False) -> tqdm:
+def progress(
+    items: Iterable, title: str, total: int | None = None, unit: str = "it", start: int = 0, quiet: bool = False
+) -> tqdm:
     """Wraps `items` in a progress bar named `title`; `start` items count as done already. `quiet` shows nothing."""
     terminal = sys.stderr.isatty()
-    return tqdm(items, desc=title, total=total, unit=unit, initial=start, dynamic_ncols=terminal, leave=True,
-                disable=quiet, mininterval=0.2 if terminal else SECONDS_BETWEEN_LINES,
-                ascii=None if terminal else " #", file=sys.stderr)
+    return tqdm(
+        items,
+        desc=title,
+        total=total,
+        unit=unit,
+        initial=start,
+        dynamic_ncols=terminal,
+        leave=True,
+        disable=quiet,
+        mininterval=0.2 if terminal else SECONDS_BETWEEN_LINES,
+        ascii=None if terminal else " #",
+        file=sys.stderr,
+    )

@@ -42,9 +42,14 @@ def iterate_sheet(path: Path, header_row: int = 1, sheet: str | None = None) -> 
     names = _header(rows, header_row, path)
     columns, strict = {name: names.index(name) for name in names if name}, path.suffix.lower() == ".csv"
     for line, row in enumerate(rows, start=header_row + 1):
-        if strict and any(row[len(names):]):  # in a workbook it is a note beside the table
-            raise InputError("a line has more cells than the header", file=path, found=f"{len(row)} in row {line}",
-                             expected=f"at most {len(names)}", todo="put a text that has a comma in double quotes")
+        if strict and any(row[len(names) :]):  # in a workbook it is a note beside the table
+            raise InputError(
+                "a line has more cells than the header",
+                file=path,
+                found=f"{len(row)} in row {line}",
+                expected=f"at most {len(names)}",
+                todo="put a text that has a comma in double quotes",
+            )
         cells = {name: row[place] if place < len(row) else "" for name, place in columns.items()}
         if any(cells.values()):
             yield cells
@@ -61,11 +66,21 @@ def _header(rows: Iterator[Row], header_row: int, path: Path) -> list[str]:
     while names and not names[-1]:
         names.pop()
     if not names:
-        raise InputError("the table has no header", file=path, found=f"nothing in row {header_row}",
-                         expected="the names of the columns", todo="write them there")
+        raise InputError(
+            "the table has no header",
+            file=path,
+            found=f"nothing in row {header_row}",
+            expected="the names of the columns",
+            todo="write them there",
+        )
     if len(names) > MOST_COLUMNS:
-        raise InputError("the table is too wide", file=path, found=f"{len(names)} columns",
-                         expected=f"at most {MOST_COLUMNS}", todo="remove the columns that are not needed")
+        raise InputError(
+            "the table is too wide",
+            file=path,
+            found=f"{len(names)} columns",
+            expected=f"at most {MOST_COLUMNS}",
+            todo="remove the columns that are not needed",
+        )
     return names
 
 
@@ -74,12 +89,22 @@ def _rows(path: Path, sheet: str | None) -> Iterator[Row]:
     readers = {".csv": lambda: _csv_rows(path), ".xlsx": lambda: _xlsx_rows(path, sheet)}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise InputError("this is no spreadsheet", file=path, found=path.suffix or "a name without ending",
-                         expected=" or ".join(readers), todo="save the table in one of these forms")
+        raise InputError(
+            "this is no spreadsheet",
+            file=path,
+            found=path.suffix or "a name without ending",
+            expected=" or ".join(readers),
+            todo="save the table in one of these forms",
+        )
     for number, row in enumerate(reader(), start=1):
         if number > MOST_ROWS:
-            raise InputError("the table is too long", file=path, found=f"more than {MOST_ROWS} rows",
-                             expected="one sheet of rows", todo="save it again without the empty rows at its end")
+            raise InputError(
+                "the table is too long",
+                file=path,
+                found=f"more than {MOST_ROWS} rows",
+                expected="one sheet of rows",
+                todo="save it again without the empty rows at its end",
+            )
         yield row
 
 
@@ -92,8 +117,9 @@ def _csv_rows(path: Path) -> Iterator[Row]:
                     raise csv.Error("a zero byte")
                 yield tuple(cell.strip() for cell in cells)
         except UnicodeDecodeError as error:
-            raise InputError("the table is not text in UTF-8", file=path, found=error, expected="CSV",
-                             todo=todo) from None
+            raise InputError(
+                "the table is not text in UTF-8", file=path, found=error, expected="CSV", todo=todo
+            ) from None
         except csv.Error as error:
             raise InputError("the table is damaged", file=path, found=error, expected="CSV", todo=todo) from None
 
@@ -106,8 +132,13 @@ def _xlsx_rows(path: Path, sheet: str | None) -> Iterator[Row]:
         except InputError:
             raise
         except Exception as error:  # openpyxl raises whatever a damaged part leads it to
-            raise InputError("this is no readable workbook", file=path, found=f"{type(error).__name__}: {error}",
-                             expected="an .xlsx file", todo="fetch it again, or save it again as .xlsx") from None
+            raise InputError(
+                "this is no readable workbook",
+                file=path,
+                found=f"{type(error).__name__}: {error}",
+                expected="an .xlsx file",
+                todo="fetch it again, or save it again as .xlsx",
+            ) from None
 
 
 def _cells(file: BinaryIO, path: Path, sheet: str | None) -> Iterator[Row]:
@@ -117,8 +148,13 @@ def _cells(file: BinaryIO, path: Path, sheet: str | None) -> Iterator[Row]:
     try:
         sheets = {one.title: one for one in book.worksheets}
         if not sheets or (sheet is not None and sheet not in sheets and len(sheets) > 1):
-            raise InputError("the workbook lacks a sheet", file=path, found=", ".join(sheets) or "no sheet",
-                             expected=sheet or "a sheet", todo="give the sheet that name")
+            raise InputError(
+                "the workbook lacks a sheet",
+                file=path,
+                found=", ".join(sheets) or "no sheet",
+                expected=sheet or "a sheet",
+                todo="give the sheet that name",
+            )
         chosen = sheets.get(sheet, next(iter(sheets.values())))
         chosen.reset_dimensions()  # the size that the file declares may be wrong
         for row in chosen.iter_rows(values_only=True):
@@ -135,16 +171,25 @@ def _text(value) -> str:
 
 def _refuse_what_cannot_be_opened(file: BinaryIO, path: Path) -> None:
     if file.read(len(COMPOUND)) == COMPOUND:
-        raise InputError("the workbook is encrypted, or of the old kind", file=path, found="a compound file",
-                         expected="an .xlsx file without a password", todo="save it so")
+        raise InputError(
+            "the workbook is encrypted, or of the old kind",
+            file=path,
+            found="a compound file",
+            expected="an .xlsx file without a password",
+            todo="save it so",
+        )
     with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
     steep = any(part.file_size > max(HARMLESS_BYTES, PACKED_AT_MOST * part.compress_size) for part in parts)
     total = sum(part.file_size for part in parts)
     if steep or total > MOST_BYTES:
-        raise InputError("the workbook is too large when unpacked", file=path, found=f"{total} bytes",
-                         expected=f"at most {MOST_BYTES}, no part packed more than {PACKED_AT_MOST} times",
-                         todo="save the sheet alone, or as CSV")
+        raise InputError(
+            "the workbook is too large when unpacked",
+            file=path,
+            found=f"{total} bytes",
+            expected=f"at most {MOST_BYTES}, no part packed more than {PACKED_AT_MOST} times",
+            todo="save the sheet alone, or as CSV",
+        )
 
 
 @contextmanager
@@ -155,8 +200,14 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with open(path, "rb") as file:
             yield file
     except FileNotFoundError:
-        raise InputError("the table is missing", file=path, found="no such file", expected="a spreadsheet",
-                         todo="put it there") from None
+        raise InputError(
+            "the table is missing", file=path, found="no such file", expected="a spreadsheet", todo="put it there"
+        ) from None
     except OSError as error:
-        raise InputError("the table cannot be read", file=path, found=error.strerror, expected="a spreadsheet",
-                         todo="look at the file and its permissions") from None
+        raise InputError(
+            "the table cannot be read",
+            file=path,
+            found=error.strerror,
+            expected="a spreadsheet",
+            todo="look at the file and its permissions",
+        ) from None

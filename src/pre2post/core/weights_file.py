@@ -39,8 +39,13 @@ class WeightsFile:
         except OSError as error:
             raise self.unreadable(error.strerror) from None
         if len(self.sha256) < SHORTEST or not found.startswith(self.sha256.lower()):
-            raise InputError(f"these are not the expected {self.name}", file=self.path, found=f"sha256 {found}",
-                             expected=f"{self.sha256 or 'nothing'}, {SHORTEST} digits at least", todo=self.todo)
+            raise InputError(
+                f"these are not the expected {self.name}",
+                file=self.path,
+                found=f"sha256 {found}",
+                expected=f"{self.sha256 or 'nothing'}, {SHORTEST} digits at least",
+                todo=self.todo,
+            )
 
     def read(self, keys: Collection[str] | None = None) -> Any:
         """The content: tensors by key, on the CPU, if the file is what it should be; of .safetensors only `keys`.
@@ -66,16 +71,21 @@ class WeightsFile:
             value = found.get(key)
             shape = tuple(value.shape) if is_dense(value) else "nothing"
             if shape != tuple(weight.shape):
-                raise InputError("these are the weights of another network", file=self.path,
-                                 found=f"{key}: {shape}",
-                                 expected=f"{key}: {tuple(weight.shape)}, as in {network}", todo=self.todo)
+                raise InputError(
+                    "these are the weights of another network",
+                    file=self.path,
+                    found=f"{key}: {shape}",
+                    expected=f"{key}: {tuple(weight.shape)}, as in {network}",
+                    todo=self.todo,
+                )
         # Copied, since tensors that are mapped from the file would be read again whenever memory is short.
         return {key: found[key].detach().to(torch.float32, copy=True) for key in expected}
 
     def unreadable(self, found: object, expected: str | None = None) -> InputError:
         """For whoever reads the file in another way."""
-        return InputError(f"the {self.name} cannot be read", file=self.path, found=found, expected=expected,
-                          todo=self.todo)
+        return InputError(
+            f"the {self.name} cannot be read", file=self.path, found=found, expected=expected, todo=self.todo
+        )
 
     def _read_torch(self) -> object:
         """Files of torch 1.6 or later are mapped, so that only what is used is read."""
@@ -83,11 +93,11 @@ class WeightsFile:
 
         try:
             with warnings.catch_warnings(action="ignore"):  # about files that are refused anyway, in one line
-                return torch.load(self.path, map_location="cpu", weights_only=True,
-                                  mmap=zipfile.is_zipfile(self.path))
+                return torch.load(self.path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(self.path))
         except Exception:  # a damaged or hostile pickle may end in any of them
-            raise self.unreadable("a truncated or damaged file, or one that holds code",
-                                   "a state dict of tensors") from None
+            raise self.unreadable(
+                "a truncated or damaged file, or one that holds code", "a state dict of tensors"
+            ) from None
 
     def _read_safetensors(self, keys: Collection[str] | None) -> dict[str, "Tensor"]:
         from safetensors import SafetensorError, safe_open
@@ -104,5 +114,9 @@ def is_dense(value: object) -> bool:
     """Whether this is an ordinary tensor: not sparse, not quantised, and with its values there."""
     import torch
 
-    return (isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized
-            and not value.is_meta)
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and not value.is_quantized
+        and not value.is_meta
+    )

@@ -103,8 +103,16 @@ def read_elements(source: Source, wanted: Collection[int]) -> tuple["Dataset", i
             pixels = (representation, length)
         return tag == PIXEL_DATA
 
-    data = read_dataset(source.stream, source.syntax == IMPLICIT_LITTLE, source.syntax != EXPLICIT_BIG, None, at_pixels,
-                        source.size, [default_encoding], wanted)
+    data = read_dataset(
+        source.stream,
+        source.syntax == IMPLICIT_LITTLE,
+        source.syntax != EXPLICIT_BIG,
+        None,
+        at_pixels,
+        source.size,
+        [default_encoding],
+        wanted,
+    )
     if source.syntax == IMPLICIT_LITTLE and not data.original_encoding[0]:
         raise ValueError("its elements name their value representations, which its transfer syntax does not")
     if pixels is None:
@@ -124,8 +132,15 @@ def _read_syntax(source: Source) -> str:
         read_preamble(source.stream, force=False)
     except InvalidDicomError:
         raise NotDicom(f"{source.size} other bytes") from None
-    meta = read_dataset(source.stream, False, True, None, lambda tag, *_: tag >> 16 != META_GROUP,
-                        defer_size=source.size, specific_tags=[TRANSFER_SYNTAX])
+    meta = read_dataset(
+        source.stream,
+        False,
+        True,
+        None,
+        lambda tag, *_: tag >> 16 != META_GROUP,
+        defer_size=source.size,
+        specific_tags=[TRANSFER_SYNTAX],
+    )
     syntax = meta.get_item(TRANSFER_SYNTAX, keep_deferred=True)
     value = syntax.value if syntax else None
     return (value or b"").rstrip(b"\0 ").decode("ascii", "replace") or EXPLICIT_LITTLE

@@ -55,8 +55,10 @@ def _compressed_frames(source: Source, frames: int) -> list[tuple[Piece, ...]]:
     if frames == len(fragments):
         return [(fragment,) for fragment in fragments]
     if len(table) != frames:
-        raise NotWhole(f"{len(fragments)} compressed pieces, {len(table)} of them marked as the first of a frame",
-                       f"{frames} frames")
+        raise NotWhole(
+            f"{len(fragments)} compressed pieces, {len(table)} of them marked as the first of a frame",
+            f"{frames} frames",
+        )
     return _grouped(fragments, [offset + fragments[0][0] for offset in table])
 
 

@@ -17,9 +17,14 @@ from pre2post.dicom.frames import Piece, Pixels, find_frames
 
 MR = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")  # classic, Enhanced,
 # Legacy Converted Enhanced MR Image Storage
-KINDS = {"1.2.840.10008.5.1.4.1.1.2": "CT images", "1.2.840.10008.5.1.4.1.1.4.2": "MR spectroscopy",
-         "1.2.840.10008.5.1.4.1.1.7": "a screen capture", "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation",
-         "1.2.840.10008.5.1.4.1.1.66": "raw data", "1.2.840.10008.5.1.4.1.1.11.1": "a presentation state"}
+KINDS = {
+    "1.2.840.10008.5.1.4.1.1.2": "CT images",
+    "1.2.840.10008.5.1.4.1.1.4.2": "MR spectroscopy",
+    "1.2.840.10008.5.1.4.1.1.7": "a screen capture",
+    "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation",
+    "1.2.840.10008.5.1.4.1.1.66": "raw data",
+    "1.2.840.10008.5.1.4.1.1.11.1": "a presentation state",
+}
 NEEDED = ("StudyInstanceUID", "SeriesInstanceUID")
 NEEDED_OF_FRAME = ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient")
 SIZES = (2, 4096)  # pixels a side: scanners stay below 2048, and a wrong number must not ask for all the memory
@@ -95,8 +100,10 @@ def read_headers(file: Path, case: str) -> list[SliceHeader]:
         frames = frames_of(data) if several else [common]
         rows, columns, allocated = _check_matrix(common, len(frames), file, case)
         pieces = find_frames(source, length, len(frames), rows * columns * (allocated // 8))
-        return [_header(frame, file, case, index + 1 if several else None, place, source.syntax)
-                for index, (frame, place) in enumerate(zip(frames, pieces, strict=True))]
+        return [
+            _header(frame, file, case, index + 1 if several else None, place, source.syntax)
+            for index, (frame, place) in enumerate(zip(frames, pieces, strict=True))
+        ]
 
 
 @contextmanager
@@ -105,26 +112,50 @@ def _told(file: Path, case: str) -> Iterator[None]:
     try:
         yield
     except NotDicom as error:
-        raise OtherFile("this is not a DICOM file", case=case, file=file, found=error, expected="a DICOM MR slice",
-                        todo="remove the file, or fetch it again") from None
+        raise OtherFile(
+            "this is not a DICOM file",
+            case=case,
+            file=file,
+            found=error,
+            expected="a DICOM MR slice",
+            todo="remove the file, or fetch it again",
+        ) from None
     except OSError as error:
-        raise InputError("the file cannot be opened", case=case, file=file, found=error.strerror,
-                         expected="a DICOM MR slice", todo="fetch the file again, or see to its permissions") from None
+        raise InputError(
+            "the file cannot be opened",
+            case=case,
+            file=file,
+            found=error.strerror,
+            expected="a DICOM MR slice",
+            todo="fetch the file again, or see to its permissions",
+        ) from None
     except NotWhole as error:
-        raise InputError("the file is truncated, or has other pixels than its header says", case=case, file=file,
-                         found=error, expected=error.expected, todo="fetch the file again") from None
+        raise InputError(
+            "the file is truncated, or has other pixels than its header says",
+            case=case,
+            file=file,
+            found=error,
+            expected=error.expected,
+            todo="fetch the file again",
+        ) from None
     except InputError:
         raise
     except (ValueError, OverflowError) as error:
-        raise InputError("the DICOM header cannot be read", case=case, file=file, found=error,
-                         todo="fetch the file again") from None
+        raise InputError(
+            "the DICOM header cannot be read", case=case, file=file, found=error, todo="fetch the file again"
+        ) from None
 
 
 def _check_kind(data: Attributes, file: Path, case: str) -> None:
     kind, modality = data.text("SOPClassUID") or MR[0], data.text("Modality") or "MR"
     if kind not in MR:
-        raise OtherObject("this is not an MR image", case=case, file=file, expected="MR",
-                          found=KINDS.get(kind, f"{modality}, SOPClassUID {kind}"))
+        raise OtherObject(
+            "this is not an MR image",
+            case=case,
+            file=file,
+            expected="MR",
+            found=KINDS.get(kind, f"{modality}, SOPClassUID {kind}"),
+        )
     if modality != "MR":
         raise InputError("this is not an MR image", case=case, file=file, found=modality, expected="MR")
     missing = [name for name in NEEDED if not data.text(name)]
@@ -142,47 +173,85 @@ def _check_matrix(data: Attributes, frames: int, file: Path, case: str) -> tuple
     colours = data.number("SamplesPerPixel") or 1
     if declared != frames or colours != 1:
         name, value = ("SamplesPerPixel", colours) if colours != 1 else ("NumberOfFrames", declared)
-        raise InputError("the file is not one grey slice, nor frames whose places it tells", case=case, file=file,
-                         found=f"{name} {value}", expected=f"{name} {1 if colours != 1 else frames}",
-                         todo="export the series as classic or Enhanced MR images")
+        raise InputError(
+            "the file is not one grey slice, nor frames whose places it tells",
+            case=case,
+            file=file,
+            found=f"{name} {value}",
+            expected=f"{name} {1 if colours != 1 else frames}",
+            todo="export the series as classic or Enhanced MR images",
+        )
     if data.text("PhotometricInterpretation") not in ("", "MONOCHROME2"):
-        raise InputError("the pixels are not grey values that rise with the signal", case=case, file=file,
-                         found=data.text("PhotometricInterpretation"), expected="MONOCHROME2",
-                         todo="export the series as it was acquired")
+        raise InputError(
+            "the pixels are not grey values that rise with the signal",
+            case=case,
+            file=file,
+            found=data.text("PhotometricInterpretation"),
+            expected="MONOCHROME2",
+            todo="export the series as it was acquired",
+        )
     if not (SIZES[0] <= rows <= SIZES[1] and SIZES[0] <= columns <= SIZES[1]) or allocated not in ALLOCATED:
-        raise InputError("the matrix cannot be that of an MR image", case=case, file=file,
-                         found=f"{columns} x {rows} pixels of {allocated} bits",
-                         expected=f"{SIZES[0]} to {SIZES[1]} pixels a side, of {', '.join(map(str, ALLOCATED))} bits",
-                         todo="fetch the file again, or leave the series out")
+        raise InputError(
+            "the matrix cannot be that of an MR image",
+            case=case,
+            file=file,
+            found=f"{columns} x {rows} pixels of {allocated} bits",
+            expected=f"{SIZES[0]} to {SIZES[1]} pixels a side, of {', '.join(map(str, ALLOCATED))} bits",
+            todo="fetch the file again, or leave the series out",
+        )
     return rows, columns, allocated
 
 
-def _header(data: Attributes, file: Path, case: str, frame: int | None, pieces: tuple[Piece, ...],
-            syntax: str) -> SliceHeader:
-    spacing, orientation, position = (_geometry(data, name, count, file, case)
-                                      for name, count in zip(NEEDED_OF_FRAME, (2, 6, 3), strict=True))
+def _header(
+    data: Attributes, file: Path, case: str, frame: int | None, pieces: tuple[Piece, ...], syntax: str
+) -> SliceHeader:
+    spacing, orientation, position = (
+        _geometry(data, name, count, file, case) for name, count in zip(NEEDED_OF_FRAME, (2, 6, 3), strict=True)
+    )
     if not all(SPACINGS[0] <= step <= SPACINGS[1] for step in spacing):
-        raise InputError("the pixel spacing cannot be that of an MR image", case=case, file=file,
-                         found=f"{spacing[1]:g} x {spacing[0]:g} mm", expected="{:g} to {:g} mm".format(*SPACINGS),
-                         todo="correct PixelSpacing, or leave the series out")
+        raise InputError(
+            "the pixel spacing cannot be that of an MR image",
+            case=case,
+            file=file,
+            found=f"{spacing[1]:g} x {spacing[0]:g} mm",
+            expected="{:g} to {:g} mm".format(*SPACINGS),
+            todo="correct PixelSpacing, or leave the series out",
+        )
     suppressed = data.text("SpectrallySelectedSuppression") == "FAT"
     return SliceHeader(
-        file=file, patient=data.text("PatientID"), study=data.text("StudyInstanceUID"),
-        series=data.text("SeriesInstanceUID"), frame=data.text("FrameOfReferenceUID"),
-        size=(data.number("Columns"), data.number("Rows")), spacing=(spacing[1], spacing[0]), orientation=orientation,
-        position=position, description=data.text("SeriesDescription"), number=int(data.number("SeriesNumber") or 0),
-        acquired=_first(data.moment("FrameAcquisitionDateTime"), data.time("AcquisitionTime", DATES),
-                        data.moment("AcquisitionDateTime")),
-        stored=data.time("ContentTime", ("ContentDate", *DATES)), trigger=_trigger(data),
-        manufacturer=data.text("Manufacturer"), field_strength=data.number("MagneticFieldStrength"),
-        model=data.text("ManufacturerModelName"), date=data.first(("FrameAcquisitionDateTime", *DATES))[:8],
+        file=file,
+        patient=data.text("PatientID"),
+        study=data.text("StudyInstanceUID"),
+        series=data.text("SeriesInstanceUID"),
+        frame=data.text("FrameOfReferenceUID"),
+        size=(data.number("Columns"), data.number("Rows")),
+        spacing=(spacing[1], spacing[0]),
+        orientation=orientation,
+        position=position,
+        description=data.text("SeriesDescription"),
+        number=int(data.number("SeriesNumber") or 0),
+        acquired=_first(
+            data.moment("FrameAcquisitionDateTime"),
+            data.time("AcquisitionTime", DATES),
+            data.moment("AcquisitionDateTime"),
+        ),
+        stored=data.time("ContentTime", ("ContentDate", *DATES)),
+        trigger=_trigger(data),
+        manufacturer=data.text("Manufacturer"),
+        field_strength=data.number("MagneticFieldStrength"),
+        model=data.text("ManufacturerModelName"),
+        date=data.first(("FrameAcquisitionDateTime", *DATES))[:8],
         instance=frame or _whole(data, "InstanceNumber"),
         temporal=_first(data.number("TemporalPositionIndex"), _whole(data, "TemporalPositionIdentifier")),
-        image_type=data.words("ImageType"), sequence_variant=data.words("SequenceVariant"),
+        image_type=data.words("ImageType"),
+        sequence_variant=data.words("SequenceVariant"),
         scanning_sequence=data.words("ScanningSequence") or PULSES.get(data.text("EchoPulseSequence"), ()),
         scan_options=data.words("ScanOptions") + (("FS",) if suppressed else ()),
-        sequence_name=data.text("SequenceName") or data.text("PulseSequenceName"), protocol=data.text("ProtocolName"),
-        acquisition_type=data.text("MRAcquisitionType"), pixels=_pixels(data, file, case, pieces, syntax))
+        sequence_name=data.text("SequenceName") or data.text("PulseSequenceName"),
+        protocol=data.text("ProtocolName"),
+        acquisition_type=data.text("MRAcquisitionType"),
+        pixels=_pixels(data, file, case, pieces, syntax),
+    )
 
 
 def _geometry(data: Attributes, name: str, count: int, file: Path, case: str) -> tuple[float, ...]:
@@ -201,14 +270,23 @@ def _pixels(data: Attributes, file: Path, case: str, pieces: tuple[Piece, ...], 
     slope, intercept = _first(data.number("RescaleSlope"), 1.0), _first(data.number("RescaleIntercept"), 0.0)
     high = data.number("HighBit")
     if bits > allocated or high not in (None, bits - 1):
-        raise InputError("the bits of a pixel are no possible arrangement", case=case, file=file,
-                         found=f"BitsStored {bits}, HighBit {high}, BitsAllocated {allocated}",
-                         expected="HighBit one below BitsStored", todo="fetch the file again, or leave the series out")
+        raise InputError(
+            "the bits of a pixel are no possible arrangement",
+            case=case,
+            file=file,
+            found=f"BitsStored {bits}, HighBit {high}, BitsAllocated {allocated}",
+            expected="HighBit one below BitsStored",
+            todo="fetch the file again, or leave the series out",
+        )
     if slope == 0 or abs(slope) * 2.0**bits + abs(intercept) > LARGEST:
-        raise InputError("the rescaling is no possible one", case=case, file=file,
-                         found=f"RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
-                         expected="a slope other than 0, and values that float32 can hold",
-                         todo="fetch the file again, or leave the series out")
+        raise InputError(
+            "the rescaling is no possible one",
+            case=case,
+            file=file,
+            found=f"RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
+            expected="a slope other than 0, and values that float32 can hold",
+            todo="fetch the file again, or leave the series out",
+        )
     ends = [data.padding(name, signed) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     known = sorted(end for end in ends if end is not None)
     padding = (known[0], known[-1]) if ends[0] is not None else None
@@ -218,8 +296,11 @@ def _pixels(data: Attributes, file: Path, case: str, pieces: tuple[Piece, ...], 
 def _trigger(data: Attributes) -> float | None:
     """Milliseconds; of an Enhanced MR frame from its delay or from its offset in time, which is in seconds."""
     offset = data.number("TemporalPositionTimeOffset")
-    return _first(data.number("TriggerTime"), data.number("NominalCardiacTriggerDelayTime"),
-                  None if offset is None else 1000 * offset)
+    return _first(
+        data.number("TriggerTime"),
+        data.number("NominalCardiacTriggerDelayTime"),
+        None if offset is None else 1000 * offset,
+    )
 
 
 def _whole(data: Attributes, name: str) -> int | None:
@@ -235,5 +316,11 @@ def _first(*values):
 
 
 def _missing(name: str, file: Path, case: str) -> InputError:
-    return InputError("the file is truncated or is no image", case=case, file=file, found=f"no {name}",
-                      expected="a whole DICOM MR slice", todo="fetch the file again")
+    return InputError(
+        "the file is truncated or is no image",
+        case=case,
+        file=file,
+        found=f"no {name}",
+        expected="a whole DICOM MR slice",
+        todo="fetch the file again",
+    )

@@ -21,10 +21,18 @@ from pre2post.io.volume_file import last_line
 
 NATIVE = (IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED, EXPLICIT_BIG)
 CODECS = {  # transfer syntaxes (PS3.6 annex A) and the codec of imagecodecs
-    "1.2.840.10008.1.2.4.50": "jpeg8", "1.2.840.10008.1.2.4.51": "jpeg8", "1.2.840.10008.1.2.4.57": "jpeg8",
-    "1.2.840.10008.1.2.4.70": "jpeg8", "1.2.840.10008.1.2.4.80": "jpegls", "1.2.840.10008.1.2.4.81": "jpegls",
-    "1.2.840.10008.1.2.4.90": "jpeg2k", "1.2.840.10008.1.2.4.91": "jpeg2k", "1.2.840.10008.1.2.4.201": "jpeg2k",
-    "1.2.840.10008.1.2.4.202": "jpeg2k", "1.2.840.10008.1.2.4.203": "jpeg2k"}
+    "1.2.840.10008.1.2.4.50": "jpeg8",
+    "1.2.840.10008.1.2.4.51": "jpeg8",
+    "1.2.840.10008.1.2.4.57": "jpeg8",
+    "1.2.840.10008.1.2.4.70": "jpeg8",
+    "1.2.840.10008.1.2.4.80": "jpegls",
+    "1.2.840.10008.1.2.4.81": "jpegls",
+    "1.2.840.10008.1.2.4.90": "jpeg2k",
+    "1.2.840.10008.1.2.4.91": "jpeg2k",
+    "1.2.840.10008.1.2.4.201": "jpeg2k",
+    "1.2.840.10008.1.2.4.202": "jpeg2k",
+    "1.2.840.10008.1.2.4.203": "jpeg2k",
+}
 RUN_LENGTHS = "1.2.840.10008.1.2.5"
 RUN_LENGTH_HEADER = struct.Struct("<16I")  # the count of segments and where each begins (PS3.5 annex G)
 
@@ -47,8 +55,10 @@ def read_pixels(slices: Sequence[SliceHeader], case: str) -> np.ndarray:
                 if mask is not None:
                     padded[place] = mask
     if padded:
-        air = min(plane.min(where=~padded[place] if place in padded else True, initial=0)
-                  for place, plane in enumerate(volume))
+        air = min(
+            plane.min(where=~padded[place] if place in padded else True, initial=0)
+            for place, plane in enumerate(volume)
+        )
         for place, mask in padded.items():
             volume[place][mask] = air
     return volume
@@ -63,8 +73,9 @@ def _type_of_all(layouts: Sequence[Pixels]) -> np.dtype:
 
 def _read_slice(stream: BinaryIO, pixels: Pixels, plane: np.ndarray) -> np.ndarray | None:
     """Fills `plane` with real values. Tells where padding lies that is not 0 anyway; None where there is none."""
-    stored_type = np.dtype(f"{'>' if pixels.syntax == EXPLICIT_BIG else '<'}{'i' if pixels.signed else 'u'}"
-                           f"{pixels.allocated // 8}")
+    stored_type = np.dtype(
+        f"{'>' if pixels.syntax == EXPLICIT_BIG else '<'}{'i' if pixels.signed else 'u'}{pixels.allocated // 8}"
+    )
     stored = plane if plane.dtype == stored_type else np.empty(plane.shape, stored_type)
     if pixels.syntax in NATIVE:
         _read_into(stream, pixels, stored)
@@ -82,7 +93,7 @@ def _read_slice(stream: BinaryIO, pixels: Pixels, plane: np.ndarray) -> np.ndarr
 def _read_into(stream: BinaryIO, pixels: Pixels, stored: np.ndarray) -> None:
     if pixels.syntax == EXPLICIT_BIG and pixels.allocated == 8:
         raise ValueError("8 bits a pixel in big endian order, where pairs may be swapped")
-    (offset, length), = pixels.pieces
+    ((offset, length),) = pixels.pieces
     stream.seek(offset)
     got = stream.readinto(stored.view(np.uint8))
     if got != length:
@@ -115,7 +126,7 @@ def _decode_run_lengths(code: bytes, stored: np.ndarray) -> None:
 
     if len(code) < RUN_LENGTH_HEADER.size:
         raise ValueError(f"{len(code)} bytes, fewer than the header of run lengths has")
-    count, *begins = RUN_LENGTH_HEADER.unpack(code[:RUN_LENGTH_HEADER.size])
+    count, *begins = RUN_LENGTH_HEADER.unpack(code[: RUN_LENGTH_HEADER.size])
     planes = stored.view(np.uint8).reshape(-1, stored.itemsize).T[::-1]
     if count != len(planes):
         raise ValueError(f"{count} segments of run lengths for {len(planes)} bytes a pixel")
@@ -123,7 +134,7 @@ def _decode_run_lengths(code: bytes, stored: np.ndarray) -> None:
         values = np.frombuffer(packbits_decode(code[begin:end]), np.uint8)
         if values.size < plane.size:
             raise ValueError(f"run lengths of {values.size} instead of {plane.size} pixels")
-        plane[...] = values[:plane.size]
+        plane[...] = values[: plane.size]
 
 
 def _read_piece(stream: BinaryIO, offset: int, length: int) -> bytes:
@@ -157,8 +168,19 @@ def _told(file: Path, case: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError("the file cannot be opened", case=case, file=file, found=error.strerror,
-                         todo="fetch the file again, or see to its permissions") from None
+        raise InputError(
+            "the file cannot be opened",
+            case=case,
+            file=file,
+            found=error.strerror,
+            todo="fetch the file again, or see to its permissions",
+        ) from None
     except (RuntimeError, ValueError, MemoryError) as error:
-        raise InputError("the pixels cannot be decoded", case=case, file=file, found=last_line(error),
-                         expected="whole pixels in a known transfer syntax", todo="fetch the file again") from None
+        raise InputError(
+            "the pixels cannot be decoded",
+            case=case,
+            file=file,
+            found=last_line(error),
+            expected="whole pixels in a known transfer syntax",
+            todo="fetch the file again",
+        ) from None

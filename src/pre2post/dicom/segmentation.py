@@ -42,8 +42,12 @@ def read_segmentation(path: Path, label: str | None = None) -> Volume:
     if not path.is_file():
         raise InputError("the segmentation is missing", file=path)
     if not is_segmentation(path):
-        raise InputError("this is not a DICOM Segmentation object", file=path,
-                         expected=f"SOP class {SEGMENTATION_STORAGE}", todo="export the tumour as DICOM SEG or NIfTI")
+        raise InputError(
+            "this is not a DICOM Segmentation object",
+            file=path,
+            expected=f"SOP class {SEGMENTATION_STORAGE}",
+            todo="export the tumour as DICOM SEG or NIfTI",
+        )
     try:
         data = dcmread(path)
         _name_step(data)
@@ -53,8 +57,13 @@ def read_segmentation(path: Path, label: str | None = None) -> Volume:
     except InputError:
         raise
     except Exception as error:  # pydicom and highdicom raise a dozen kinds on files that are cut or changed
-        raise InputError("the segmentation cannot be read", file=path, found=str(error) or type(error).__name__,
-                         expected="whole frames, parallel and evenly spaced", todo="export or fetch it again") from None
+        raise InputError(
+            "the segmentation cannot be read",
+            file=path,
+            found=str(error) or type(error).__name__,
+            expected="whole frames, parallel and evenly spaced",
+            todo="export or fetch it again",
+        ) from None
 
 
 def _name_step(data) -> None:
@@ -75,32 +84,43 @@ def _choose(segmentation, label: str | None) -> list[int]:
     """The numbers of the segments that make up the tumour."""
     segments = [segmentation.get_segment_description(number) for number in segmentation.segment_numbers]
     if label is None:
-        chosen = [one for one in segments if TUMOUR.search(_words(one))] or segments[:len(segments) == 1]
+        chosen = [one for one in segments if TUMOUR.search(_words(one))] or segments[: len(segments) == 1]
         expected = "one segment, or one whose name or type is tumour, lesion, neoplasm or mass"
     else:
         chosen = [one for one in segments if one.segment_label.strip().lower() == label.strip().lower()]
         expected = f"a segment {label!r}"
     if not chosen:
         found = ", ".join(f"{one.segment_label!r} ({one.segmented_property_type.meaning})" for one in segments)
-        raise InputError("it is not clear which segment is the tumour", found=found or "no segment", expected=expected,
-                         todo="name the segment, or rename it in the annotation program")
+        raise InputError(
+            "it is not clear which segment is the tumour",
+            found=found or "no segment",
+            expected=expected,
+            todo="name the segment, or rename it in the annotation program",
+        )
     return [one.segment_number for one in chosen]
 
 
 def _words(segment) -> str:
-    return f"{segment.segment_label} {segment.get('SegmentDescription', '')} " \
-           f"{segment.segmented_property_type.meaning}".lower()
+    return (
+        f"{segment.segment_label} {segment.get('SegmentDescription', '')} "
+        f"{segment.segmented_property_type.meaning}".lower()
+    )
 
 
 def _stack(segmentation, numbers: list[int]) -> Volume:
     """The union of these segments, slices without a frame empty, in the order and orientation of the frames."""
     slices = segmentation.get_volume_geometry(allow_missing_positions=True, allow_duplicate_positions=True)
     if slices.spatial_shape[0] > MOST_SLICES:
-        raise InputError("the segmentation spans too many slices", found=slices.spatial_shape[0],
-                         expected=f"at most {MOST_SLICES}", todo="look at its SpacingBetweenSlices")
+        raise InputError(
+            "the segmentation spans too many slices",
+            found=slices.spatial_shape[0],
+            expected=f"at most {MOST_SLICES}",
+            todo="look at its SpacingBetweenSlices",
+        )
     stacked = segmentation.get_volume(segment_numbers=numbers)  # (z, y, x, segment): 0 and 1, or a share up to 1
     axes = stacked.affine[:3, 2::-1]
     spacing = np.linalg.norm(axes, axis=0)
     mask = (stacked.array >= HALF).any(axis=-1).astype(np.uint8)
-    return Volume(mask, tuple(spacing.tolist()), tuple(stacked.affine[:3, 3].tolist()),
-                  tuple((axes / spacing).ravel().tolist()))
+    return Volume(
+        mask, tuple(spacing.tolist()), tuple(stacked.affine[:3, 3].tolist()), tuple((axes / spacing).ravel().tolist())
+    )

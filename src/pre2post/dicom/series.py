@@ -45,8 +45,10 @@ class Series:
         """
         acquired, trigger, temporal, stored = (
             -1 if None in values else min(values)
-            for values in ([getattr(one, name) for one in self.slices]
-                           for name in ("acquired", "trigger", "temporal", "stored")))
+            for values in (
+                [getattr(one, name) for one in self.slices] for name in ("acquired", "trigger", "temporal", "stored")
+            )
+        )
         return (acquired if acquired >= 0 else stored, trigger, temporal, stored, self.head.number)
 
 
@@ -80,11 +82,22 @@ def order_slices(headers: Sequence[SliceHeader], case: str) -> Series:
     row, column = np.reshape(headers[0].orientation, (2, 3))
     lengths = (np.linalg.norm(row), np.linalg.norm(column))
     if not np.allclose(lengths, 1, rtol=0, atol=AGREEMENT) or abs(row @ column) > AGREEMENT:
-        raise InputError("rows and columns of the slices are not perpendicular", case=case, file=headers[0].file,
-                         found=headers[0].orientation, expected="two perpendicular unit vectors")
+        raise InputError(
+            "rows and columns of the slices are not perpendicular",
+            case=case,
+            file=headers[0].file,
+            found=headers[0].orientation,
+            expected="two perpendicular unit vectors",
+        )
     if len(headers) < 2:
-        raise InputError("a single slice is not a volume", case=case, file=headers[0].file, found="1 slice",
-                         expected="at least 2", todo="fetch the series again")
+        raise InputError(
+            "a single slice is not a volume",
+            case=case,
+            file=headers[0].file,
+            found="1 slice",
+            expected="at least 2",
+            todo="fetch the series again",
+        )
     normal = np.cross(row, column)
     heights = np.array([header.position for header in headers]) @ normal
     ordered = [headers[place] for place in np.argsort(heights, kind="stable")]
@@ -126,21 +139,33 @@ def find_series(folder: Path) -> Series:
     name = folder.resolve().name  # stands for the case in messages
     groups = scan_series(folder, name)
     if not groups:
-        raise InputError("the folder holds no DICOM MR slices", file=folder,
-                         found=f"{len(list(folder.iterdir()))} other files or folders",
-                         expected="the files of one series", todo="give the folder in which these lie")
+        raise InputError(
+            "the folder holds no DICOM MR slices",
+            file=folder,
+            found=f"{len(list(folder.iterdir()))} other files or folders",
+            expected="the files of one series",
+            todo="give the folder in which these lie",
+        )
     if len(groups) > 1:
         names = [f"{group[0].description!r} (number {group[0].number}, {len(group)} files)" for group in groups]
-        raise InputError("the folder holds more than one DICOM series", file=folder, found=", ".join(names),
-                         expected="one", todo="put the pre-contrast series into a folder of its own")
+        raise InputError(
+            "the folder holds more than one DICOM series",
+            file=folder,
+            found=", ".join(names),
+            expected="one",
+            todo="put the pre-contrast series into a folder of its own",
+        )
     return order_slices(groups[0], name)
 
 
 def _candidates(folder: Path) -> list[Path]:
     """Files that may be DICOM, by their names, sorted. Broken links and the like count where they are called `.dcm`."""
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries
-                       if not entry.name.startswith(".") and entry.name.upper() != INDEX and _may_be_dicom(entry))
+        names = sorted(
+            entry.name
+            for entry in entries
+            if not entry.name.startswith(".") and entry.name.upper() != INDEX and _may_be_dicom(entry)
+        )
     return [folder / name for name in names]
 
 
@@ -176,10 +201,14 @@ def _check_agreement(headers: Sequence[SliceHeader], case: str) -> None:
             numbers = name in ("spacing", "orientation")
             if here != there and not (numbers and np.allclose(here, there, rtol=0, atol=AGREEMENT)):
                 shown = name not in ("patient", "study", "frame")  # these name a person to who holds the record
-                raise InputError(f"the slices of one series differ in their {name}", case=case, file=header.file,
-                                 found=here if shown else "another one",
-                                 expected=f"{there if shown else 'that'}, as in {first.file.name}",
-                                 todo="remove the odd slice, or fetch the series again")
+                raise InputError(
+                    f"the slices of one series differ in their {name}",
+                    case=case,
+                    file=header.file,
+                    found=here if shown else "another one",
+                    expected=f"{there if shown else 'that'}, as in {first.file.name}",
+                    todo="remove the odd slice, or fetch the series again",
+                )
 
 
 def _step(ordered: Sequence[SliceHeader], normal: np.ndarray, case: str) -> float:
@@ -188,21 +217,41 @@ def _step(ordered: Sequence[SliceHeader], normal: np.ndarray, case: str) -> floa
     steps = moves @ normal
     usual = float(np.sort(steps)[(len(steps) - 1) // 2])  # of two in the middle the smaller: a gap makes no step usual
     if usual > STEPS[1] or 0 < usual < STEPS[0]:
-        raise InputError("the distance of the slices cannot be that of an MR image", case=case, file=ordered[0].file,
-                         found=f"a step of {usual:g} mm", expected="{:g} to {:g} mm".format(*STEPS),
-                         todo="correct ImagePositionPatient, or leave the series out")
+        raise InputError(
+            "the distance of the slices cannot be that of an MR image",
+            case=case,
+            file=ordered[0].file,
+            found=f"a step of {usual:g} mm",
+            expected="{:g} to {:g} mm".format(*STEPS),
+            todo="correct ImagePositionPatient, or leave the series out",
+        )
     for number, (move, step) in enumerate(zip(moves, steps, strict=True)):
         before, after = ordered[number], ordered[number + 1]
         if abs(step) <= STEP_TOLERANCE * max(usual, STEP_TOLERANCE):
-            raise InputError("two slices lie at one position: a duplicated slice", case=case, file=after.file,
-                             found=f"the position of {before.file.name}", expected=f"a step of {usual:.3f} mm",
-                             todo="remove one of the two")
+            raise InputError(
+                "two slices lie at one position: a duplicated slice",
+                case=case,
+                file=after.file,
+                found=f"the position of {before.file.name}",
+                expected=f"a step of {usual:.3f} mm",
+                todo="remove one of the two",
+            )
         if step > (2 - STEP_TOLERANCE) * usual:
-            raise InputError(f"a slice is missing after {before.file.name}", case=case, file=after.file,
-                             found=f"a step of {step:.3f} mm", expected=f"{usual:.3f} mm",
-                             todo="fetch the series again, or leave the case out")
+            raise InputError(
+                f"a slice is missing after {before.file.name}",
+                case=case,
+                file=after.file,
+                found=f"a step of {step:.3f} mm",
+                expected=f"{usual:.3f} mm",
+                todo="fetch the series again, or leave the case out",
+            )
         if abs(step - usual) > STEP_TOLERANCE * usual or np.linalg.norm(move - step * normal) > STEP_TOLERANCE * usual:
-            raise InputError("the slices are not evenly stacked", case=case, file=after.file,
-                             found=f"a move of {np.round(move, 3).tolist()} mm from {before.file.name}",
-                             expected=f"{usual:.3f} mm along the normal", todo="leave the case out")
+            raise InputError(
+                "the slices are not evenly stacked",
+                case=case,
+                file=after.file,
+                found=f"a move of {np.round(move, 3).tolist()} mm from {before.file.name}",
+                expected=f"{usual:.3f} mm along the normal",
+                todo="leave the case out",
+            )
     return float(steps.mean())

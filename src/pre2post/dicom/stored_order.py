@@ -20,8 +20,14 @@ def slice_numbers(series: Series) -> list[int]:
     places = {instance: place for place, instance in enumerate(sorted(set(instances)), start=1)}
     if len(places) < len(instances):
         shared = next(instance for instance in instances if instances.count(instance) > 1)
-        raise InputError("two slices share one InstanceNumber", case=series.case, file=series.folder, found=shared,
-                         expected="a number of its own for each", todo="fetch the series again")
+        raise InputError(
+            "two slices share one InstanceNumber",
+            case=series.case,
+            file=series.folder,
+            found=shared,
+            expected="a number of its own for each",
+            todo="fetch the series again",
+        )
     return [places[instance] for instance in instances]
 
 
@@ -50,7 +56,12 @@ def _to_index(position: np.ndarray, volume: Volume) -> np.ndarray:
 
 def _instance(header: SliceHeader, case: str) -> int:
     if header.instance is None:
-        raise InputError("the slice has no usable InstanceNumber, by which boxes count slices", case=case,
-                         file=header.file, found="none, or no whole number", expected="a whole number",
-                         todo="fetch the series again, or take the patient out of the table of boxes")
+        raise InputError(
+            "the slice has no usable InstanceNumber, by which boxes count slices",
+            case=case,
+            file=header.file,
+            found="none, or no whole number",
+            expected="a whole number",
+            todo="fetch the series again, or take the patient out of the table of boxes",
+        )
     return header.instance

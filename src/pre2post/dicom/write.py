@@ -24,28 +24,60 @@ from pre2post.image.volume import Volume, from_lps
 WIDE = 1000  # steps of 1 that values span at least: half a step is then below 0.05 % of them, far below noise
 LEVELS = 65000  # steps of a finer scale: what 16 bits hold, less a margin for slope and intercept rounded as texts
 NARROWEST = 1e-6  # of the values, what a finer scale spans at least: float32 tells no less apart than a tenth of it
-LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91",
-         "1.2.840.10008.1.2.4.203")  # transfer syntaxes that may lose something: JPEG, JPEG-LS, JPEG 2000, HTJ2K
+LOSSY = (
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.81",
+    "1.2.840.10008.1.2.4.91",
+    "1.2.840.10008.1.2.4.203",
+)  # transfer syntaxes that may lose something: JPEG, JPEG-LS, JPEG 2000, HTJ2K
 PSEUDONYM = 16  # hexadecimal digits: two of a million studies share one with a chance below 1e-7
 SERIES_NUMBER = 1000  # sorts after the series of most scanners
 
 ORIGIN = {
-    "ImageType": ["DERIVED", "SECONDARY", "OTHER"], "SyntheticData": "YES", "Modality": "MR",
-    "SeriesDescription": "synthetic post-contrast", "SeriesNumber": SERIES_NUMBER, "Manufacturer": "pre2post",
+    "ImageType": ["DERIVED", "SECONDARY", "OTHER"],
+    "SyntheticData": "YES",
+    "Modality": "MR",
+    "SeriesDescription": "synthetic post-contrast",
+    "SeriesNumber": SERIES_NUMBER,
+    "Manufacturer": "pre2post",
     "DerivationDescription": "Synthetic first post-contrast image, computed from the pre-contrast series by a neural "
-                             "network. No contrast agent was given. Not for diagnosis.",
-    "BurnedInAnnotation": "NO"}
+    "network. No contrast agent was given. Not for diagnosis.",
+    "BurnedInAnnotation": "NO",
+}
 DEIDENTIFIED = {
-    "PatientIdentityRemoved": "YES", "LongitudinalTemporalInformationModified": "REMOVED",
-    "DeidentificationMethod": ["PS3.15 Basic Application Level Confidentiality Profile",
-                               "new header from an allow-list, UIDs replaced by hashes"]}  # of 64 characters at most
+    "PatientIdentityRemoved": "YES",
+    "LongitudinalTemporalInformationModified": "REMOVED",
+    "DeidentificationMethod": [
+        "PS3.15 Basic Application Level Confidentiality Profile",
+        "new header from an allow-list, UIDs replaced by hashes",
+    ],
+}  # of 64 characters at most
 EMPTY = (  # the standard demands that these are there, and lets them be empty (type 2)
-    "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID",
-    "Laterality", "PatientPosition", "PositionReferenceIndicator", "ScanOptions", "MRAcquisitionType",
-    "RepetitionTime", "EchoTime", "EchoTrainLength")
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "StudyID",
+    "Laterality",
+    "PatientPosition",
+    "PositionReferenceIndicator",
+    "ScanOptions",
+    "MRAcquisitionType",
+    "RepetitionTime",
+    "EchoTime",
+    "EchoTrainLength",
+)
 NOT_ACQUIRED = {"ScanningSequence": "RM", "SequenceVariant": "NONE"}  # type 1; RM, research mode: no scanner's sequence
-GREY = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "BitsAllocated": 16, "BitsStored": 16,
-        "HighBit": 15}
+GREY = {
+    "SamplesPerPixel": 1,
+    "PhotometricInterpretation": "MONOCHROME2",
+    "BitsAllocated": 16,
+    "BitsStored": 16,
+    "HighBit": 15,
+}
 
 
 def write_synthetic_series(volume: Volume, source: Series, folder: Path) -> None:
@@ -64,8 +96,12 @@ def write_synthetic_series(volume: Volume, source: Series, folder: Path) -> None
         raise InputError("the volume holds values that are not finite", file=folder, expected="numbers")
     pixels, slope, intercept = to_stored(stack)
     values = hashlib.sha256(pixels.tobytes() + f"{slope} {intercept}".encode()).hexdigest()
-    common = _common(source, values) | {"RescaleSlope": slope, "RescaleIntercept": intercept, "RescaleType": "US",
-                                        "PixelRepresentation": int(pixels.dtype.kind == "i")}
+    common = _common(source, values) | {
+        "RescaleSlope": slope,
+        "RescaleIntercept": intercept,
+        "RescaleType": "US",
+        "PixelRepresentation": int(pixels.dtype.kind == "i"),
+    }
     digits = len(str(len(pixels)))
     with _atomic_folder(folder) as temporary:
         for number, (header, plane) in enumerate(zip(source.slices, pixels, strict=True), start=1):
@@ -101,23 +137,43 @@ def _common(source: Series, values: str) -> dict[str, object]:
     pseudonym = hashlib.sha256(head.study.encode()).hexdigest()[:PSEUDONYM]
     lossy = any(map(_is_lossy, {one.file for one in source.slices}))
     step = format_number_as_ds(source.step)
-    return dict.fromkeys(EMPTY, "") | ORIGIN | DEIDENTIFIED | NOT_ACQUIRED | GREY | {
-        "SOPClassUID": MRImageStorage, "PatientName": pseudonym, "PatientID": pseudonym,
-        "StudyInstanceUID": _uid("study", head.study), "SeriesInstanceUID": _uid("series", head.series, values),
-        "FrameOfReferenceUID": _uid("frame", head.frame or head.series),
-        "LossyImageCompression": "01" if lossy else "00", "SliceThickness": step, "SpacingBetweenSlices": step}
+    return (
+        dict.fromkeys(EMPTY, "")
+        | ORIGIN
+        | DEIDENTIFIED
+        | NOT_ACQUIRED
+        | GREY
+        | {
+            "SOPClassUID": MRImageStorage,
+            "PatientName": pseudonym,
+            "PatientID": pseudonym,
+            "StudyInstanceUID": _uid("study", head.study),
+            "SeriesInstanceUID": _uid("series", head.series, values),
+            "FrameOfReferenceUID": _uid("frame", head.frame or head.series),
+            "LossyImageCompression": "01" if lossy else "00",
+            "SliceThickness": step,
+            "SpacingBetweenSlices": step,
+        }
+    )
 
 
 def _of_slice(header: SliceHeader, plane: np.ndarray, number: int, series: str) -> dict[str, object]:
     """Attributes of one slice; geometry as in the source, numbers with as many digits as DICOM allows."""
     from pydicom.valuerep import format_number_as_ds
 
-    geometry = {"ImagePositionPatient": header.position, "ImageOrientationPatient": header.orientation,
-                "PixelSpacing": header.spacing[::-1]}
+    geometry = {
+        "ImagePositionPatient": header.position,
+        "ImageOrientationPatient": header.orientation,
+        "PixelSpacing": header.spacing[::-1],
+    }
     texts = {name: [format_number_as_ds(value) for value in values] for name, values in geometry.items()}
-    return texts | {"InstanceNumber": number, "SOPInstanceUID": _uid("image", series, str(number)),
-                    "Rows": plane.shape[0], "Columns": plane.shape[1],
-                    "PixelData": plane.astype(plane.dtype.newbyteorder("<")).tobytes()}
+    return texts | {
+        "InstanceNumber": number,
+        "SOPInstanceUID": _uid("image", series, str(number)),
+        "Rows": plane.shape[0],
+        "Columns": plane.shape[1],
+        "PixelData": plane.astype(plane.dtype.newbyteorder("<")).tobytes(),
+    }
 
 
 def _encoded(attributes: dict[str, object]) -> bytes:

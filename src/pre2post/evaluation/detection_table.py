@@ -7,22 +7,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import getitem
 
 from pre2post.core.numbers import rounded
-from pre2post.pipeline.params import Statistics
 from pre2post.stats.correlation import spearman
 from pre2post.stats.mcnemar import mcnemar
+from pre2post.stats.params import StatisticsParams
 from pre2post.stats.tables import corrected, grouped
 
 IMAGES = ("synthetic", "real")
 BOTH = "both"  # groups of patients together
-OF_PATIENT = ("size_ml", "enhancement_error")               # properties with one value a patient
-OF_IMAGE = ("contrast", "heterogeneity", "entropy")         # and those of each image, named <property>_<image>
+OF_PATIENT = ("size_ml", "enhancement_error")  # properties with one value a patient
+OF_IMAGE = ("contrast", "heterogeneity", "entropy")  # and those of each image, named <property>_<image>
 PROPERTIES = (*OF_PATIENT[:1], *OF_IMAGE, *OF_PATIENT[1:])
 DOMAINS = (*IMAGES, "difference")  # synthetic minus real, of the Dice and of a property of the image
 
 Row = Mapping[str, str | float | None]
 
 
-def detection_rates(rows: Sequence[Row], options: Statistics) -> list[dict]:
+def detection_rates(rows: Sequence[Row], options: StatisticsParams) -> list[dict]:
     """A row each setting and group of patients, and both groups: shares of tumours that the prediction touches.
 
     synthetic, real: the shares; only_synthetic, only_real: numbers of patients found in that image alone; McNemar's
@@ -31,13 +31,21 @@ def detection_rates(rows: Sequence[Row], options: Statistics) -> list[dict]:
     found = []
     for key, own in _by_setting_and_group(rows):
         test = mcnemar(*([row[f"touched_{image}"] for row in own] for image in IMAGES), options.min_patients)
-        found.append({**key, "synthetic": rounded(test["first"]), "real": rounded(test["second"]),
-                      "only_synthetic": test["only_first"], "only_real": test["only_second"],
-                      "p": rounded(test["p"]), "n": test["n"]})
+        found.append(
+            {
+                **key,
+                "synthetic": rounded(test["first"]),
+                "real": rounded(test["second"]),
+                "only_synthetic": test["only_first"],
+                "only_real": test["only_second"],
+                "p": rounded(test["p"]),
+                "n": test["n"],
+            }
+        )
     return [row for _, family in grouped(found, ("group",), getitem) for row in corrected(family)]
 
 
-def property_rows(rows: Sequence[Row], options: Statistics, seed) -> list[dict]:
+def property_rows(rows: Sequence[Row], options: StatisticsParams, seed) -> list[dict]:
     """A row each setting, group, domain and property: Spearman's correlation of the property with the Dice.
 
     Domain synthetic or real: the Dice and the property in that image; difference: both as synthetic minus real. What is
@@ -51,8 +59,16 @@ def property_rows(rows: Sequence[Row], options: Statistics, seed) -> list[dict]:
             family = []
             for name in PROPERTIES:
                 test = spearman([_value(row, name, domain) for row in own], dice, seed, options.min_patients)
-                family.append({**key, "domain": domain, "property": name, "spearman": rounded(test["spearman"]),
-                               "p": rounded(test["p"]), "n": test["n"]})
+                family.append(
+                    {
+                        **key,
+                        "domain": domain,
+                        "property": name,
+                        "spearman": rounded(test["spearman"]),
+                        "p": rounded(test["p"]),
+                        "n": test["n"],
+                    }
+                )
             found += [{**row, "note": _note(row, options)} for row in corrected(family)]
     return found
 
@@ -90,7 +106,7 @@ def _value(row: Row, name: str, domain: str) -> float | None:
     return None if None in (synthetic, real) else synthetic - real
 
 
-def _note(row: Row, options: Statistics) -> str:
+def _note(row: Row, options: StatisticsParams) -> str:
     """Why a row lacks some of its numbers."""
     if row["n"] < options.min_patients:
         return f"{row['n']} patient{'s' * (row['n'] != 1)}: no test with fewer than {options.min_patients}"

@@ -21,8 +21,9 @@ class RadiomicsComparison:
         """Patients in the largest set so far."""
         return max(map(len, self._features[VERSIONS[0]].values()), default=0)
 
-    def add_patient(self, case: str, volumes: Mapping[str, np.ndarray], lesion: np.ndarray,
-                    spacing: tuple[float, float]) -> None:
+    def add_patient(
+        self, case: str, volumes: Mapping[str, np.ndarray], lesion: np.ndarray, spacing: tuple[float, float]
+    ) -> None:
         """Adds the lesion of one patient in each set's volume (z, y, x), normalised; pixels measure `spacing` mm.
 
         A lesion that is too small for radiomics is left out of every set, and said.
@@ -52,5 +53,10 @@ class RadiomicsComparison:
             for name, (first, second) in pairs.items():
                 if min(len(first), len(second)) >= 2:
                     found = frd(first, second, version)
-                    yield {"distance": f"frd_{version}", "compared": name, "value": found.value,
-                           "n_real": found.n_real, "n": found.n_synthetic}
+                    yield {
+                        "distance": f"frd_{version}",
+                        "compared": name,
+                        "value": found.value,
+                        "n_real": found.n_real,
+                        "n": found.n_synthetic,
+                    }

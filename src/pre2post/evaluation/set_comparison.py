@@ -60,7 +60,17 @@ class SetComparison:
             for name, (first, second) in pairs.items():
                 if min(first.n, second.n) >= 2:
                     found = set_distances(first, second, standard)
-                    yield {"distance": one.frechet, "compared": name, "value": found["frechet"],
-                           "n_real": first.n, "n": second.n}
-                    yield {"distance": one.kernel, "compared": name, "value": found["kernel"],
-                           "n_real": len(first.sample), "n": len(second.sample)}
+                    yield {
+                        "distance": one.frechet,
+                        "compared": name,
+                        "value": found["frechet"],
+                        "n_real": first.n,
+                        "n": second.n,
+                    }
+                    yield {
+                        "distance": one.kernel,
+                        "compared": name,
+                        "value": found["kernel"],
+                        "n_real": len(first.sample),
+                        "n": len(second.sample),
+                    }

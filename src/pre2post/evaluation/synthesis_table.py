@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pre2post.core.numbers import rounded
-from pre2post.pipeline.params import Statistics
+from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import paired, summarise
 from pre2post.stats.tables import corrected, grouped, interval_options
 
@@ -33,21 +33,29 @@ def patient_rows(values: Iterable[Value], image: str) -> list[dict]:
     """A row each patient, region and method with a column a metric, of one image; None where it has no such value."""
     values = [value for value in values if value.image == image]
     metrics = dict.fromkeys(value.metric for value in values)
-    return [{**key, **dict.fromkeys(metrics), **{value.metric: _shown(value.value) for value in own}}
-            for key, own in grouped(values, ("group", "case", "region", "method"))]
+    return [
+        {**key, **dict.fromkeys(metrics), **{value.metric: _shown(value.value) for value in own}}
+        for key, own in grouped(values, ("group", "case", "region", "method"))
+    ]
 
 
-def statistics_rows(values: Iterable[Value], options: Statistics, seed) -> list[dict]:
+def statistics_rows(values: Iterable[Value], options: StatisticsParams, seed) -> list[dict]:
     """A row each group, image, region, metric and method: mean, SD, median, interval over patients, n, and a note."""
     rows = []
     for key, own in grouped(values, ("group", "image", "region", "metric", "method")):
         found = _summary(own, options, seed)
-        rows.append({**key, **{name: rounded(found[name]) for name in ("mean", "sd", "median", "low", "high")},
-                     "n": found["n"], "note": _note(len(own), found["mean"] is not None, options)})
+        rows.append(
+            {
+                **key,
+                **{name: rounded(found[name]) for name in ("mean", "sd", "median", "low", "high")},
+                "n": found["n"],
+                "note": _note(len(own), found["mean"] is not None, options),
+            }
+        )
     return rows
 
 
-def gain_rows(values: Iterable[Value], options: Statistics, seed) -> list[dict]:
+def gain_rows(values: Iterable[Value], options: StatisticsParams, seed) -> list[dict]:
     """A row each group, image, region, metric and floor: by how much the synthetic image is better, by patient.
 
     Of metrics that have a better and a worse; continuity, which should be 1, and the published wrap-around have none.
@@ -58,8 +66,12 @@ def gain_rows(values: Iterable[Value], options: Statistics, seed) -> list[dict]:
     rows = []
     comparable = (value for value in values if value.metric in HIGHER_IS_BETTER | LOWER_IS_BETTER)
     for _, family in grouped(comparable, ("group", "image", "metric")):
-        found = [row for key, own in grouped(family, ("group", "image", "region", "metric")) for floor in FLOORS
-                 if (row := _gain(key, own, floor, options, seed))]
+        found = [
+            row
+            for key, own in grouped(family, ("group", "image", "region", "metric"))
+            for floor in FLOORS
+            if (row := _gain(key, own, floor, options, seed))
+        ]
         rows += corrected(found)
     return rows
 
@@ -70,23 +82,33 @@ def group_table(group: str, n: int, statistics: Sequence[Mapping], gains: Sequen
     {"n", region: {method: {"mae", "ssim"}, synthetic also "low" and "high" of its MAE, "gain_over_<floor>": {"mae",
     "low", "high", "p_holm"}}, "enhancement": {method: {"false", "missed"}}, "continuity": {"z", "y", "x"}}.
     """
-    means = {tuple(row[name] for name in ("image", "region", "metric", "method")): row for row in statistics
-             if row["group"] == group}
-    differences = {(row["region"], row["floor"]): row for row in gains
-                   if (row["group"], row["image"], row["metric"]) == (group, "post", "mae")}
+    means = {
+        tuple(row[name] for name in ("image", "region", "metric", "method")): row
+        for row in statistics
+        if row["group"] == group
+    }
+    differences = {
+        (row["region"], row["floor"]): row
+        for row in gains
+        if (row["group"], row["image"], row["metric"]) == (group, "post", "mae")
+    }
 
     def mean(*key: str, column: str = "mean") -> float | None:
         return means[key][column] if key in means else None
 
     table: dict = {"n": n}
     for region in REGIONS:
-        table[region] = {method: {metric: mean("post", region, metric, method) for metric in ("mae", "ssim")}
-                         for method in METHODS}
-        table[region]["synthetic"] |= {end: mean("post", region, "mae", "synthetic", column=end)
-                                       for end in ("low", "high")}
+        table[region] = {
+            method: {metric: mean("post", region, metric, method) for metric in ("mae", "ssim")} for method in METHODS
+        }
+        table[region]["synthetic"] |= {
+            end: mean("post", region, "mae", "synthetic", column=end) for end in ("low", "high")
+        }
         table[region] |= {f"gain_over_{floor}": _short_gain(differences.get((region, floor))) for floor in FLOORS}
-    table["enhancement"] = {method: {kind: mean("subtraction", "outside_lesion", kind, method)
-                                     for kind in ("false", "missed")} for method in METHODS}
+    table["enhancement"] = {
+        method: {kind: mean("subtraction", "outside_lesion", kind, method) for kind in ("false", "missed")}
+        for method in METHODS
+    }
     table["continuity"] = {axis: mean("post", "breast", f"continuity_{axis}", "synthetic") for axis in "zyx"}
     return table
 
@@ -109,28 +131,34 @@ def _shown(value: float) -> float:
     return rounded(value) if np.isfinite(value) else value
 
 
-def _summary(own: Sequence[Value], options: Statistics, seed) -> dict:
+def _summary(own: Sequence[Value], options: StatisticsParams, seed) -> dict:
     values = [value.value for value in own]
     found = summarise(values if np.isfinite(values).all() else [], **interval_options(options, seed))
     return found | {"n": len(values)}
 
 
-def _gain(key: dict, own: Sequence[Value], floor: str, options: Statistics, seed) -> dict | None:
+def _gain(key: dict, own: Sequence[Value], floor: str, options: StatisticsParams, seed) -> dict | None:
     """The row of one floor; None where there is nothing to compare, or an infinite value cannot be."""
-    by_method = {method: {value.case: value.value for value in own if value.method == method}
-                 for method in ("synthetic", floor)}
+    by_method = {
+        method: {value.case: value.value for value in own if value.method == method} for method in ("synthetic", floor)
+    }
     cases = sorted(by_method["synthetic"].keys() & by_method[floor].keys())
     synthetic, other = (np.array([by_method[method][case] for case in cases]) for method in ("synthetic", floor))
     if not cases or not np.isfinite([synthetic, other]).all():
         return None
     better, worse = (synthetic, other) if key["metric"] in HIGHER_IS_BETTER else (other, synthetic)
     found = paired(better, worse, **interval_options(options, seed))
-    return {**key, "floor": floor, "gain": rounded(found["mean"]),
-            **{name: rounded(found[name]) for name in ("low", "high", "p", "effect")}, "n": found["n"],
-            "note": _note(len(cases), True, options)}
+    return {
+        **key,
+        "floor": floor,
+        "gain": rounded(found["mean"]),
+        **{name: rounded(found[name]) for name in ("low", "high", "p", "effect")},
+        "n": found["n"],
+        "note": _note(len(cases), True, options),
+    }
 
 
-def _note(n: int, finite: bool, options: Statistics) -> str:
+def _note(n: int, finite: bool, options: StatisticsParams) -> str:
     """Why a row lacks some of its numbers."""
     if not finite:
         return "infinite for at least one patient, so there is no mean"

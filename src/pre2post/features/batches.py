@@ -17,7 +17,9 @@ def in_batches(function: Callable[..., Tensor], network: nn.Module, batch: int, 
     # TensorFloat-32, which PyTorch allows convolutions on a GPU by default, keeps three digits only.
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         for start in range(0, len(stacks[0]), batch):
-            images = [torch.from_numpy(np.array(stack[start:start + batch], np.float32))[:, None].to(device)
-                      for stack in stacks]
+            images = [
+                torch.from_numpy(np.array(stack[start : start + batch], np.float32))[:, None].to(device)
+                for stack in stacks
+            ]
             rows.append(function(*images).double().cpu().numpy())
     return np.concatenate(rows)

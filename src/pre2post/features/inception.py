@@ -19,9 +19,9 @@ from pre2post.features.inception_network import NETWORK, POOLING, Inception
 from pre2post.features.keras_file import CONVOLUTION, NORM, Layers, read_layers
 from pre2post.features.slices import check_slices
 
-SIDE = 299       # pixels that the network was designed for
-SMALLEST = 16    # pixels: the other extractors take no smaller slices either
-BATCH = 16       # slices at a time: 0.2 GB
+SIDE = 299  # pixels that the network was designed for
+SMALLEST = 16  # pixels: the other extractors take no smaller slices either
+BATCH = 16  # slices at a time: 0.2 GB
 FID_CLASSES = 1008  # of the classifier in the 2015-12-05 file, which is not used; other ImageNet files have 1000
 
 
@@ -34,8 +34,12 @@ def load_inception(path: Path, sha256: str, kind: str) -> Inception:
     """
     path = Path(path)
     prefix, value = {"imagenet": ("inception", "FID_Img"), "radimagenet": ("radimagenet", "FID_Rad")}[kind]
-    file = WeightsFile(path, sha256, f"InceptionV3 weights of {value}", "see weights/README.md for where to get them, "
-                       f"or empty quality.{prefix}_weights to do without {value}")
+    file = WeightsFile(
+        path,
+        sha256,
+        f"InceptionV3 weights of {value}",
+        f"see weights/README.md for where to get them, or empty quality.{prefix}_weights to do without {value}",
+    )
     if kind == "imagenet":
         return _load(file, "fid", _as_torchvision)
     if path.suffix.lower() in (".h5", ".hdf5"):
@@ -63,8 +67,11 @@ def _as_port(file: WeightsFile, expected: dict[str, Tensor]) -> dict[str, Tensor
     """Keys backbone.0.conv.weight and so on: the port is a sequence of torchvision's layers."""
     places = {name: f"backbone.{place}" for place, name in enumerate(NETWORK)}
     ported = {key: ".".join((places[key.split(".")[0]], *key.split(".")[1:])) for key in expected}
-    found = file.matching(file.read(set(ported.values())), {ported[key]: expected[key] for key in expected},
-                          "RadImageNet's InceptionV3 for PyTorch")
+    found = file.matching(
+        file.read(set(ported.values())),
+        {ported[key]: expected[key] for key in expected},
+        "RadImageNet's InceptionV3 for PyTorch",
+    )
     return {key: found[ported[key]] for key in expected}
 
 
@@ -80,11 +87,13 @@ def _paired(units: list[str], convolutions: Layers, norms: Layers) -> dict[str, 
     found = {}
     for unit, convolution, norm in zip(units, convolutions, norms, strict=False):
         kernel, shift = convolution.get("kernel"), norm.get("beta")
-        found |= {f"{unit}.conv.weight": kernel.permute(3, 2, 0, 1) if np.ndim(kernel) == 4 else kernel,  # HWIO
-                  f"{unit}.bn.weight": norm.get("gamma", None if shift is None else torch.ones_like(shift)),
-                  f"{unit}.bn.bias": shift,
-                  f"{unit}.bn.running_mean": norm.get("moving_mean"),
-                  f"{unit}.bn.running_var": norm.get("moving_variance")}
+        found |= {
+            f"{unit}.conv.weight": kernel.permute(3, 2, 0, 1) if np.ndim(kernel) == 4 else kernel,  # HWIO
+            f"{unit}.bn.weight": norm.get("gamma", None if shift is None else torch.ones_like(shift)),
+            f"{unit}.bn.bias": shift,
+            f"{unit}.bn.running_mean": norm.get("moving_mean"),
+            f"{unit}.bn.running_var": norm.get("moving_variance"),
+        }
     return found
 
 

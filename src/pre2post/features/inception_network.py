@@ -22,9 +22,11 @@ class Pooling:
     last_is_max: bool  # the pool of the last block; an average in the paper
 
 
-POOLING = {"fid": Pooling(padding_counts=False, last_is_max=True),
-           "keras": Pooling(padding_counts=False, last_is_max=False),
-           "torchvision": Pooling(padding_counts=True, last_is_max=False)}
+POOLING = {
+    "fid": Pooling(padding_counts=False, last_is_max=True),
+    "keras": Pooling(padding_counts=False, last_is_max=False),
+    "torchvision": Pooling(padding_counts=True, last_is_max=False),
+}
 
 
 # A convolution is (channels, kernel, stride, padding): 1 and "same" unless said, no padding with a stride. A block is
@@ -34,38 +36,56 @@ SIDE_BY_SIDE = [(384, (1, 3)), (384, (3, 1))]
 
 
 def _block_a(pooled: int) -> dict:
-    return {"branch1x1": [(64, 1)],
-            "branch5x5": [(48, 1), (64, 5)],
-            "branch3x3dbl": [(64, 1), (96, 3), (96, 3)],
-            "branch_pool": [AVERAGE, (pooled, 1)]}
+    return {
+        "branch1x1": [(64, 1)],
+        "branch5x5": [(48, 1), (64, 5)],
+        "branch3x3dbl": [(64, 1), (96, 3), (96, 3)],
+        "branch_pool": [AVERAGE, (pooled, 1)],
+    }
 
 
 def _block_c(width: int) -> dict:
-    return {"branch1x1": [(192, 1)],
-            "branch7x7": [(width, 1), (width, ACROSS), (192, DOWN)],
-            "branch7x7dbl": [(width, 1), (width, DOWN), (width, ACROSS), (width, DOWN), (192, ACROSS)],
-            "branch_pool": [AVERAGE, (192, 1)]}
+    return {
+        "branch1x1": [(192, 1)],
+        "branch7x7": [(width, 1), (width, ACROSS), (192, DOWN)],
+        "branch7x7dbl": [(width, 1), (width, DOWN), (width, ACROSS), (width, DOWN), (192, ACROSS)],
+        "branch_pool": [AVERAGE, (192, 1)],
+    }
 
 
 def _block_e(pool: str) -> dict:
-    return {"branch1x1": [(320, 1)],
-            "branch3x3": [(384, 1), SIDE_BY_SIDE],
-            "branch3x3dbl": [(448, 1), (384, 3), SIDE_BY_SIDE],
-            "branch_pool": [pool, (192, 1)]}
+    return {
+        "branch1x1": [(320, 1)],
+        "branch3x3": [(384, 1), SIDE_BY_SIDE],
+        "branch3x3dbl": [(448, 1), (384, 3), SIDE_BY_SIDE],
+        "branch_pool": [pool, (192, 1)],
+    }
 
 
 NETWORK = {
-    "Conv2d_1a_3x3": (32, 3, 2), "Conv2d_2a_3x3": (32, 3, 1, 0), "Conv2d_2b_3x3": (64, 3), "maxpool1": SHRINK,
-    "Conv2d_3b_1x1": (80, 1), "Conv2d_4a_3x3": (192, 3, 1, 0), "maxpool2": SHRINK,
-    "Mixed_5b": _block_a(32), "Mixed_5c": _block_a(64), "Mixed_5d": _block_a(64),
-    "Mixed_6a": {"branch3x3": [(384, 3, 2)],
-                 "branch3x3dbl": [(64, 1), (96, 3), (96, 3, 2)],
-                 "branch_pool": [SHRINK]},
-    "Mixed_6b": _block_c(128), "Mixed_6c": _block_c(160), "Mixed_6d": _block_c(160), "Mixed_6e": _block_c(192),
-    "Mixed_7a": {"branch3x3": [(192, 1), (320, 3, 2)],
-                 "branch7x7x3": [(192, 1), (192, ACROSS), (192, DOWN), (192, 3, 2)],
-                 "branch_pool": [SHRINK]},
-    "Mixed_7b": _block_e(AVERAGE), "Mixed_7c": _block_e(LAST)}
+    "Conv2d_1a_3x3": (32, 3, 2),
+    "Conv2d_2a_3x3": (32, 3, 1, 0),
+    "Conv2d_2b_3x3": (64, 3),
+    "maxpool1": SHRINK,
+    "Conv2d_3b_1x1": (80, 1),
+    "Conv2d_4a_3x3": (192, 3, 1, 0),
+    "maxpool2": SHRINK,
+    "Mixed_5b": _block_a(32),
+    "Mixed_5c": _block_a(64),
+    "Mixed_5d": _block_a(64),
+    "Mixed_6a": {"branch3x3": [(384, 3, 2)], "branch3x3dbl": [(64, 1), (96, 3), (96, 3, 2)], "branch_pool": [SHRINK]},
+    "Mixed_6b": _block_c(128),
+    "Mixed_6c": _block_c(160),
+    "Mixed_6d": _block_c(160),
+    "Mixed_6e": _block_c(192),
+    "Mixed_7a": {
+        "branch3x3": [(192, 1), (320, 3, 2)],
+        "branch7x7x3": [(192, 1), (192, ACROSS), (192, DOWN), (192, 3, 2)],
+        "branch_pool": [SHRINK],
+    },
+    "Mixed_7b": _block_e(AVERAGE),
+    "Mixed_7c": _block_e(LAST),
+}
 
 
 class Inception(nn.Sequential):
@@ -148,6 +168,7 @@ def _named(branch: str, steps: list) -> list[dict]:
     for step in steps:
         number += not isinstance(step, str)
         name = "pool" if isinstance(step, str) else branch if alone else f"{branch}_{number}"
-        groups.append(dict(zip([f"{name}a", f"{name}b"], step, strict=True)) if isinstance(step, list)
-                      else {name: step})
+        groups.append(
+            dict(zip([f"{name}a", f"{name}b"], step, strict=True)) if isinstance(step, list) else {name: step}
+        )
     return groups

@@ -17,14 +17,14 @@ from pre2post.core.weights_file import WeightsFile
 from pre2post.features.batches import in_batches
 from pre2post.features.slices import check_slices
 
-TODO = "see weights/README.md for where to get them, or empty quality.lpips_weights to do without LPIPS"
+TODO = "see weights/README.md for where to get them, or empty metrics.lpips_weights to do without LPIPS"
 HEADS = "functional/image/lpips_models/alex.pth"  # within torchmetrics, whose import takes seconds, and is not needed
 HEADS_SHA256 = "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0"  # also in the authors' package 0.1.4
 WIDTHS = (64, 192, 384, 256, 256)  # channels after each convolution
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # ImageNet's colours, for images in [-1, 1]
 SMALLEST = 31  # pixels: less leaves nothing after the second pool
-TINY = 1e-10   # as the authors: keeps a pixel where all channels are 0 from being divided by 0
-BATCH = 16     # pairs at a time: 0.2 GB at 256 pixels
+TINY = 1e-10  # as the authors: keeps a pixel where all channels are 0 from being divided by 0
+BATCH = 16  # pairs at a time: 0.2 GB at 256 pixels
 
 
 class Lpips(nn.Module):
@@ -68,8 +68,12 @@ def load_lpips(path: Path, sha256: str) -> Lpips:
     Raises InputError when the file is missing, another one, damaged, or holds code or another network.
     """
     alexnet = WeightsFile(Path(path), sha256, "AlexNet weights of LPIPS", TODO)
-    heads = WeightsFile(Path(find_spec("torchmetrics").origin).parent / HEADS, HEADS_SHA256, "channel weights of LPIPS",
-                        "run make setup: the package torchmetrics is not the one in requirements.lock")
+    heads = WeightsFile(
+        Path(find_spec("torchmetrics").origin).parent / HEADS,
+        HEADS_SHA256,
+        "channel weights of LPIPS",
+        "run make setup: the package torchmetrics is not the one in requirements.lock",
+    )
     with torch.device("meta"):  # no time and no random numbers for initial weights that are replaced at once
         network = Lpips()
     expected = network.state_dict()
@@ -88,8 +92,11 @@ def lpips(real, synthetic, network: Lpips, batch: int = BATCH) -> np.ndarray:
     other shapes, of less than 31 pixels a side, and with values that are not finite.
     """
     if np.shape(real) != np.shape(synthetic):
-        raise InputError("these are not pairs of images", found=f"shapes {np.shape(real)} and {np.shape(synthetic)}",
-                         expected="two equal ones")
+        raise InputError(
+            "these are not pairs of images",
+            found=f"shapes {np.shape(real)} and {np.shape(synthetic)}",
+            expected="two equal ones",
+        )
     for images in (real, synthetic):
         check_slices(images, SMALLEST)
     return in_batches(network, network, batch, real, synthetic)

@@ -21,7 +21,7 @@ from pre2post.image.volume import Volume, to_image
 from pre2post.io.volume_file import use_one_thread
 
 VERSIONS = ("v0", "v1")
-FEWEST_PIXELS = 2   # of a region; the package skips an image with fewer
+FEWEST_PIXELS = 2  # of a region; the package skips an image with fewer
 PLANE = (1.0, 0.0, 0.0, 1.0)  # direction of a two-dimensional image
 
 Features = dict[str, float]
@@ -36,8 +36,13 @@ class Radiomics:
     used: tuple[int, ...]
 
 
-def radiomics_features(images: Sequence, masks: Sequence | None = None, version: str = "v1",
-                       spacing: tuple[float, float] = (1.0, 1.0), processes: int = 1) -> Radiomics:
+def radiomics_features(
+    images: Sequence,
+    masks: Sequence | None = None,
+    version: str = "v1",
+    spacing: tuple[float, float] = (1.0, 1.0),
+    processes: int = 1,
+) -> Radiomics:
     """Features of images (n, h, w) of any real numbers in regions (n, h, w), anything but 0 being inside.
 
     Without masks the features are of whole images. `spacing` is a pixel's width and height in mm: v1 resamples to 2 mm.
@@ -50,8 +55,11 @@ def radiomics_features(images: Sequence, masks: Sequence | None = None, version:
     if version not in VERSIONS:
         raise InputError("there is no such version of FRD", found=version, expected=" or ".join(VERSIONS))
     if len(images) == 0 or (masks is not None and len(masks) != len(images)):
-        raise InputError("every image needs its mask", expected="at least one image, as many masks as images or none",
-                         found=f"{len(images)} images" + ("" if masks is None else f", {len(masks)} masks"))
+        raise InputError(
+            "every image needs its mask",
+            expected="at least one image, as many masks as images or none",
+            found=f"{len(images)} images" + ("" if masks is None else f", {len(masks)} masks"),
+        )
     task = partial(_image_features, version=version, spacing=spacing)
     rows = list(_run(task, processes, range(len(images)), images, repeat(None) if masks is None else masks))
     used = tuple(index for index, row in enumerate(rows) if row is not None)
@@ -59,11 +67,15 @@ def radiomics_features(images: Sequence, masks: Sequence | None = None, version:
     for index in used:
         if tuple(rows[index]) != names:
             odd = sorted(set(names) ^ set(rows[index]))
-            raise InputError("this image does not give the features of the first one", case=f"image {index}",
-                             found=f"{len(rows[index])} features instead of {len(names)}, among others {odd[:1]}",
-                             expected="images of about one size, all 2D or all 3D")
-    return Radiomics(names, np.array([list(rows[index].values()) for index in used]).reshape(len(used), len(names)),
-                     used)
+            raise InputError(
+                "this image does not give the features of the first one",
+                case=f"image {index}",
+                found=f"{len(rows[index])} features instead of {len(names)}, among others {odd[:1]}",
+                expected="images of about one size, all 2D or all 3D",
+            )
+    return Radiomics(
+        names, np.array([list(rows[index].values()) for index in used]).reshape(len(used), len(names)), used
+    )
 
 
 def _run(task, processes: int, *arguments) -> Iterator[Features | None]:
@@ -90,8 +102,9 @@ def _image_features(index: int, image, mask, version: str, spacing: tuple[float,
         mask = _placed(mask, version, spacing, case)
         mask = Volume((mask.array != 0).astype(np.uint8), mask.spacing, mask.origin, mask.direction)
     if mask.array.shape != image.array.shape:
-        raise InputError("the mask has another shape than the image", case=case, found=mask.array.shape,
-                         expected=image.array.shape)
+        raise InputError(
+            "the mask has another shape than the image", case=case, found=mask.array.shape, expected=image.array.shape
+        )
     if np.count_nonzero(mask.array) < FEWEST_PIXELS:
         return None
     if version == "v0":
@@ -107,8 +120,12 @@ def _placed(image, version: str, spacing: tuple[float, float], case: str) -> Vol
         return image
     array = np.asarray(image)
     if array.ndim != 2 or array.dtype.kind not in "buif":
-        raise InputError("this is no image", case=case, found=f"shape {array.shape}, type {array.dtype}",
-                         expected="real numbers (h, w)")
+        raise InputError(
+            "this is no image",
+            case=case,
+            found=f"shape {array.shape}, type {array.dtype}",
+            expected="real numbers (h, w)",
+        )
     if version == "v0":
         return Volume(array, spacing, (0.0, 0.0), PLANE)
     return Volume(array[None], (*spacing, 1.0))
@@ -152,9 +169,12 @@ def extract(extractor, image, mask, case: str) -> dict:
             warnings.simplefilter("ignore")  # means of nothing in tiny regions; the value is NaN then
             return extractor.execute(image, mask)
     except (ValueError, RuntimeError) as error:
-        raise InputError("no radiomics features can be taken of this region", case=case,
-                         found=" ".join(str(error).split()),
-                         expected="one that extends in both directions and does not fill the image") from None
+        raise InputError(
+            "no radiomics features can be taken of this region",
+            case=case,
+            found=" ".join(str(error).split()),
+            expected="one that extends in both directions and does not fill the image",
+        ) from None
 
 
 def _kept(found: dict, version: str) -> Features:

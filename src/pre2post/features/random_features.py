@@ -9,11 +9,11 @@ import numpy as np
 from pre2post.features.slices import check_slices
 
 WIDTHS = (8, 12, 16, 16)  # channels at full to eighth resolution: 104 features, so a few hundred slices suffice
-SMALLEST = 16             # pixels: two are left at the eighth for the reflecting border
-SLOPE = 0.2               # of the leaky ReLU
-BIAS = 0.1                # SD of the biases: spreads the kinks of the ReLUs over the grey levels
+SMALLEST = 16  # pixels: two are left at the eighth for the reflecting border
+SLOPE = 0.2  # of the leaky ReLU
+BIAS = 0.1  # SD of the biases: spreads the kinks of the ReLUs over the grey levels
 GAIN = np.sqrt(2 / (1 + SLOPE**2))  # He et al. 2015, equation 12: keeps the variance from layer to layer
-BATCH = 16                # slices at a time: fits the processor's cache at 128 pixels
+BATCH = 16  # slices at a time: fits the processor's cache at 128 pixels
 
 
 def random_features(slices, seed: int) -> np.ndarray:
@@ -23,8 +23,10 @@ def random_features(slices, seed: int) -> np.ndarray:
     check_slices(slices, SMALLEST)
     layers = [tuple(torch.from_numpy(array) for array in layer) for layer in _weights(seed)]
     with torch.inference_mode():
-        parts = [_forward(torch.from_numpy(np.array(slices[start:start + BATCH], np.float32))[:, None], layers).numpy()
-                 for start in range(0, len(slices), BATCH)]
+        parts = [
+            _forward(torch.from_numpy(np.array(slices[start : start + BATCH], np.float32))[:, None], layers).numpy()
+            for start in range(0, len(slices), BATCH)
+        ]
     return np.concatenate(parts)
 
 

@@ -10,25 +10,40 @@ from scipy.ndimage import gaussian_filter
 from pre2post.features.slices import check_slices
 
 PERCENTILES = (50, 75, 90, 95, 99, 99.9)  # below lies air: how scanners blank it would outweigh how tissue looks
-BINS = 64           # of the histogram over normalised 0 to 1, and grey levels of the co-occurrences
-OFFSETS = (1, 4)    # pixels between the two of a co-occurrence: neighbours, and the size of small structures
+BINS = 64  # of the histogram over normalised 0 to 1, and grey levels of the co-occurrences
+OFFSETS = (1, 4)  # pixels between the two of a co-occurrence: neighbours, and the size of small structures
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))  # y, x
 PYRAMID_LEVELS = 4  # octaves of the Laplacian pyramid
 PYRAMID_SIGMA = 1.0  # pixels, low-pass before halving: Burt and Adelson 1983's 5-tap kernel has about this width
-SMALLEST = 32       # pixels a side: four are left at the last level
-BATCH = 16          # slices at a time: fits the processor's cache at 128 pixels
+SMALLEST = 32  # pixels a side: four are left at the last level
+BATCH = 16  # slices at a time: fits the processor's cache at 128 pixels
 
-NAMES = ("mean", "sd", "skewness", "kurtosis", *(f"percentile_{p}" for p in PERCENTILES), "entropy", "uniformity",
-         "gradient_mean", "gradient_sd", "gradient_x", "gradient_y",
-         *(f"band_{level}_{kind}" for level in range(PYRAMID_LEVELS) for kind in ("mean_absolute", "rms")),
-         *(f"glcm_{offset}_{kind}" for offset in OFFSETS for kind in ("contrast", "homogeneity", "correlation")))
+NAMES = (
+    "mean",
+    "sd",
+    "skewness",
+    "kurtosis",
+    *(f"percentile_{p}" for p in PERCENTILES),
+    "entropy",
+    "uniformity",
+    "gradient_mean",
+    "gradient_sd",
+    "gradient_x",
+    "gradient_y",
+    *(f"band_{level}_{kind}" for level in range(PYRAMID_LEVELS) for kind in ("mean_absolute", "rms")),
+    *(f"glcm_{offset}_{kind}" for offset in OFFSETS for kind in ("contrast", "homogeneity", "correlation")),
+)
 
 
 def texture_features(slices) -> np.ndarray:
     """Features (n, 30) float64, named in NAMES, of normalised slices (n, h, w)."""
     check_slices(slices, SMALLEST)
-    return np.concatenate([_features(np.asarray(slices[start:start + BATCH], dtype=np.float32))
-                           for start in range(0, len(slices), BATCH)])
+    return np.concatenate(
+        [
+            _features(np.asarray(slices[start : start + BATCH], dtype=np.float32))
+            for start in range(0, len(slices), BATCH)
+        ]
+    )
 
 
 def _features(images: np.ndarray) -> np.ndarray:
@@ -104,7 +119,7 @@ def _pairs(levels: np.ndarray, dy: int, dx: int) -> tuple[np.ndarray, np.ndarray
     """The pixels that have a partner (dy, dx) away, dy >= 0, and these partners."""
     h, w = levels.shape[1:]
     left, right = max(0, -dx), min(w, w - dx)
-    return levels[:, :h - dy, left:right], levels[:, dy:, left + dx:right + dx]
+    return levels[:, : h - dy, left:right], levels[:, dy:, left + dx : right + dx]
 
 
 def _mean(images: np.ndarray) -> np.ndarray:

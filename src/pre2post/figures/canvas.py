@@ -14,8 +14,15 @@ from pre2post.core.files import atomic_path
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 DOTS_PER_INCH = 110  # sharp on a screen, a few hundred kilobytes in Git
 
-plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
-                     "axes.prop_cycle": matplotlib.cycler(color=COLOURS), "figure.constrained_layout.use": True})
+plt.rcParams.update(
+    {
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+        "figure.constrained_layout.use": True,
+    }
+)
 
 
 def in_words(setting: str) -> str:

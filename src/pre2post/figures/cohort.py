@@ -66,8 +66,14 @@ def _draw_times(axes: Axes, used: Sequence[Row]) -> None:
 def _draw_voxels(axes: Axes, used: Sequence[Row], sites: Sequence[str]) -> None:
     for site, colour in zip(sites, COLOURS * FEW, strict=False):
         steps = Counter(_steps(row) for row in used if row["site"] == site)
-        axes.scatter([step[0] for step in steps], [step[1] for step in steps], color=colour, alpha=0.6, label=site,
-                     s=[20 + 60 * count / len(used) for count in steps.values()])
+        axes.scatter(
+            [step[0] for step in steps],
+            [step[1] for step in steps],
+            color=colour,
+            alpha=0.6,
+            label=site,
+            s=[20 + 60 * count / len(used) for count in steps.values()],
+        )
     widest, thickest = (ROOM * max(lengths) for lengths in zip(*map(_steps, used), strict=True))
     axes.legend(frameon=False, fontsize=8, title="site", loc="lower left", markerscale=0.7)
     axes.set(xlabel="pixel spacing, mm", ylabel="slice distance, mm", xlim=(0, widest), ylim=(0, thickest))

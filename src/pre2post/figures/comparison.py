@@ -17,8 +17,13 @@ def draw_quality(rows: list[dict[str, str]]) -> Figure:
     for line, group in zip(grid, groups, strict=True):
         for axes, region in zip(line, REGIONS, strict=True):
             own = [row for row in rows if row["group"] == group and row["region"] == region]
-            draw_paired(axes, {label: {row["case"]: float(row["mae"]) for row in own if row["method"] == method}
-                               for method, label in METHODS.items()})
+            draw_paired(
+                axes,
+                {
+                    label: {row["case"]: float(row["mae"]) for row in own if row["method"] == method}
+                    for method, label in METHODS.items()
+                },
+            )
             axes.set(title=f"{group}: {REGIONS[region]}", ylim=(0, None))
         line[0].set_ylabel("mean absolute error")
     return figure

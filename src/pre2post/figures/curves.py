@@ -6,12 +6,25 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-LOSSES = {"g_gan": "adversarial (G)", "g_fm": "feature matching (G)", "g_vgg": "VGG19 (G)", "g_l1": "L1 (G)",
-          "g_enhancement": "enhancement (G)",
-          "d_real": "real (D)", "d_fake": "fake (D)"}
-PARTS = {"ssim": "1 - SSIM", "mse": "MSE", "mae": "MAE", "fd_random": "Frechet, random features",
-         "fd_texture": "Frechet, texture features", "fid_img": "FID, ImageNet", "fid_rad": "FID, RadImageNet",
-         "lpips": "LPIPS"}
+LOSSES = {
+    "g_gan": "adversarial (G)",
+    "g_fm": "feature matching (G)",
+    "g_vgg": "VGG19 (G)",
+    "g_l1": "L1 (G)",
+    "g_enhancement": "enhancement (G)",
+    "d_real": "real (D)",
+    "d_fake": "fake (D)",
+}
+PARTS = {
+    "ssim": "1 - SSIM",
+    "mse": "MSE",
+    "mae": "MAE",
+    "fd_random": "Frechet, random features",
+    "fd_texture": "Frechet, texture features",
+    "fid_img": "FID, ImageNet",
+    "fid_rad": "FID, RadImageNet",
+    "lpips": "LPIPS",
+}
 
 
 def draw_losses(history: list[dict[str, str]]) -> Figure:
@@ -42,8 +55,15 @@ def draw_same(rows: list[dict[str, str]]) -> Figure:
     same = [float(row["same"]) for row in rows]
     axes.plot(epochs, same, label="SAMe", color="black", linewidth=2.5, marker="o")
     best = min(range(len(same)), key=same.__getitem__)
-    axes.annotate(f"chosen: epoch {epochs[best]}", (epochs[best], same[best]), (0, 30), textcoords="offset points",
-                  ha="center", arrowprops={"arrowstyle": "->"}, annotation_clip=False)
+    axes.annotate(
+        f"chosen: epoch {epochs[best]}",
+        (epochs[best], same[best]),
+        (0, 30),
+        textcoords="offset points",
+        ha="center",
+        arrowprops={"arrowstyle": "->"},
+        annotation_clip=False,
+    )
     axes.set(ylabel="scaled, lower is better", title="SAMe picks the checkpoint")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     shares.bar(epochs, [100 * float(row["wins"]) for row in rows], color="black", width=0.6 * _step(epochs))

@@ -12,8 +12,13 @@ from pre2post.figures.note import draw_note
 REAL, SYNTHETIC = COLOURS[2], COLOURS[4]
 FOUND, MISSED = COLOURS[0], COLOURS[3]
 MARKERS = ("o", "^", "s")  # of the groups of patients
-LABELS = {"size_ml": "lesion size, ml", "contrast": "contrast to noise", "heterogeneity": "heterogeneity, SD / mean",
-          "entropy": "entropy, bits", "enhancement_error": "enhancement error,\nsynthetic - real"}
+LABELS = {
+    "size_ml": "lesion size, ml",
+    "contrast": "contrast to noise",
+    "heterogeneity": "heterogeneity, SD / mean",
+    "entropy": "entropy, bits",
+    "enhancement_error": "enhancement error,\nsynthetic - real",
+}
 ALL = "both"  # groups of patients together, in the table of correlations
 
 Row = Mapping[str, str]
@@ -47,8 +52,9 @@ def draw_detection(rows: Sequence[Row], correlations: Sequence[Row], setting: st
         panels[0].set_xscale("log")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.suptitle("Tumours found; points: synthetic volumes of patients, segmented by training on "
-                    f"{in_words(setting)}")
+    figure.suptitle(
+        f"Tumours found; points: synthetic volumes of patients, segmented by training on {in_words(setting)}"
+    )
     return figure
 
 
@@ -59,8 +65,14 @@ def _draw_shares(axes: Axes, rows: Sequence[Row], settings: Sequence[str]) -> No
         axes.plot([100 * count / len(own) for count in counts], [place] * 2, color="grey", linewidth=1, zorder=1)
         for count, colour, marker, above in zip(counts, (REAL, SYNTHETIC), "oD", (6, -14), strict=True):
             axes.scatter(100 * count / len(own), place, color=colour, marker=marker, zorder=2)
-            axes.annotate(f"{count} of {len(own)}", (100 * count / len(own), place), (0, above), fontsize=8,
-                          textcoords="offset points", ha="center")
+            axes.annotate(
+                f"{count} of {len(own)}",
+                (100 * count / len(own), place),
+                (0, above),
+                fontsize=8,
+                textcoords="offset points",
+                ha="center",
+            )
     axes.scatter([], [], color=REAL, marker="o", label="real")
     axes.scatter([], [], color=SYNTHETIC, marker="D", label="synthetic")
     axes.legend(frameon=False, fontsize=8, loc="lower left")
@@ -72,14 +84,23 @@ def _draw_shares(axes: Axes, rows: Sequence[Row], settings: Sequence[str]) -> No
 def _draw_property(axes: Axes, own: Sequence[Row], column: str) -> None:
     for group, marker in zip(dict.fromkeys(row["group"] for row in own), MARKERS, strict=False):
         for touched, colour, word in (("1", FOUND, "found"), ("0", MISSED, "missed")):
-            points = [(float(row[column]), float(row["dice_synthetic"])) for row in own
-                      if (row["group"], row["touched_synthetic"]) == (group, touched) and row[column]]
-            axes.scatter(*(zip(*points, strict=True) if points else ((), ())), color=colour, marker=marker, s=24,
-                         label=f"{group}, {word}")
+            points = [
+                (float(row[column]), float(row["dice_synthetic"]))
+                for row in own
+                if (row["group"], row["touched_synthetic"]) == (group, touched) and row[column]
+            ]
+            axes.scatter(
+                *(zip(*points, strict=True) if points else ((), ())),
+                color=colour,
+                marker=marker,
+                s=24,
+                label=f"{group}, {word}",
+            )
 
 
 def _title(row: Row) -> str:
     if not row["spearman"]:
         return "no rank correlation"
     return f"rank correlation {float(row['spearman']):+.2f}" + (
-        f", p {float(row['p_holm']):.2g}" if row["p_holm"] else "")
+        f", p {float(row['p_holm']):.2g}" if row["p_holm"] else ""
+    )

@@ -11,10 +11,10 @@ from pre2post.figures.canvas import in_words
 from pre2post.figures.paired import draw_paired
 from pre2post.segmentation.design import group_and_phase
 
-GAIN = "RdBu"              # red for worse, blue for better, white at 0: can be told apart without red and green
-NO_BASELINE = "#D9D9D9"    # light grey, which is in no part of that map
-SMALLEST_SCALE = 0.05      # the colours span at least this difference, so that noise of a hundredth stays pale
-DARK = 0.5                 # a cell whose mean of red, green and blue is below this gets white letters
+GAIN = "RdBu"  # red for worse, blue for better, white at 0: can be told apart without red and green
+NO_BASELINE = "#D9D9D9"  # light grey, which is in no part of that map
+SMALLEST_SCALE = 0.05  # the colours span at least this difference, so that noise of a hundredth stays pale
+DARK = 0.5  # a cell whose mean of red, green and blue is below this gets white letters
 
 
 def draw_dice(table: Sequence[Mapping]) -> Figure:
@@ -31,13 +31,26 @@ def draw_dice(table: Sequence[Mapping]) -> Figure:
         if row["difference"] is not None:
             gains[settings.index(setting), domains.index(domain)] = row["difference"]
     limit = max(SMALLEST_SCALE, np.nanmax(np.abs(gains), initial=0))
-    drawn = axes.imshow(np.ma.masked_invalid(gains), cmap=colormaps[GAIN].with_extremes(bad=NO_BASELINE),
-                        vmin=-limit, vmax=limit, aspect="auto")
+    drawn = axes.imshow(
+        np.ma.masked_invalid(gains),
+        cmap=colormaps[GAIN].with_extremes(bad=NO_BASELINE),
+        vmin=-limit,
+        vmax=limit,
+        aspect="auto",
+    )
     colours = drawn.to_rgba(np.ma.masked_invalid(gains))
     for (setting, domain), row in places.items():
         line, column = settings.index(setting), domains.index(domain)
-        axes.text(column, line, _cell(row), ha="center", va="center", fontsize=8, linespacing=1.25,
-                  color="white" if colours[line, column, :3].mean() < DARK else "black")
+        axes.text(
+            column,
+            line,
+            _cell(row),
+            ha="center",
+            va="center",
+            fontsize=8,
+            linespacing=1.25,
+            color="white" if colours[line, column, :3].mean() < DARK else "black",
+        )
     for column in range(1, len(domains)):
         new_patients = group_and_phase(domains[column])[0] != group_and_phase(domains[column - 1])[0]
         axes.axvline(column - 0.5, color="white", linewidth=6 if new_patients else 1)
@@ -47,8 +60,11 @@ def draw_dice(table: Sequence[Mapping]) -> Figure:
     axes.set_xticks(range(len(domains)), [domain.replace("_", ",\n") for domain in domains])
     axes.set_yticks(range(len(settings)), [_over(setting, baselines[setting]) for setting in settings])
     axes.tick_params(length=0)
-    axes.set(xlabel="tested on", ylabel="trained on",
-             title="Dice: mean over patients, its interval, and the mean difference to the baseline")
+    axes.set(
+        xlabel="tested on",
+        ylabel="trained on",
+        title="Dice: mean over patients, its interval, and the mean difference to the baseline",
+    )
     axes.spines[:].set_visible(False)
     plt.colorbar(drawn, ax=axes, label="difference to the baseline", fraction=0.04, pad=0.02)
     return figure
@@ -62,22 +78,40 @@ def draw_dice_paired(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[
     """
     gains = [row for row in gains if row["measure"] == "dice"]
     settings, domains = _names(gains, "setting"), _names(gains, "domain")
-    figure, grid = plt.subplots(max(len(settings), 1), max(len(domains), 1), sharex=True, sharey=True, squeeze=False,
-                                figsize=(1.2 + 1.45 * max(len(domains), 1), 0.8 + 1.7 * max(len(settings), 1)))
+    figure, grid = plt.subplots(
+        max(len(settings), 1),
+        max(len(domains), 1),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        figsize=(1.2 + 1.45 * max(len(domains), 1), 0.8 + 1.7 * max(len(settings), 1)),
+    )
     for axes in grid.flat:
         axes.set_axis_off()
     for gain in gains:
         axes = grid[settings.index(gain["setting"]), domains.index(gain["domain"])]
         axes.set_axis_on()
-        dice = {label: {row["case"]: float(row["dice"]) for row in rows
-                        if (row["setting"], row["domain"]) == (gain[label], gain["domain"])}
-                for label in ("baseline", "setting")}
+        dice = {
+            label: {
+                row["case"]: float(row["dice"])
+                for row in rows
+                if (row["setting"], row["domain"]) == (gain[label], gain["domain"])
+            }
+            for label in ("baseline", "setting")
+        }
         draw_paired(axes, dice)
         axes.set_title(_gain(gain), fontsize=8)
         axes.set_ylim(-0.03, 1.03)  # points at 0 and 1 are seen whole
     for column, domain in enumerate(domains):
-        grid[0, column].annotate(domain.replace("_", ", "), (0.5, 1), (0, 20), xycoords="axes fraction", ha="center",
-                                 textcoords="offset points", weight="bold")
+        grid[0, column].annotate(
+            domain.replace("_", ", "),
+            (0.5, 1),
+            (0, 20),
+            xycoords="axes fraction",
+            ha="center",
+            textcoords="offset points",
+            weight="bold",
+        )
     figure.suptitle("Dice of every patient; above each panel the mean difference and p (Wilcoxon, after Holm)")
     baselines = {row["setting"]: row["baseline"] for row in gains}
     for line, setting in zip(grid, settings, strict=False):

@@ -6,8 +6,14 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-COLUMNS = ("pre-contrast", "real post-contrast", "synthetic post-contrast", "error: synthetic - real",
-           "enhancement, real", "enhancement, synthetic")
+COLUMNS = (
+    "pre-contrast",
+    "real post-contrast",
+    "synthetic post-contrast",
+    "error: synthetic - real",
+    "enhancement, real",
+    "enhancement, synthetic",
+)
 GREY, ENHANCEMENT, SIGNED = "gray", "magma", "RdBu_r"  # the coloured ones can be told apart without red and green
 OUTLINE = {GREY: "#56B4E9", ENHANCEMENT: "#56B4E9", SIGNED: "black"}  # of the lesion, visible on each
 
@@ -40,9 +46,14 @@ def _draw_row(row, example: Example) -> None:
     pre, post, synthetic = (volume[z] for volume in (example.pre, example.post, example.synthetic))
     brightest = np.percentile(post, 99.8)  # a few hot pixels must not darken the rest
     enhanced = max(np.percentile(post - pre, 99.8), 1e-6)
-    panels = [(pre, GREY, 0, brightest), (post, GREY, 0, brightest), (synthetic, GREY, 0, brightest),
-              (synthetic - post, SIGNED, -brightest, brightest),
-              (post - pre, ENHANCEMENT, 0, enhanced), (synthetic - pre, ENHANCEMENT, 0, enhanced)]
+    panels = [
+        (pre, GREY, 0, brightest),
+        (post, GREY, 0, brightest),
+        (synthetic, GREY, 0, brightest),
+        (synthetic - post, SIGNED, -brightest, brightest),
+        (post - pre, ENHANCEMENT, 0, enhanced),
+        (synthetic - pre, ENHANCEMENT, 0, enhanced),
+    ]
     for axes, (image, colours, low, high) in zip(row, panels, strict=True):
         drawn = axes.imshow(image, cmap=colours, vmin=low, vmax=high, aspect=example.aspect)
         axes.contour(example.mask[z] > 0, levels=[0.5], colors=OUTLINE[colours], linewidths=0.8)

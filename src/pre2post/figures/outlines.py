@@ -54,11 +54,15 @@ def worst_cases(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[str, 
     best, phase = max(dice, key=lambda cell: np.mean(dice[cell]))
     shown = [best, built_on[best]] if built_on else [best]
     found = {(row["setting"], row["domain"], row["case"]): float(row["dice"]) for row in rows}
-    own = sorted((row for row in rows if (row["setting"], group_and_phase(row["domain"])[1]) == (best, phase)),
-                 key=lambda row: (float(row["dice"]), -float(row["true_ml"])))
-    return [Chosen(domain, row["case"], {name: found[name, domain, row["case"]] for name in shown})
-            for domain in dict.fromkeys(row["domain"] for row in rows if group_and_phase(row["domain"])[1] == phase)
-            for row in [row for row in own if row["domain"] == domain][:WORST]]
+    own = sorted(
+        (row for row in rows if (row["setting"], group_and_phase(row["domain"])[1]) == (best, phase)),
+        key=lambda row: (float(row["dice"]), -float(row["true_ml"])),
+    )
+    return [
+        Chosen(domain, row["case"], {name: found[name, domain, row["case"]] for name in shown})
+        for domain in dict.fromkeys(row["domain"] for row in rows if group_and_phase(row["domain"])[1] == phase)
+        for row in [row for row in own if row["domain"] == domain][:WORST]
+    ]
 
 
 def draw_outlines(examples: Sequence[Outlined]) -> Figure:
@@ -70,7 +74,7 @@ def draw_outlines(examples: Sequence[Outlined]) -> Figure:
         _draw_row(row, example)
     for axes, title in zip(grid[0], COLUMNS, strict=True):
         axes.set_title(title)
-    lines = [Line2D([], [], **style) for style in (ANNOTATED, *PREDICTED[:len(names)])]
+    lines = [Line2D([], [], **style) for style in (ANNOTATED, *PREDICTED[: len(names)])]
     labels = ["annotated", *(f"trained on {in_words(name)}" for name in names)]
     figure.legend(lines, labels, loc="outside lower center", ncols=len(lines), frameon=False)
     return figure

@@ -11,8 +11,12 @@ from pre2post.figures.canvas import COLOURS
 from pre2post.figures.curves import PARTS
 from pre2post.figures.note import draw_note
 
-LABELS = {"same": "SAMe", **{f"scaled_{part}": label for part, label in PARTS.items()},
-          "lesion_mae": "MAE in the lesion", "epoch": "the epoch itself"}
+LABELS = {
+    "same": "SAMe",
+    **{f"scaled_{part}": label for part, label in PARTS.items()},
+    "lesion_mae": "MAE in the lesion",
+    "epoch": "the epoch itself",
+}
 OF_SAME, OF_DICE = "black", COLOURS[0]
 
 Row = Mapping[str, str]
@@ -32,10 +36,19 @@ def draw_same_dice(rows: Sequence[Row], correlations: Sequence[Row]) -> Figure:
     same = figure.add_subplot(grid[1, 0], sharex=dice)
     _draw_curve(dice, rows, "dice", OF_DICE, max)
     if all(row["low"] for row in rows):
-        dice.fill_between(_numbers(rows, "epoch"), _numbers(rows, "low"), _numbers(rows, "high"), color=OF_DICE,
-                          alpha=0.2, linewidth=0)
-    dice.set(ylabel="Dice, mean and interval\n(higher is better)", ylim=(0, None),
-             title=f"Tumours segmented in synthetic volumes of {rows[0]['n']} patients")
+        dice.fill_between(
+            _numbers(rows, "epoch"),
+            _numbers(rows, "low"),
+            _numbers(rows, "high"),
+            color=OF_DICE,
+            alpha=0.2,
+            linewidth=0,
+        )
+    dice.set(
+        ylabel="Dice, mean and interval\n(higher is better)",
+        ylim=(0, None),
+        title=f"Tumours segmented in synthetic volumes of {rows[0]['n']} patients",
+    )
     _draw_curve(same, rows, "same", OF_SAME, min)
     same.set(ylabel="SAMe\n(lower is better)", xlabel="epoch of the checkpoint")
     same.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -48,8 +61,16 @@ def _draw_curve(axes: Axes, rows: Sequence[Row], column: str, colour: str, best)
     values = _numbers(rows, column)
     place = values.index(best(values))
     axes.plot(_numbers(rows, "epoch"), values, color=colour, marker="o", markersize=4)
-    axes.scatter(float(rows[place]["epoch"]), values[place], s=110, facecolors="none", edgecolors=COLOURS[3],
-                 linewidths=1.8, zorder=3, label=f"chosen: epoch {rows[place]['epoch']}")
+    axes.scatter(
+        float(rows[place]["epoch"]),
+        values[place],
+        s=110,
+        facecolors="none",
+        edgecolors=COLOURS[3],
+        linewidths=1.8,
+        zorder=3,
+        label=f"chosen: epoch {rows[place]['epoch']}",
+    )
     axes.legend(frameon=False, fontsize=8)
 
 
@@ -64,9 +85,12 @@ def _draw_correlations(axes: Axes, correlations: Sequence[Row]) -> None:
         else:
             axes.annotate(row["note"], (0, place), ha="center", va="bottom", fontsize=7)
     axes.set_yticks(range(len(correlations)), [LABELS.get(row["metric"], row["metric"]) for row in correlations])
-    axes.set(xlim=(-1.05, 1.05), ylim=(len(correlations) - 0.5, -0.5), title="What goes along with the Dice",
-             xlabel=f"rank correlation over {correlations[0]['n']} checkpoints\n"
-                    "(1: what it calls better segments better)")
+    axes.set(
+        xlim=(-1.05, 1.05),
+        ylim=(len(correlations) - 0.5, -0.5),
+        title="What goes along with the Dice",
+        xlabel=f"rank correlation over {correlations[0]['n']} checkpoints\n(1: what it calls better segments better)",
+    )
 
 
 def _numbers(rows: Sequence[Row], column: str) -> list[float]:

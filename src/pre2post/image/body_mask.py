@@ -48,7 +48,7 @@ def air_level(array: np.ndarray) -> float:
     """
     from scipy.ndimage import uniform_filter
 
-    front = _finite(array)[:, :max(WINDOW, int(array.shape[1] * FRONT))].astype(np.float64)
+    front = _finite(array)[:, : max(WINDOW, int(array.shape[1] * FRONT))].astype(np.float64)
     window = (1, WINDOW, WINDOW)
     variance = np.maximum(uniform_filter(front**2, window) - uniform_filter(front, window) ** 2, 0)
     spread = np.sqrt(variance[uniform_filter((front > 0).astype(np.float64), window) > 0.9])

@@ -15,8 +15,9 @@ class IntensityScale:
     high: float
 
     @classmethod
-    def from_pre(cls, array: np.ndarray, low_percentile: float, high_percentile: float,
-                 ceiling: float) -> "IntensityScale":
+    def from_pre(
+        cls, array: np.ndarray, low_percentile: float, high_percentile: float, ceiling: float
+    ) -> "IntensityScale":
         """The scale of a patient from its pre-contrast volume (any shape, scanner units).
 
         `low` is the low percentile; `high` lies `ceiling` times as far above it as the high percentile, which leaves
@@ -24,9 +25,11 @@ class IntensityScale:
         """
         low, top = _percentiles(array, [low_percentile, high_percentile])
         if not np.isfinite(top - low) or top <= low:
-            raise InputError("the pre-contrast volume has no contrast to take an intensity scale from",
-                             found=f"percentile {low_percentile:g} = {low:g}, percentile {high_percentile:g} = {top:g}",
-                             expected="the second above the first")
+            raise InputError(
+                "the pre-contrast volume has no contrast to take an intensity scale from",
+                found=f"percentile {low_percentile:g} = {low:g}, percentile {high_percentile:g} = {top:g}",
+                expected="the second above the first",
+            )
         return cls(low, low + ceiling * (top - low))
 
     def normalise(self, array: np.ndarray) -> np.ndarray:

@@ -13,8 +13,7 @@ def millilitres(mask: np.ndarray, spacing: tuple[float, float, float]) -> float:
     return int(np.count_nonzero(mask)) * float(np.prod(spacing)) / MM3_PER_ML
 
 
-def lesions(mask: np.ndarray, spacing: tuple[float, float, float],
-            smallest_ml: float = 0.0) -> tuple[np.ndarray, int]:
+def lesions(mask: np.ndarray, spacing: tuple[float, float, float], smallest_ml: float = 0.0) -> tuple[np.ndarray, int]:
     """Connected pieces of a mask (z, y, x), anything but 0 being inside: labels (z, y, x), int32, and their number.
 
     The largest is 1, the next 2, ...; pieces below `smallest_ml` are left out: 0, as the outside is.

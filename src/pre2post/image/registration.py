@@ -75,9 +75,12 @@ def rigid_motion(moving: Volume, fixed: Volume) -> Motion:
     """
     shared = overlap(moving, fixed)
     if shared < LEAST_OVERLAP:
-        raise InputError("the volumes cannot be registered, they lie apart", found=f"{shared:.0%} of the grid shared",
-                         expected=f"at least {LEAST_OVERLAP:.0%}; {describe_geometry(fixed)}, and "
-                         f"{describe_geometry(moving)}", todo="look for a wrong series, or leave the case out")
+        raise InputError(
+            "the volumes cannot be registered, they lie apart",
+            found=f"{shared:.0%} of the grid shared",
+            expected=f"at least {LEAST_OVERLAP:.0%}; {describe_geometry(fixed)}, and {describe_geometry(moving)}",
+            todo="look for a wrong series, or leave the case out",
+        )
     body = _body_box(fixed)
     corners = body.corners()
     centre = tuple(map(float, corners.mean(axis=0)))
@@ -87,8 +90,10 @@ def rigid_motion(moving: Volume, fixed: Volume) -> Motion:
         information = _refine(_shrunk(body, grid), _shrunk(moving, grid), points, transform, reach)
     motion = Motion(transform.GetParameters(), centre, _largest_move(transform, corners))
     if information < LEAST_INFORMATION or motion.largest_mm > LARGEST_MM:
-        raise _no_match(f"{information:.2f} nats of mutual information after a motion of {motion.largest_mm:.1f} mm",
-                        f"at least {LEAST_INFORMATION} nats and at most {LARGEST_MM:g} mm")
+        raise _no_match(
+            f"{information:.2f} nats of mutual information after a motion of {motion.largest_mm:.1f} mm",
+            f"at least {LEAST_INFORMATION} nats and at most {LARGEST_MM:g} mm",
+        )
     return motion
 
 
@@ -136,8 +141,12 @@ def _points(corners: np.ndarray, centre: tuple[float, ...]):
 
 
 def _no_match(found: str, expected: str) -> InputError:
-    return InputError("the volumes cannot be registered", found=found, expected=expected,
-                      todo="look at the two phases, and leave the case out or set ingest.register_above_mm to 0")
+    return InputError(
+        "the volumes cannot be registered",
+        found=found,
+        expected=expected,
+        todo="look at the two phases, and leave the case out or set ingest.register_above_mm to 0",
+    )
 
 
 def _euler(centre: tuple[float, ...], parameters: tuple[float, ...]):
@@ -157,15 +166,16 @@ def _largest_move(transform, points: np.ndarray) -> float:
 def _body_box(fixed: Volume) -> Volume:
     """The part of a volume that surrounds the body. Raises InputError when it is all air."""
     factors = _factors(fixed, BODY_MM)
-    thinned = fixed.array[::factors[2], ::factors[1], ::factors[0]]  # averages would change the noise of the air
+    thinned = fixed.array[:: factors[2], :: factors[1], :: factors[0]]  # averages would change the noise of the air
     body = body_mask(thinned, tuple(np.multiply(fixed.spacing, factors).tolist()))
     if not body.any():
         raise _no_match("nothing but air in the pre-contrast volume", "a body")
     first = [int(np.flatnonzero(body.any(axis=others))[0]) for others in ((0, 1), (0, 2), (1, 2))] * np.array(factors)
     last = [int(np.flatnonzero(body.any(axis=others))[-1]) for others in ((0, 1), (0, 2), (1, 2))] * np.array(factors)
     x, y, z = (slice(begin, end + 1) for begin, end in zip(first, last, strict=True))
-    return Volume(fixed.array[z, y, x], fixed.spacing, tuple((fixed.origin + _axes(fixed) @ first).tolist()),
-                  fixed.direction)
+    return Volume(
+        fixed.array[z, y, x], fixed.spacing, tuple((fixed.origin + _axes(fixed) @ first).tolist()), fixed.direction
+    )
 
 
 def _shrunk(volume: Volume, grid: float):
@@ -178,8 +188,10 @@ def _shrunk(volume: Volume, grid: float):
 
 
 def _factors(volume: Volume, grid: float) -> list[int]:
-    return [max(1, min(int(grid / step), size // 4)) for step, size in zip(volume.spacing, volume.array.shape[::-1],
-                                                                         strict=True)]
+    return [
+        max(1, min(int(grid / step), size // 4))
+        for step, size in zip(volume.spacing, volume.array.shape[::-1], strict=True)
+    ]
 
 
 def _axes(volume: Volume) -> np.ndarray:

@@ -21,7 +21,7 @@ def from_slices(slices: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
         raise ValueError(f"{len(slices)} slices cannot fill a volume of shape {shape}")
     square = _resize(np.asarray(slices, np.float32), max(shape[1:]))
     top, left = _margins(shape)
-    return np.ascontiguousarray(square[:, top:top + shape[1], left:left + shape[2]])
+    return np.ascontiguousarray(square[:, top : top + shape[1], left : left + shape[2]])
 
 
 def mask_to_slices(mask: np.ndarray, size: int) -> np.ndarray:

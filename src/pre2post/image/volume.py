@@ -35,8 +35,9 @@ class Volume:
         return np.asarray(self.origin) + (ends * self.spacing) @ np.reshape(self.direction, (3, 3)).T
 
 
-def place(shape: tuple[int, int, int], spacing: tuple[float, ...], origin: tuple[float, ...],
-          direction: tuple[float, ...]) -> Volume:
+def place(
+    shape: tuple[int, int, int], spacing: tuple[float, ...], origin: tuple[float, ...], direction: tuple[float, ...]
+) -> Volume:
     """A volume without values, of no memory: its shape (z, y, x) and where it lies, to compare with others."""
     return Volume(np.broadcast_to(np.uint8(0), shape), spacing, origin, direction)
 
@@ -63,8 +64,10 @@ def same_geometry(one: Volume, other: Volume, tolerance: float = GEOMETRY_TOLERA
 def describe_geometry(volume: Volume) -> str:
     """Size, spacing and origin in words, for messages."""
     size, spacing, origin = volume.array.shape[::-1], volume.spacing, volume.origin
-    return (f"{' x '.join(map(str, size))} voxels of {' x '.join(f'{s:.4g}' for s in spacing)} mm, "
-            f"first at ({', '.join(f'{o:.2f}' for o in origin)}) mm")
+    return (
+        f"{' x '.join(map(str, size))} voxels of {' x '.join(f'{s:.4g}' for s in spacing)} mm, "
+        f"first at ({', '.join(f'{o:.2f}' for o in origin)}) mm"
+    )
 
 
 def from_image(image, dtype=np.float32) -> Volume:
@@ -101,12 +104,17 @@ def to_lps(volume: Volume) -> Volume:
     directions, sizes = np.reshape(volume.direction, (3, 3)), volume.array.shape[::-1]
     flipped = [axis for axis, sign in zip(order, signs, strict=True) if sign < 0]
     origin = np.asarray(volume.origin) + sum(
-        (directions[:, axis] * volume.spacing[axis] * (sizes[axis] - 1) for axis in flipped), np.zeros(3))
+        (directions[:, axis] * volume.spacing[axis] * (sizes[axis] - 1) for axis in flipped), np.zeros(3)
+    )
     array = np.flip(volume.array, [2 - axis for axis in flipped]).transpose([2 - axis for axis in order[::-1]])
     if 0 not in array.strides:  # a place without values, which stands for its shape alone, is not filled
         array = np.ascontiguousarray(array)
-    return Volume(array, tuple(volume.spacing[axis] for axis in order),
-                  tuple(map(float, origin)), tuple(map(float, (directions[:, order] * signs).ravel())))
+    return Volume(
+        array,
+        tuple(volume.spacing[axis] for axis in order),
+        tuple(map(float, origin)),
+        tuple(map(float, (directions[:, order] * signs).ravel())),
+    )
 
 
 def from_lps(turned: Volume, original: Volume) -> Volume:

@@ -45,9 +45,14 @@ def read_annotations(folder: Path) -> dict[str, Annotation]:
         values = {column: row[column] for column in COLUMNS}
         patient = values[PATIENT]
         if patient in found or not patient:
-            raise InputError("a patient has two boxes" if patient else "a box belongs to no patient", file=file,
-                             case=patient or None, found=f"line {number}", expected="one line a patient",
-                             todo="correct the table")
+            raise InputError(
+                "a patient has two boxes" if patient else "a box belongs to no patient",
+                file=file,
+                case=patient or None,
+                found=f"line {number}",
+                expected="one line a patient",
+                todo="correct the table",
+            )
         found[patient] = Annotation(file, values)
     return found
 
@@ -63,9 +68,14 @@ def to_voxels(annotation: Annotation, series: Series, pre: Volume) -> Box:
         _check_inside(annotation, axis, limits, size[axis], series.case)
     places = [place for place, number in enumerate(slice_numbers(series)) if slices[0] <= number <= slices[1]]
     if places[-1] - places[0] >= len(places):
-        raise InputError("the slices of the box do not lie side by side", case=series.case, file=series.folder,
-                         found="InstanceNumbers that follow no direction", expected="numbers that rise or fall with "
-                         "the position", todo="fetch the series again, or take the patient out of the table of boxes")
+        raise InputError(
+            "the slices of the box do not lie side by side",
+            case=series.case,
+            file=series.folder,
+            found="InstanceNumbers that follow no direction",
+            expected="numbers that rise or fall with the position",
+            todo="fetch the series again, or take the patient out of the table of boxes",
+        )
     return volume_box(series, pre, (places[0], rows[0] - 1, columns[0] - 1), (places[-1], rows[1] - 1, columns[1] - 1))
 
 
@@ -88,9 +98,13 @@ def enhancement_inside(box: Box, pre: np.ndarray, post: np.ndarray) -> float | N
 def _check_columns(rows: list[dict[str, str]], file: Path) -> None:
     absent = [column for column in COLUMNS if rows and column not in rows[0]]
     if absent or not rows:
-        raise InputError("this is not a table of boxes", file=file, expected=", ".join(COLUMNS),
-                         found=f"no column {absent[0]}" if absent else "no line",
-                         todo="correct the table, or take it away")
+        raise InputError(
+            "this is not a table of boxes",
+            file=file,
+            expected=", ".join(COLUMNS),
+            found=f"no column {absent[0]}" if absent else "no line",
+            todo="correct the table, or take it away",
+        )
 
 
 def _limits(annotation: Annotation, axis: str, case: str) -> tuple[int, int]:
@@ -101,9 +115,14 @@ def _limits(annotation: Annotation, axis: str, case: str) -> tuple[int, int]:
         if not all(number.is_integer() for number in numbers):
             raise ValueError
     except ValueError:
-        raise InputError("the box is not in whole numbers", case=case, file=annotation.file, expected="a whole number",
-                         found=" and ".join(repr(text) for text in texts) + f" as Start and End {axis}",
-                         todo="correct the line, or remove it") from None
+        raise InputError(
+            "the box is not in whole numbers",
+            case=case,
+            file=annotation.file,
+            expected="a whole number",
+            found=" and ".join(repr(text) for text in texts) + f" as Start and End {axis}",
+            todo="correct the line, or remove it",
+        ) from None
     return int(numbers[0]), int(numbers[1])
 
 
@@ -115,5 +134,11 @@ def _check_inside(annotation: Annotation, axis: str, limits: tuple[int, int], si
         problem, expected = "the box lies outside the pre-contrast images", f"{axis} 1 to {size}"
     else:
         return
-    raise InputError(problem, case=case, file=annotation.file, found=f"{axis} {first} to {last}", expected=expected,
-                     todo="correct the line, or remove it")
+    raise InputError(
+        problem,
+        case=case,
+        file=annotation.file,
+        found=f"{axis} {first} to {last}",
+        expected=expected,
+        todo="correct the line, or remove it",
+    )

@@ -34,8 +34,14 @@ class Entry:
 
 def can_name_a_case(text: str) -> bool:
     """Whether a text from a table can be an id: the name of a folder, which shows as it is."""
-    return (text.isprintable() and text not in ("", ".", "..") and text[0] != "." and not set(text) & {"/", "\\"}
-            and len(text.encode()) <= LONGEST_ID and not text.lower().endswith(TAKEN))
+    return (
+        text.isprintable()
+        and text not in ("", ".", "..")
+        and text[0] != "."
+        and not set(text) & {"/", "\\"}
+        and len(text.encode()) <= LONGEST_ID
+        and not text.lower().endswith(TAKEN)
+    )
 
 
 @dataclass(frozen=True)

@@ -44,13 +44,20 @@ def read_facts(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
     file = find_table(folders, CLINICAL)
     if not file:
         return {}
-    columns = {"manufacturer": "Manufacturer", "model": "Manufacturer Model Name",
-               "field_strength_t": "Field Strength (Tesla)"}
+    columns = {
+        "manufacturer": "Manufacturer",
+        "model": "Manufacturer Model Name",
+        "field_strength_t": "Field Strength (Tesla)",
+    }
     rows = _rows(file, CLINICAL_HEADER)
     codes = {column: _codes(rows[0].get(column, "")) for column in columns.values()} if rows else {}
-    return {row[PATIENT]: {fact: codes[column].get(row[column], row[column]) for fact, column in columns.items()
-                           if row.get(column)}
-            for row in rows if row.get(PATIENT, "").startswith("Breast_MRI")}
+    return {
+        row[PATIENT]: {
+            fact: codes[column].get(row[column], row[column]) for fact, column in columns.items() if row.get(column)
+        }
+        for row in rows
+        if row.get(PATIENT, "").startswith("Breast_MRI")
+    }
 
 
 def read_roles(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
@@ -65,9 +72,13 @@ def read_roles(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
         try:
             original, classic = row["original_path_and_filename"].split("/"), row["classic_path"].split("/")
         except KeyError as error:
-            raise InputError("this is not the archive's mapping of file paths", file=file, found=f"no column {error}",
-                             expected="original_path_and_filename, classic_path", todo="fetch it again, or take it away"
-                             ) from None
+            raise InputError(
+                "this is not the archive's mapping of file paths",
+                file=file,
+                found=f"no column {error}",
+                expected="original_path_and_filename, classic_path",
+                todo="fetch it again, or take it away",
+            ) from None
         if len(original) > 2 and len(classic) > 2 and (sequence := SEQUENCE.match(original[-2])):
             roles.setdefault(original[-3], {})[classic[-2]] = _role(sequence)
     return roles
@@ -86,13 +97,18 @@ def _rows(file: Path, header: int) -> list[dict[str, str]]:
     """A CSV made of the clinical table may have lost the titles of groups that are row 1 of the original."""
     place = next((place for place in (header, 1) if PATIENT in read_header(file, place)), None)
     if place is None:
-        raise InputError("this table of the archive is not as it should be", file=file, expected=f"a column {PATIENT}",
-                         found=", ".join(read_header(file)[:5]), todo="fetch it again, or take it away")
+        raise InputError(
+            "this table of the archive is not as it should be",
+            file=file,
+            expected=f"a column {PATIENT}",
+            found=", ".join(read_header(file)[:5]),
+            todo="fetch it again, or take it away",
+        )
     return read_sheet(file, place)
 
 
 def _codes(text: str) -> dict[str, str]:
-    """"GE MEDICAL SYSTEMS=0, SIEMENS=2" as {"0": "GE MEDICAL SYSTEMS", "2": "SIEMENS"}."""
+    """ "GE MEDICAL SYSTEMS=0, SIEMENS=2" as {"0": "GE MEDICAL SYSTEMS", "2": "SIEMENS"}."""
     return {code.strip(): meaning.strip() for meaning, code in CODES.findall(text)}
 
 

@@ -56,8 +56,9 @@ class ProgressBook:
 
     def write(self, entry: Entry) -> None:
         """Notes that the case lies finished in the work folder."""
-        write_json(self._note(entry), {"signature": self._signature(entry),
-                                       "made": _digest(self.work / entry.case / CASE)})
+        write_json(
+            self._note(entry), {"signature": self._signature(entry), "made": _digest(self.work / entry.case / CASE)}
+        )
 
     def forget(self, entry: Entry) -> None:
         """Removes what is left of a case in the work folder."""

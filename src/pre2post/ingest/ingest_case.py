@@ -21,11 +21,36 @@ from pre2post.ingest.case_source import Entry
 from pre2post.ingest.study import Examination, open_examination
 from pre2post.io.volume_file import read_volume, write_volume
 
-COLUMNS = ("case", "site", "patient", "phases", "times_s", "size", "spacing_mm", "manufacturer", "model",
-           "field_strength_t", "has_mask", "mask_ml", "lesions", "multifocal", "has_box", "box_enhancement",
-           "series_left_out", "notes", "status", "reason")
-SETTINGS = {"n4_bias_correction", "register_above_mm", "smallest_lesion_ml", "low_percentile", "high_percentile",
-            "ceiling"}  # of the parameters, what changes the volumes of a case
+COLUMNS = (
+    "case",
+    "site",
+    "patient",
+    "phases",
+    "times_s",
+    "size",
+    "spacing_mm",
+    "manufacturer",
+    "model",
+    "field_strength_t",
+    "has_mask",
+    "mask_ml",
+    "lesions",
+    "multifocal",
+    "has_box",
+    "box_enhancement",
+    "series_left_out",
+    "notes",
+    "status",
+    "reason",
+)
+SETTINGS = {
+    "n4_bias_correction",
+    "register_above_mm",
+    "smallest_lesion_ml",
+    "low_percentile",
+    "high_percentile",
+    "ceiling",
+}  # of the parameters, what changes the volumes of a case
 COVERED = 0.999  # of the pre-contrast voxels must lie inside a phase: of 400 slices, none may be missing
 MASK_KEPT = 0.95  # of a mask's volume must be left on another grid
 MOST_TUMOUR = 0.5  # of the volume: an image taken for a mask, or a mask turned inside out, fills more
@@ -59,8 +84,12 @@ def take_in(entry: Entry, folder: Path, settings) -> Taken:
     except InputError as error:
         return left_out(entry, error)
     except MemoryError:
-        return left_out(entry, InputError("the case does not fit into memory", case=entry.case,
-                                          todo="lower ingest.workers, or leave the case out"))
+        return left_out(
+            entry,
+            InputError(
+                "the case does not fit into memory", case=entry.case, todo="lower ingest.workers, or leave the case out"
+            ),
+        )
 
 
 @contextmanager
@@ -73,16 +102,26 @@ def about_case(entry: Entry, written: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if error.filename is None or (written and Path(error.filename).is_relative_to(written)):
             raise
-        raise InputError("a file of the case cannot be used", case=entry.case, file=error.filename,
-                         found=error.strerror, expected="a file that can be read",
-                         todo="see to its name and its permissions, or leave the case out") from None
+        raise InputError(
+            "a file of the case cannot be used",
+            case=entry.case,
+            file=error.filename,
+            found=error.strerror,
+            expected="a file that can be read",
+            todo="see to its name and its permissions, or leave the case out",
+        ) from None
 
 
 def left_out(entry: Entry, error: InputError) -> Taken:
     """The result of a case that cannot be used. Its line names files without their folders, which in an archive's
     download are UIDs and dates; `error` keeps them."""
-    known = {"case": entry.case, "site": entry.site, "patient": entry.patient, "status": "left out",
-             "reason": str(_without_folders(error))}
+    known = {
+        "case": entry.case,
+        "site": entry.site,
+        "patient": entry.patient,
+        "status": "left out",
+        "reason": str(_without_folders(error)),
+    }
     return Taken(None, dict.fromkeys(COLUMNS, "") | known, error)
 
 
@@ -112,14 +151,27 @@ def _take_in(entry: Entry, target: Path, settings) -> Taken:
         if log_field is not None:
             volume = volume.like(remove_bias(volume.array, log_field))
         if role == "pre":
-            scale = IntensityScale.from_pre(volume.array, settings.low_percentile, settings.high_percentile,
-                                            settings.ceiling)
+            scale = IntensityScale.from_pre(
+                volume.array, settings.low_percentile, settings.high_percentile, settings.ceiling
+            )
         write_volume(volume, target / f"{role}.nii")
     if mask is not None:
         write_volume(mask, target / "mask.nii.gz")
     count = 0 if mask is None else lesions(mask.array, mask.spacing, settings.smallest_lesion_ml)[1]
-    case = Case(entry.case, entry.site, tuple(examination.phases), mask is not None, scale, target, kept_box, count,
-                entry.patient or entry.case, examination.study, pixels, entry.facts.get("published_part", ""))
+    case = Case(
+        entry.case,
+        entry.site,
+        tuple(examination.phases),
+        mask is not None,
+        scale,
+        target,
+        kept_box,
+        count,
+        entry.patient or entry.case,
+        examination.study,
+        pixels,
+        entry.facts.get("published_part", ""),
+    )
     row = _row(case, examination, pre, mask, findings)
     write_case(case, row, settings.model_dump(include=SETTINGS))
     return Taken(case, row)
@@ -137,8 +189,13 @@ def onto_pre(role: str, volume: Volume, pre: Volume, file: Path, notes: list[str
 def check_covers(role: str, volume: Volume, pre: Volume, file: Path) -> None:
     """Raises InputError when a phase of other geometry does not hold all of the pre-contrast volume."""
     if overlap(volume, pre) < COVERED:
-        raise InputError(f"the phase {role} does not lie where pre lies", file=file, found=describe_geometry(volume),
-                         expected=describe_geometry(pre), todo="look for missing slices, or leave the case out")
+        raise InputError(
+            f"the phase {role} does not lie where pre lies",
+            file=file,
+            found=describe_geometry(volume),
+            expected=describe_geometry(pre),
+            todo="look for missing slices, or leave the case out",
+        )
 
 
 def read_mask(entry: Entry, pre: Volume, notes: list[str]) -> Volume | None:
@@ -151,13 +208,22 @@ def read_mask(entry: Entry, pre: Volume, notes: list[str]) -> Volume | None:
     found = _read_any_mask(entry.mask)
     inside = found.like((found.array > 0).astype(np.uint8))
     if not inside.array.any():
-        raise InputError("the mask is empty", file=entry.mask, found="no voxel above 0", expected="a tumour",
-                         todo="correct the mask, or leave it out of the cohort")
+        raise InputError(
+            "the mask is empty",
+            file=entry.mask,
+            found="no voxel above 0",
+            expected="a tumour",
+            todo="correct the mask, or leave it out of the cohort",
+        )
     mask = pre.like(inside.array) if same_geometry(pre, inside) else _mask_onto_pre(entry, inside, pre, notes)
     if mask.array.mean() > MOST_TUMOUR:
-        raise InputError("the mask fills most of the volume", file=entry.mask, found=f"{mask.array.mean():.0%} of it",
-                         expected=f"a tumour, at most {MOST_TUMOUR:.0%}, all else 0",
-                         todo="look whether this is an image, or a mask turned inside out")
+        raise InputError(
+            "the mask fills most of the volume",
+            file=entry.mask,
+            found=f"{mask.array.mean():.0%} of it",
+            expected=f"a tumour, at most {MOST_TUMOUR:.0%}, all else 0",
+            todo="look whether this is an image, or a mask turned inside out",
+        )
     return mask
 
 
@@ -165,10 +231,13 @@ def _mask_onto_pre(entry: Entry, inside: Volume, pre: Volume, notes: list[str]) 
     mask = resample_onto(inside, pre, label=True)
     before, after = (millilitres(volume.array, volume.spacing) for volume in (inside, mask))
     if after < MASK_KEPT * before:
-        raise InputError("the mask does not lie inside the pre-contrast series", file=entry.mask,
-                         found=f"{describe_geometry(inside)}; of {before:.3f} ml {after:.3f} ml are inside",
-                         expected=describe_geometry(pre),
-                         todo="draw or resample the mask on the pre-contrast series, or leave it out of the cohort")
+        raise InputError(
+            "the mask does not lie inside the pre-contrast series",
+            file=entry.mask,
+            found=f"{describe_geometry(inside)}; of {before:.3f} ml {after:.3f} ml are inside",
+            expected=describe_geometry(pre),
+            todo="draw or resample the mask on the pre-contrast series, or leave it out of the cohort",
+        )
     notes.append(f"mask resampled from {describe_geometry(inside)}")
     return mask
 
@@ -178,8 +247,13 @@ def _read_any_mask(path: Path) -> Volume:
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.is_file() and is_segmentation(file)]
         if len(files) != 1:
-            raise InputError("the folder of the mask holds no single DICOM segmentation", file=path,
-                             found=f"{len(files)}", expected="one", todo="leave one, or give the file itself")
+            raise InputError(
+                "the folder of the mask holds no single DICOM segmentation",
+                file=path,
+                found=f"{len(files)}",
+                expected="one",
+                todo="leave one, or give the file itself",
+            )
         path = files[0]
     return read_segmentation(path) if is_segmentation(path) else to_lps(read_volume(path))
 
@@ -192,8 +266,7 @@ def _registered(role: str, volume: Volume, pre: Volume, limit_mm: float, notes: 
     return motion.apply(volume, pre)
 
 
-def _checked_box(entry: Entry, examination: Examination, pre: Volume, post: Volume,
-                 findings: _Findings) -> Box | None:
+def _checked_box(entry: Entry, examination: Examination, pre: Volume, post: Volume, findings: _Findings) -> Box | None:
     """The annotated box, unless it falls on nothing that enhances more than the body around it, which is noted."""
     if entry.box is None or examination.series is None:
         return None
@@ -205,17 +278,39 @@ def _checked_box(entry: Entry, examination: Examination, pre: Volume, post: Volu
     return None
 
 
-def _row(case: Case, examination: Examination, pre: Volume, mask: Volume | None,
-         findings: _Findings) -> dict[str, object]:
+def _row(
+    case: Case, examination: Examination, pre: Volume, mask: Volume | None, findings: _Findings
+) -> dict[str, object]:
     masked, enhancement = mask is not None, findings.box_enhancement
     facts = {name: one_line(text) for name, text in examination.facts.items()}
-    return dict(zip(COLUMNS, (
-        case.id, case.site, case.patient, " ".join(case.phases), _times(examination.phases),
-        " x ".join(map(str, pre.array.shape[::-1])), " x ".join(f"{step:.4g}" for step in pre.spacing),
-        facts.get("manufacturer", ""), facts.get("model", ""), facts.get("field_strength_t", ""), case.has_mask,
-        f"{millilitres(mask.array, pre.spacing):.3f}" if masked else "", case.lesions if masked else "",
-        case.lesions > 1 if masked else "", case.box is not None, "" if enhancement is None else f"{enhancement:.3f}",
-        "; ".join(examination.left_out), "; ".join(findings.notes), "used", ""), strict=True))
+    return dict(
+        zip(
+            COLUMNS,
+            (
+                case.id,
+                case.site,
+                case.patient,
+                " ".join(case.phases),
+                _times(examination.phases),
+                " x ".join(map(str, pre.array.shape[::-1])),
+                " x ".join(f"{step:.4g}" for step in pre.spacing),
+                facts.get("manufacturer", ""),
+                facts.get("model", ""),
+                facts.get("field_strength_t", ""),
+                case.has_mask,
+                f"{millilitres(mask.array, pre.spacing):.3f}" if masked else "",
+                case.lesions if masked else "",
+                case.lesions > 1 if masked else "",
+                case.box is not None,
+                "" if enhancement is None else f"{enhancement:.3f}",
+                "; ".join(examination.left_out),
+                "; ".join(findings.notes),
+                "used",
+                "",
+            ),
+            strict=True,
+        )
+    )
 
 
 def _times(phases: Mapping) -> str:

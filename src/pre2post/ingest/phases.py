@@ -50,8 +50,11 @@ def drop_unsuppressed(series: Sequence[Series]) -> tuple[list[Series], list[str]
     if not any(signs):
         return list(series), []
     kept = [one for one, sign in zip(series, signs, strict=True) if sign]
-    return kept, [f"{name_of(one.head)}: not fat-suppressed, by ScanOptions and SequenceName"
-                  for one, sign in zip(series, signs, strict=True) if not sign]
+    return kept, [
+        f"{name_of(one.head)}: not fat-suppressed, by ScanOptions and SequenceName"
+        for one, sign in zip(series, signs, strict=True)
+        if not sign
+    ]
 
 
 def name_of(header: SliceHeader) -> str:
@@ -59,8 +62,9 @@ def name_of(header: SliceHeader) -> str:
     return f"{header.description} ({header.number})"
 
 
-def name_phases(case: str, series: Iterable[Series], same_image: SameImage,
-                roles: Mapping[str, str] | None = None) -> tuple[dict[str, Series], list[str]]:
+def name_phases(
+    case: str, series: Iterable[Series], same_image: SameImage, roles: Mapping[str, str] | None = None
+) -> tuple[dict[str, Series], list[str]]:
     """Roles ("pre", "post1", ...) of the dynamic series of one examination, and a line on each one left out.
 
     `same_image` tells whether two series hold the same pixels, a second export of one acquisition; it is asked only of
@@ -71,8 +75,9 @@ def name_phases(case: str, series: Iterable[Series], same_image: SameImage,
     series = list(series)
     places = {id(one): _place(one, roles or {}) for one in series}
     known = all(places[id(one)][1] for one in series)
-    kept, left_out = _drop_copies(sorted(series, key=lambda one: (places[id(one)][0] if known else 0, one.moment)),
-                                  same_image, places)
+    kept, left_out = _drop_copies(
+        sorted(series, key=lambda one: (places[id(one)][0] if known else 0, one.moment)), same_image, places
+    )
     numbers = _without_phase_names(kept, [places[id(one)][0] for one in kept])
     if set(numbers) != {0}:  # otherwise every series is called pre, a known slip; time alone tells them apart
         _check_numbers(case, kept, numbers)
@@ -91,8 +96,9 @@ def role(index: int) -> str:
     return f"post{index}" if index else "pre"
 
 
-def _drop_copies(ordered: Sequence[Series], same_image: SameImage, places: Mapping[int, tuple[int | None, bool]]
-                 ) -> tuple[list[Series], list[str]]:
+def _drop_copies(
+    ordered: Sequence[Series], same_image: SameImage, places: Mapping[int, tuple[int | None, bool]]
+) -> tuple[list[Series], list[str]]:
     kept: list[Series] = []
     left_out: list[str] = []
     for one in ordered:
@@ -129,8 +135,10 @@ def _without_phase_names(ordered: Sequence[Series], numbers: Sequence[int | None
     """The places, where "Ph1" is the first pass if another series comes before it, else pre."""
     phases = [PHASE.search(one.head.description) is not None for one in ordered]
     phase_is_pre = bool(phases) and phases[0] and numbers[0] == 1
-    return [number - 1 if number and phase_is_pre and phase else number
-            for number, phase in zip(numbers, phases, strict=True)]
+    return [
+        number - 1 if number and phase_is_pre and phase else number
+        for number, phase in zip(numbers, phases, strict=True)
+    ]
 
 
 def _check_numbers(case: str, ordered: Sequence[Series], numbers: Sequence[int | None]) -> None:
@@ -138,14 +146,23 @@ def _check_numbers(case: str, ordered: Sequence[Series], numbers: Sequence[int |
         if number is not None and number > index:
             raise _missing(case, ordered, index)
         if number is not None and number < index:
-            raise InputError("the names of the series contradict their times", case=case, file=one.folder,
-                             found=f"{one.head.description!r} as number {index + 1} in time",
-                             expected=f"{role(number)} as number {number + 1}",
-                             todo="correct the SeriesDescription, or leave the case out")
+            raise InputError(
+                "the names of the series contradict their times",
+                case=case,
+                file=one.folder,
+                found=f"{one.head.description!r} as number {index + 1} in time",
+                expected=f"{role(number)} as number {number + 1}",
+                todo="correct the SeriesDescription, or leave the case out",
+            )
 
 
 def _missing(case: str, ordered: Sequence[Series], index: int) -> InputError:
     names = ", ".join(one.head.description for one in ordered) or "no dynamic fat-suppressed T1 series"
-    return InputError(f"the phase {role(index)} is missing", case=case, found=names,
-                      file=ordered[0].folder.parent if ordered else None, expected="pre and post1, and no gap after",
-                      todo="fetch the series, or leave the case out")
+    return InputError(
+        f"the phase {role(index)} is missing",
+        case=case,
+        found=names,
+        file=ordered[0].folder.parent if ordered else None,
+        expected="pre and post1, and no gap after",
+        todo="fetch the series, or leave the case out",
+    )

@@ -51,8 +51,16 @@ def _survey(entry: Entry, files: list[Path], size: int) -> Survey:
     _check_box(entry, examination, pre)
     warnings = [*_compared(examination, pre), *_mask_warnings(entry, pre)]
     voxels = pre.array.size * len(examination.phases)
-    return Survey(entry, len(files), size, tuple(examination.phases), voxels * BYTES_A_VOXEL, describe_geometry(pre),
-                  tuple(warnings), tuple(examination.left_out))
+    return Survey(
+        entry,
+        len(files),
+        size,
+        tuple(examination.phases),
+        voxels * BYTES_A_VOXEL,
+        describe_geometry(pre),
+        tuple(warnings),
+        tuple(examination.left_out),
+    )
 
 
 def _size(file: Path) -> int:

@@ -52,8 +52,12 @@ def shared_patients(entries: Iterable[Entry]) -> dict[str, InputError]:
     for entry in entries:
         if isinstance(entry.images, Path) and (patient := _patient_id(entry)):
             owners.setdefault(patient, []).append(entry)
-    return {entry.case: _shared(entry, group) for group in owners.values() for entry in group
-            if len({other.patient or other.case for other in group}) > 1}
+    return {
+        entry.case: _shared(entry, group)
+        for group in owners.values()
+        for entry in group
+        if len({other.patient or other.case for other in group}) > 1
+    }
 
 
 def same_image(one: Series, other: Series) -> bool:
@@ -87,19 +91,39 @@ def _from_dicom(entry: Entry) -> Examination:
     dynamic, unsuppressed = drop_unsuppressed(dynamic)
     phases, copies = name_phases(entry.case, dynamic, same_image, entry.roles)
     pre = phases["pre"]
-    return Examination({role: _dicom_phase(series, pre) for role, series in phases.items()},
-                       left_out + unsuppressed + copies, _facts(pre) | entry.facts, pre, _digest(pre.head.study))
+    return Examination(
+        {role: _dicom_phase(series, pre) for role, series in phases.items()},
+        left_out + unsuppressed + copies,
+        _facts(pre) | entry.facts,
+        pre,
+        _digest(pre.head.study),
+    )
 
 
 def _from_files(entry: Entry) -> Examination:
     if "pre" not in entry.images or "post1" not in entry.images:
         missing = "post1" if "pre" in entry.images else "pre"
-        raise InputError(f"the phase {missing} is missing", case=entry.case, found=", ".join(entry.images) or "no file",
-                         expected="pre and post1", todo="fetch the file, or leave the case out")
+        raise InputError(
+            f"the phase {missing} is missing",
+            case=entry.case,
+            found=", ".join(entry.images) or "no file",
+            expected="pre and post1",
+            todo="fetch the file, or leave the case out",
+        )
     times = _times(entry.facts.get("times_s", ""), len(entry.images))
-    return Examination({role: Phase(file, lambda file=file: to_lps(_plausible(read_place(file), file)),
-                                    lambda file=file: _read_file(file), seconds)
-                        for (role, file), seconds in zip(entry.images.items(), times, strict=True)}, [], entry.facts)
+    return Examination(
+        {
+            role: Phase(
+                file,
+                lambda file=file: to_lps(_plausible(read_place(file), file)),
+                lambda file=file: _read_file(file),
+                seconds,
+            )
+            for (role, file), seconds in zip(entry.images.items(), times, strict=True)
+        },
+        [],
+        entry.facts,
+    )
 
 
 def _read_groups(entry: Entry) -> list[list[SliceHeader]]:
@@ -107,14 +131,25 @@ def _read_groups(entry: Entry) -> list[list[SliceHeader]]:
     folders = sorted({file.parent for file in _files(entry.images)})
     series = [group for folder in folders for group in scan_series(folder, entry.case)]
     if not series:
-        raise InputError("the case has no DICOM files", case=entry.case, file=entry.images,
-                         found="no image" if entry.images.is_dir() else "no such folder",
-                         expected="<study>/<series>/*.dcm", todo="fetch the case, or leave it out")
+        raise InputError(
+            "the case has no DICOM files",
+            case=entry.case,
+            file=entry.images,
+            found="no image" if entry.images.is_dir() else "no such folder",
+            expected="<study>/<series>/*.dcm",
+            todo="fetch the case, or leave it out",
+        )
     for name, word in (("patient", "patients"), ("study", "examinations")):
         present = {getattr(header, name) for group in series for header in group}
         if len(present) > 1:
-            raise InputError(f"the folder of one case holds several {word}", case=entry.case, file=entry.images,
-                             found=len(present), expected="one", todo="give each its own folder")
+            raise InputError(
+                f"the folder of one case holds several {word}",
+                case=entry.case,
+                file=entry.images,
+                found=len(present),
+                expected="one",
+                todo="give each its own folder",
+            )
     return series
 
 
@@ -160,9 +195,13 @@ def _read_file(file: Path) -> Volume:
 
 def _plausible(volume: Volume, file: Path) -> Volume:
     if not all(STEPS[0] <= step <= STEPS[1] for step in volume.spacing):
-        raise InputError("the voxels cannot be those of an MR image", file=file, found=describe_geometry(volume),
-                         expected="{:g} to {:g} mm a side".format(*STEPS),
-                         todo="correct the header of the file, or leave the case out")
+        raise InputError(
+            "the voxels cannot be those of an MR image",
+            file=file,
+            found=describe_geometry(volume),
+            expected="{:g} to {:g} mm a side".format(*STEPS),
+            todo="correct the header of the file, or leave the case out",
+        )
     return volume
 
 
@@ -181,6 +220,11 @@ def _patient_id(entry: Entry) -> str | None:
 
 def _shared(entry: Entry, group: list[Entry]) -> InputError:
     others = ", ".join(other.case for other in group if other is not entry)
-    return InputError("two patients have one id", case=entry.case, file=entry.images,
-                      found=f"its PatientID also in {others}", expected="a PatientID of its own for each case",
-                      todo="remove the copy, or correct its PatientID")
+    return InputError(
+        "two patients have one id",
+        case=entry.case,
+        file=entry.images,
+        found=f"its PatientID also in {others}",
+        expected="a PatientID of its own for each case",
+        todo="remove the copy, or correct its PatientID",
+    )

@@ -13,9 +13,13 @@ def check_finite(volume: Volume, path: Path) -> None:
     arrays = [volume.array, _stored(path)] if path.name.endswith((".nii", ".nii.gz")) else [volume.array]
     bad = max(array.size - np.count_nonzero(np.isfinite(array)) for array in arrays)
     if bad:
-        raise InputError("the volume holds values that are not finite", file=path,
-                         found=f"{bad} of {volume.array.size} voxels are NaN, infinite or too large for float32",
-                         expected="numbers", todo="find out where they come from, or replace them by 0 if they are air")
+        raise InputError(
+            "the volume holds values that are not finite",
+            file=path,
+            found=f"{bad} of {volume.array.size} voxels are NaN, infinite or too large for float32",
+            expected="numbers",
+            todo="find out where they come from, or replace them by 0 if they are air",
+        )
 
 
 def _stored(path: Path) -> np.ndarray:
@@ -27,5 +31,10 @@ def _stored(path: Path) -> np.ndarray:
     try:
         return nibabel.load(path).dataobj.get_unscaled()
     except (ImageFileError, HeaderDataError, OSError, OverflowError, ValueError) as error:
-        raise InputError("the volume cannot be read", file=path, found=" ".join(str(error).split()),
-                         expected="a NIfTI file", todo="write it again") from None
+        raise InputError(
+            "the volume cannot be read",
+            file=path,
+            found=" ".join(str(error).split()),
+            expected="a NIfTI file",
+            todo="write it again",
+        ) from None

@@ -32,8 +32,13 @@ def check_length(path: Path, voxels: np.ndarray | None = None) -> None:
     except (EOFError, OverflowError, ValueError, gzip.BadGzipFile, zlib.error, struct.error) as error:
         raise InputError("the file is truncated or damaged", file=path, found=error, todo="write it again") from None
     if length < expected:
-        raise InputError("the file is truncated", file=path, found=f"{length} bytes", expected=f"{expected} bytes",
-                         todo="write it again")
+        raise InputError(
+            "the file is truncated",
+            file=path,
+            found=f"{length} bytes",
+            expected=f"{expected} bytes",
+            todo="write it again",
+        )
 
 
 def _lengths(path: Path, voxels: np.ndarray | None) -> tuple[int, int]:
@@ -65,8 +70,8 @@ def _voxel_range(header: bytes) -> tuple[int, int]:
     for order in "<>":
         if struct.unpack(order + "i", header[:4])[0] == HEADER:
             count, *shape = struct.unpack(order + "8h", header[40:56])
-            bits, = struct.unpack(order + "h", header[72:74])
-            offset, = struct.unpack(order + "f", header[108:112])
+            (bits,) = struct.unpack(order + "h", header[72:74])
+            (offset,) = struct.unpack(order + "f", header[108:112])
             if not 0 <= offset <= LATEST:  # NaN too
                 raise ValueError(f"voxels that begin at byte {offset:g}")
             return int(offset), int(offset) + math.prod(shape[:count]) * bits // 8

@@ -32,8 +32,12 @@ def list_slices(folder: Path) -> dict[str, Path]:
         raise InputError("the folder is missing", file=folder, expected=f"a folder of {SUFFIX} files, one a slice")
     found = {file.stem: file for file in sorted(Path(folder).glob(f"*{SUFFIX}"))}
     if not found:
-        raise InputError("there is no slice in this folder", file=folder, found=f"no {SUFFIX} file",
-                         expected=f"{SUFFIX} files, one a slice")
+        raise InputError(
+            "there is no slice in this folder",
+            file=folder,
+            found=f"no {SUFFIX} file",
+            expected=f"{SUFFIX} files, one a slice",
+        )
     return found
 
 
@@ -48,10 +52,15 @@ def match_slices(folders: dict[str, Path]) -> list[dict[str, Path]]:
         for here, there in ((role, first), (first, role)):
             absent = [name for name in found[there] if name not in found[here]]
             if absent:
-                raise InputError("a slice is missing", case=absent[0], file=folders[here] / f"{absent[0]}{SUFFIX}",
-                                 found=f"{len(absent)} of the {len(found[there])} names in {folders[there]} are not in "
-                                 f"{folders[here]}", expected="equal names in both",
-                                 todo="give every slice one name in all folders")
+                raise InputError(
+                    "a slice is missing",
+                    case=absent[0],
+                    file=folders[here] / f"{absent[0]}{SUFFIX}",
+                    found=f"{len(absent)} of the {len(found[there])} names in {folders[there]} are not in "
+                    f"{folders[here]}",
+                    expected="equal names in both",
+                    todo="give every slice one name in all folders",
+                )
     return [{role: files[name] for role, files in found.items()} for name in found[first]]
 
 
@@ -66,21 +75,38 @@ def read_slice(path: Path) -> SingleSlice:
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise InputError("the slice cannot be read", file=path, found=last_line(error),
-                         expected=f"a {SUFFIX} file", todo="write it again") from None
+        raise InputError(
+            "the slice cannot be read",
+            file=path,
+            found=last_line(error),
+            expected=f"a {SUFFIX} file",
+            todo="write it again",
+        ) from None
     kind, values, size = image.GetPixelIDTypeAsString(), image.GetNumberOfComponentsPerPixel(), image.GetSize()
     if len(size) not in (2, 3) or size[2:] not in ((), (1,)) or values != 1 or "complex" in kind:
-        raise InputError("this is not one slice", file=path, expected="w x h or w x h x 1, 1 value a pixel",
-                         found=f"{' x '.join(map(str, size))}, {values} values a pixel ({kind})")
+        raise InputError(
+            "this is not one slice",
+            file=path,
+            expected="w x h or w x h x 1, 1 value a pixel",
+            found=f"{' x '.join(map(str, size))}, {values} values a pixel ({kind})",
+        )
     array = sitk.GetArrayFromImage(image).astype(np.float64).reshape(1, size[1], size[0])
     if not np.isfinite(array).all():
-        raise InputError("the slice holds values that are not finite", file=path, expected="no NaN or infinity",
-                         found=f"{np.count_nonzero(~np.isfinite(array))} of {array.size} pixels")
+        raise InputError(
+            "the slice holds values that are not finite",
+            file=path,
+            expected="no NaN or infinity",
+            found=f"{np.count_nonzero(~np.isfinite(array))} of {array.size} pixels",
+        )
     if len(size) == 3:
         return SingleSlice(Volume(array, image.GetSpacing(), image.GetOrigin(), image.GetDirection()), False)
     (a, b), (c, d) = np.reshape(image.GetDirection(), (2, 2))
-    return SingleSlice(Volume(array, (*image.GetSpacing(), THICKNESS), (*image.GetOrigin(), 0.0),
-                              (a, b, 0.0, c, d, 0.0, 0.0, 0.0, 1.0)), True)
+    return SingleSlice(
+        Volume(
+            array, (*image.GetSpacing(), THICKNESS), (*image.GetOrigin(), 0.0), (a, b, 0.0, c, d, 0.0, 0.0, 0.0, 1.0)
+        ),
+        True,
+    )
 
 
 def double_image(array: np.ndarray):

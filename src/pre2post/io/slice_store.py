@@ -17,23 +17,36 @@ def map_array(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise InputError("the slices are missing", file=path, todo="run `dvc repro cut_slices`") from None
     except (ValueError, EOFError) as error:
-        raise InputError("the slices cannot be read", file=path, found=" ".join(str(error).split()),
-                         todo="delete the file and run `dvc repro cut_slices`") from None
+        raise InputError(
+            "the slices cannot be read",
+            file=path,
+            found=" ".join(str(error).split()),
+            todo="delete the file and run `dvc repro cut_slices`",
+        ) from None
 
 
-def write_arrays(folder: Path, count: int, kinds: Mapping[str, tuple[type, tuple[int, ...]]],
-                 pieces: Iterable[Mapping[str, np.ndarray]]) -> None:
+def write_arrays(
+    folder: Path,
+    count: int,
+    kinds: Mapping[str, tuple[type, tuple[int, ...]]],
+    pieces: Iterable[Mapping[str, np.ndarray]],
+) -> None:
     """Writes <folder>/<name>.npy for every name of `kinds`, `count` slices of this type and shape in each.
 
     `pieces` gives, volume by volume, some slices (k, *shape) for every name; only one piece is in memory at a time.
     A plain sequence of writes, not a writable memory map, since a full disk under a map kills the process.
     """
     with ExitStack() as stack:
-        files = {name: stack.enter_context(open(stack.enter_context(atomic_path(folder / f"{name}.npy")), "wb"))
-                 for name in kinds}
+        files = {
+            name: stack.enter_context(open(stack.enter_context(atomic_path(folder / f"{name}.npy")), "wb"))
+            for name in kinds
+        }
         for name, (dtype, shape) in kinds.items():
-            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False,
-                      "shape": (count, *shape)}
+            header = {
+                "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+                "fortran_order": False,
+                "shape": (count, *shape),
+            }
             np.lib.format.write_array_header_1_0(files[name], header)
         written = 0
         for piece in pieces:

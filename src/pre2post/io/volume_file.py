@@ -32,8 +32,9 @@ def read_place(path: Path) -> Volume:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise _unreadable(path, error) from None
-    _check_kind(path, reader.GetDimension(), reader.GetNumberOfComponents(),
-                sitk.GetPixelIDValueAsString(reader.GetPixelID()))
+    _check_kind(
+        path, reader.GetDimension(), reader.GetNumberOfComponents(), sitk.GetPixelIDValueAsString(reader.GetPixelID())
+    )
     found = place(reader.GetSize()[::-1], reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
     _check_place(path, found)
     return found
@@ -65,30 +66,52 @@ def read_volume(path: Path, dtype=np.float32) -> Volume:
 
 def _present(path: Path) -> Path:
     if not Path(path).is_file():
-        raise InputError("the volume is missing", file=path, expected="a NIfTI or MetaImage file",
-                         todo="put it there, or correct what names it")
+        raise InputError(
+            "the volume is missing",
+            file=path,
+            expected="a NIfTI or MetaImage file",
+            todo="put it there, or correct what names it",
+        )
     return Path(path)
 
 
 def _unreadable(path: Path, error: RuntimeError) -> InputError:
-    return InputError("the volume cannot be read", file=path, found=last_line(error),
-                      expected="a NIfTI or MetaImage file", todo="write it again or leave the case out")
+    return InputError(
+        "the volume cannot be read",
+        file=path,
+        found=last_line(error),
+        expected="a NIfTI or MetaImage file",
+        todo="write it again or leave the case out",
+    )
 
 
 def _check_kind(path: Path, dimensions: int, values: int, kind: str) -> None:
     if dimensions != 3 or values != 1 or "complex" in kind:
-        raise InputError("this is not one volume", file=path, expected="3 dimensions, 1 value a voxel",
-                         found=f"{dimensions} dimensions, {values} values a voxel ({kind})")
+        raise InputError(
+            "this is not one volume",
+            file=path,
+            expected="3 dimensions, 1 value a voxel",
+            found=f"{dimensions} dimensions, {values} values a voxel ({kind})",
+        )
 
 
 def _check_place(path: Path, found: Volume) -> None:
     if not np.isfinite([*found.spacing, *found.origin, *found.direction]).all():
-        raise InputError("the header does not say where the volume lies", file=path, expected="finite numbers",
-                         found="NaN or infinity among its spacing, origin and direction",
-                         todo="write it again or leave the case out")
+        raise InputError(
+            "the header does not say where the volume lies",
+            file=path,
+            expected="finite numbers",
+            found="NaN or infinity among its spacing, origin and direction",
+            todo="write it again or leave the case out",
+        )
     if found.array.size > MOST_VOXELS:
-        raise InputError("the volume is too large", file=path, found=f"{found.array.size} voxels",
-                         expected=f"at most {MOST_VOXELS}", todo="look at its header, or leave the case out")
+        raise InputError(
+            "the volume is too large",
+            file=path,
+            found=f"{found.array.size} voxels",
+            expected=f"at most {MOST_VOXELS}",
+            todo="look at its header, or leave the case out",
+        )
 
 
 def write_volume(volume: Volume, path: Path) -> None:
@@ -147,8 +170,9 @@ def _write_with_itk(volume: Volume, target: Path) -> None:
     try:
         sitk.WriteImage(image, str(target))
     except RuntimeError as error:
-        raise OSError(errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO,
-                      last_line(error)) from None
+        raise OSError(
+            errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO, last_line(error)
+        ) from None
     if target.stat().st_size < image.GetNumberOfPixels() * image.GetSizeOfPixelComponent():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

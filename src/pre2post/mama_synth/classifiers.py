@@ -16,8 +16,16 @@ from pre2post.io.single_slice import double_image
 
 CLASSES = ("firstorder", "glcm", "glrlm", "gldm", "glszm", "ngtdm")
 FEATURES = 93  # of these classes
-SETTINGS = {"binWidth": 25, "resampledPixelSpacing": None, "interpolator": "sitkBSpline", "minimumROIDimensions": 1,
-            "minimumROISize": 1, "force2D": True, "force2Ddimension": 0, "additionalInfo": False}
+SETTINGS = {
+    "binWidth": 25,
+    "resampledPixelSpacing": None,
+    "interpolator": "sitkBSpline",
+    "minimumROIDimensions": 1,
+    "minimumROISize": 1,
+    "force2D": True,
+    "force2Ddimension": 0,
+    "additionalInfo": False,
+}
 FEWEST_CASES = 2  # for an AUROC
 
 
@@ -64,6 +72,10 @@ def _probability(name, classifier, features: np.ndarray) -> np.ndarray:
     try:
         probability = np.asarray(classifier.predict_proba(features), dtype=np.float64)
     except Exception as error:  # estimators of another release raise whatever they stumble over
-        raise InputError("this classifier cannot be used", file=name, found=f"{type(error).__name__}: {error}",
-                         expected=f"one trained on {features.shape[1]} features with an installed release") from None
+        raise InputError(
+            "this classifier cannot be used",
+            file=name,
+            found=f"{type(error).__name__}: {error}",
+            expected=f"one trained on {features.shape[1]} features with an installed release",
+        ) from None
     return probability[:, 1] if probability.ndim == 2 else probability

@@ -10,10 +10,10 @@ from pre2post.core.errors import InputError
 from pre2post.metrics.pixel import as_pair
 
 MEAN, SD = 107.41193853581365, 219.96180535228203  # intensities of the pre-contrast volumes of its 1,506 patients
-LPIPS_SIGMAS = 5.0       # LPIPS sees -5 to 5 as -1 to 1: enhancement lies far in the tail of pre-contrast values
+LPIPS_SIGMAS = 5.0  # LPIPS sees -5 to 5 as -1 to 1: enhancement lies far in the tail of pre-contrast values
 SSIM_RANGE = 2 * LPIPS_SIGMAS  # data_range of SSIM: that of the same clipped values
-SSIM_WINDOW = 7          # pixels, uniform: scikit-image's default
-PERCENTILE = 95          # of the surface distances
+SSIM_WINDOW = 7  # pixels, uniform: scikit-image's default
+PERCENTILE = 95  # of the surface distances
 
 
 def to_z_score(intensities) -> np.ndarray:
@@ -42,11 +42,17 @@ def tumour_ssim(real, synthetic, mask) -> float:
     real, synthetic = as_pair(real, synthetic)
     mask = np.asarray(mask) != 0
     if real.ndim != 2 or min(real.shape) < SSIM_WINDOW:
-        raise InputError("the image is smaller than the SSIM window", found=f"shape {real.shape}",
-                         expected=f"at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels")
+        raise InputError(
+            "the image is smaller than the SSIM window",
+            found=f"shape {real.shape}",
+            expected=f"at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels",
+        )
     if mask.shape != real.shape or not mask.any():
-        raise InputError("SSIM needs a mask of the image's shape that is not empty", expected=real.shape,
-                         found=f"shape {mask.shape}, {np.count_nonzero(mask)} pixels inside")
+        raise InputError(
+            "SSIM needs a mask of the image's shape that is not empty",
+            expected=real.shape,
+            found=f"shape {mask.shape}, {np.count_nonzero(mask)} pixels inside",
+        )
     _, index = structural_similarity(synthetic, real, data_range=SSIM_RANGE, full=True)
     return float(index[mask].mean())
 
@@ -65,6 +71,8 @@ def hausdorff_95(predicted, true) -> float:
         raise InputError("masks of two shapes cannot be compared", found=f"{predicted.shape} and {true.shape}")
     if not predicted.any() or not true.any():
         return float("inf") if predicted.any() or true.any() else 0.0
-    distances = [distance_transform_edt(~other)[one & ~binary_erosion(one)]
-                 for one, other in ((predicted, true), (true, predicted))]
+    distances = [
+        distance_transform_edt(~other)[one & ~binary_erosion(one)]
+        for one, other in ((predicted, true), (true, predicted))
+    ]
     return float(np.percentile(np.concatenate(distances), PERCENTILE))

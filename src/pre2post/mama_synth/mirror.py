@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-AIR = -1.5              # z-score up to which a pixel counts as air: tissue starts about there
-SMOOTHING = 20          # the profile is smoothed over a twentieth of its length
-PEAK_HEIGHT = 0.1       # of the profile's mean: lower peaks are none
-PEAK_DISTANCE = 0.1     # of the profile's length: of two peaks nearer than that the higher one counts
-OUTER = 4               # peaks are looked for in the outer quarter of each side first: the heart lies in the middle
-VALLEY_DEPTH = 0.05     # of the profile's mean: how far below it the valley must reach
-CENTRAL = (0.3, 0.7)    # of the way from peak to peak: a valley outside that lies within a breast
+AIR = -1.5  # z-score up to which a pixel counts as air: tissue starts about there
+SMOOTHING = 20  # the profile is smoothed over a twentieth of its length
+PEAK_HEIGHT = 0.1  # of the profile's mean: lower peaks are none
+PEAK_DISTANCE = 0.1  # of the profile's length: of two peaks nearer than that the higher one counts
+OUTER = 4  # peaks are looked for in the outer quarter of each side first: the heart lies in the middle
+VALLEY_DEPTH = 0.05  # of the profile's mean: how far below it the valley must reach
+CENTRAL = (0.3, 0.7)  # of the way from peak to peak: a valley outside that lies within a breast
 TISSUE_PERCENTILE = 10  # of the tissue's intensities: what counts as tissue in the mirrored region
-TISSUE_SHARE = 0.3      # of the mirrored region that must be tissue
+TISSUE_SHARE = 0.3  # of the mirrored region that must be tissue
 AXES = ((1, "left and right"), (0, "top and bottom"))
 
 
@@ -66,7 +66,7 @@ def find_midline(image: np.ndarray) -> int | None:
     if peaks is None:
         return None
     first, last = min(peaks), max(peaks)
-    between = profile[first:last + 1]
+    between = profile[first : last + 1]
     lowest, mean = np.nanmin(between), np.nanmean(between)
     if lowest >= np.nanmean(profile) * (1 - VALLEY_DEPTH):
         return None
@@ -97,8 +97,8 @@ def _breast_peaks(profile: np.ndarray) -> tuple[int, int] | None:
     quarter, found = max(1, n // OUTER), []
     for outer, half in ((range(quarter), range(n // 2)), (range(n - quarter, n), range(n // 2, n))):
         chosen = [p for p in peaks if p in outer] or [p for p in peaks if p in half]
-        if not chosen and not np.isnan(profile[outer.start:outer.stop]).all():
-            chosen = [outer.start + int(np.nanargmax(profile[outer.start:outer.stop]))]
+        if not chosen and not np.isnan(profile[outer.start : outer.stop]).all():
+            chosen = [outer.start + int(np.nanargmax(profile[outer.start : outer.stop]))]
         if not chosen:
             return None
         found.append(max(chosen, key=lambda p: profile[p]))

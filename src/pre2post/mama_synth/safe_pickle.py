@@ -41,8 +41,13 @@ ALLOWED = {
     "sklearn.linear_model._stochastic_gradient": ("SGDClassifier",),
     "sklearn.naive_bayes": ("GaussianNB",),
     "sklearn.pipeline": ("Pipeline",),
-    "sklearn.preprocessing._data": ("MaxAbsScaler", "MinMaxScaler", "PowerTransformer", "RobustScaler",
-                                    "StandardScaler"),
+    "sklearn.preprocessing._data": (
+        "MaxAbsScaler",
+        "MinMaxScaler",
+        "PowerTransformer",
+        "RobustScaler",
+        "StandardScaler",
+    ),
     "sklearn.preprocessing._label": ("LabelEncoder",),
     "sklearn.svm._classes": ("SVC",),
     "sklearn.tree._classes": ("DecisionTreeClassifier", "DecisionTreeRegressor", "ExtraTreeClassifier"),
@@ -51,22 +56,31 @@ ALLOWED = {
     "xgboost.core": ("Booster",),
     "xgboost.sklearn": ("XGBClassifier",),
 }
-RENAMED = {"numpy.core.multiarray": "numpy._core.multiarray", "numpy.core.numeric": "numpy._core.numeric",  # NumPy 1
-           "__builtin__": "builtins"}  # before pickle's protocol 3
+RENAMED = {
+    "numpy.core.multiarray": "numpy._core.multiarray",
+    "numpy.core.numeric": "numpy._core.numeric",  # NumPy 1
+    "__builtin__": "builtins",
+}  # before pickle's protocol 3
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str):
         module = RENAMED.get(module, module)
         if name not in ALLOWED.get(module, ()):
-            raise InputError("this pickle needs something that is not allowed to be loaded from a shared file",
-                             found=f"{module}.{name}", expected="a scikit-learn or xgboost classifier and its numbers",
-                             todo="train one of the kinds listed in challenge/safe_pickle.py and pickle that alone")
+            raise InputError(
+                "this pickle needs something that is not allowed to be loaded from a shared file",
+                found=f"{module}.{name}",
+                expected="a scikit-learn or xgboost classifier and its numbers",
+                todo="train one of the kinds listed in challenge/safe_pickle.py and pickle that alone",
+            )
         try:
             return super().find_class(module, name)
         except (ImportError, AttributeError) as error:
-            raise InputError("this pickle needs a package that is not installed here, or another release of it",
-                             found=error, expected=module.partition(".")[0]) from None
+            raise InputError(
+                "this pickle needs a package that is not installed here, or another release of it",
+                found=error,
+                expected=module.partition(".")[0],
+            ) from None
 
 
 def load_classifier(content: bytes):
@@ -79,9 +93,13 @@ def load_classifier(content: bytes):
     except InputError:
         raise
     except Exception as error:  # a damaged or malicious pickle can raise anything
-        raise InputError("this pickle cannot be read", found=f"{type(error).__name__}: {error}",
-                         expected="a classifier pickled with a release of its package that this one can read") from None
+        raise InputError(
+            "this pickle cannot be read",
+            found=f"{type(error).__name__}: {error}",
+            expected="a classifier pickled with a release of its package that this one can read",
+        ) from None
     if not hasattr(classifier, "predict_proba"):
-        raise InputError("this pickle holds no classifier", found=type(classifier).__name__,
-                         expected="something with predict_proba")
+        raise InputError(
+            "this pickle holds no classifier", found=type(classifier).__name__, expected="something with predict_proba"
+        )
     return classifier

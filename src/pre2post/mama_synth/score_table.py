@@ -62,7 +62,8 @@ class Table:
         self.substituted: dict[str, dict[str, str]] = {}
         self.not_computed: dict[str, str] = dict(tools.missing)
         self.sets: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {
-            metric: ([], []) for metric in ("frd", "auroc_contrast", "auroc_tumor_roi")}
+            metric: ([], []) for metric in ("frd", "auroc_contrast", "auroc_tumor_roi")
+        }
 
     def add(self, case: Case) -> None:
         """Works out what one case adds to every metric."""
@@ -102,8 +103,10 @@ class Table:
             for metric in ("dice", "hausdorff_95"):
                 self._leave_out(metric, case, "the predicted mask is empty")
             return
-        self.values[case.id] |= {"dice": float(self.tools.dice(predicted, mask)),
-                                 "hausdorff_95": hausdorff_95(predicted, mask)}
+        self.values[case.id] |= {
+            "dice": float(self.tools.dice(predicted, mask)),
+            "hausdorff_95": hausdorff_95(predicted, mask),
+        }
 
     def _add_regions(self, case: Case, mask: np.ndarray) -> None:
         """Features of the tumour in the synthetic image, in the pre-contrast one, and of the region opposite."""
@@ -120,8 +123,7 @@ class Table:
                 self._leave_out("auroc_tumor_roi", case, opposite.reason or "the mirrored region is the tumour itself")
                 return
             tumour = self._features("auroc_tumor_roi", case, synthetic, mask) if tumour is None else tumour
-            self._append("auroc_tumor_roi", tumour,
-                         self._features("auroc_tumor_roi", case, synthetic, opposite.mask))
+            self._append("auroc_tumor_roi", tumour, self._features("auroc_tumor_roi", case, synthetic, opposite.mask))
 
     def _features(self, metric: str, case: Case, image: np.ndarray, region: np.ndarray) -> np.ndarray:
         """Features of a region; zeros where it has none, which the challenge's classifiers are given then."""
@@ -151,14 +153,23 @@ class Table:
         is absent. "aggregates" and "case" are what the challenge's evaluator writes.
         Raises InputError for a classifier that cannot be used on the features.
         """
-        found = {metric: self._of_set(metric) if metric in self.sets else self._of_cases(metric)
-                 for metric in METRICS if metric not in self.not_computed}
+        found = {
+            metric: self._of_set(metric) if metric in self.sets else self._of_cases(metric)
+            for metric in METRICS
+            if metric not in self.not_computed
+        }
         found = {metric: value for metric, value in found.items() if value is not None}
         more = {"frd_exact": found["frd"].pop("exact"), "frd_version": FRD_VERSION} if "frd" in found else {}
-        return {**{metric: value["mean"] for metric, value in found.items()}, **more,
-                "n": {metric: value.pop("n") for metric, value in found.items()},
-                "not_computed": _ordered(self.not_computed), "left_out": _ordered(self.left_out),
-                "substituted": _ordered(self.substituted), "aggregates": found, "case": self.values}
+        return {
+            **{metric: value["mean"] for metric, value in found.items()},
+            **more,
+            "n": {metric: value.pop("n") for metric, value in found.items()},
+            "not_computed": _ordered(self.not_computed),
+            "left_out": _ordered(self.left_out),
+            "substituted": _ordered(self.substituted),
+            "aggregates": found,
+            "case": self.values,
+        }
 
     def _of_cases(self, metric: str) -> dict | None:
         values = [row[metric] for row in self.values.values() if metric in row]

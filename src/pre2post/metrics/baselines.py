@@ -7,19 +7,19 @@ import numpy as np
 from pre2post.core.errors import InputError
 from pre2post.metrics.pixel import check_shapes
 
-BINS = 256              # of equal numbers of pixels below the tail, as fine as 8 bits
-TAIL = 0.99             # brightest share of pixels that is split once more: lesions and vessels lie there
-MIN_PIXELS = 50         # in a bin: the standard error of its mean is then a seventh of the spread within it
+BINS = 256  # of equal numbers of pixels below the tail, as fine as 8 bits
+TAIL = 0.99  # brightest share of pixels that is split once more: lesions and vessels lie there
+MIN_PIXELS = 50  # in a bin: the standard error of its mean is then a seventh of the spread within it
 MAX_PIXELS = 20_000_000  # used for the fit; more change nothing and cost memory
-EDGE_KNOTS = 8          # outermost knots that give the slope beyond the table
+EDGE_KNOTS = 8  # outermost knots that give the slope beyond the table
 
 
 @dataclass(frozen=True)
 class LookupTable:
     """Post intensity as a function of pre intensity: straight lines between knots and beyond the outermost ones."""
 
-    pre: np.ndarray    # (k,) rising, normalised
-    post: np.ndarray   # (k,) normalised
+    pre: np.ndarray  # (k,) rising, normalised
+    post: np.ndarray  # (k,) normalised
     slopes: tuple[float, float]  # below the first and above the last knot
 
     def __call__(self, pre) -> np.ndarray:
@@ -55,8 +55,11 @@ def fit_lookup_table(pre, post) -> LookupTable:
     if np.count_nonzero(used) < 2:
         raise InputError("a look-up table needs pre images with more than one grey level", found=f"{pre.size} pixels")
     knots, values = sums_pre[used] / counts[used], sums_post[used] / counts[used]
-    return LookupTable(knots, values, (_slope(knots[:EDGE_KNOTS], values[:EDGE_KNOTS]),
-                                       _slope(knots[-EDGE_KNOTS:], values[-EDGE_KNOTS:])))
+    return LookupTable(
+        knots,
+        values,
+        (_slope(knots[:EDGE_KNOTS], values[:EDGE_KNOTS]), _slope(knots[-EDGE_KNOTS:], values[-EDGE_KNOTS:])),
+    )
 
 
 def _edges(values: np.ndarray) -> np.ndarray:

@@ -20,8 +20,11 @@ def continuity(real, synthetic, region) -> dict[str, float]:
     real, synthetic = as_pair(real, synthetic)
     region = np.asarray(region, bool)
     if region.shape != real.shape or real.ndim != 3:
-        raise InputError("the region has another shape than the volumes, or they are not (z, y, x)",
-                         found=f"{region.shape} and {real.shape}", expected="equal shapes")
+        raise InputError(
+            "the region has another shape than the volumes, or they are not (z, y, x)",
+            found=f"{region.shape} and {real.shape}",
+            expected="equal shapes",
+        )
     return {name: _ratio(real, synthetic, region, axis) for axis, name in enumerate(AXES)}
 
 
@@ -29,8 +32,9 @@ def _ratio(real: np.ndarray, synthetic: np.ndarray, region: np.ndarray, axis: in
     both = np.logical_and(*_neighbours(region, axis))
     if not both.any():
         raise InputError(f"the region has no neighbouring voxels along {AXES[axis]}", expected="at least two in a row")
-    change_real, change_synthetic = (np.abs(np.subtract(*_neighbours(volume, axis)))[both].mean()
-                                     for volume in (real, synthetic))
+    change_real, change_synthetic = (
+        np.abs(np.subtract(*_neighbours(volume, axis)))[both].mean() for volume in (real, synthetic)
+    )
     if not change_real > 0:
         raise InputError(f"the real volume does not change along {AXES[axis]}", expected="an image of tissue")
     return float(change_synthetic / change_real)

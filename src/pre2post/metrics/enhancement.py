@@ -20,8 +20,11 @@ def enhancement_shares(pre, real, synthetic, breast, lesion, threshold: float) -
     if not outside.any():
         raise InputError("there is no breast outside the lesion", expected="at least one voxel")
     real, synthetic = real[outside], synthetic[outside]
-    return {"false": float((synthetic & ~real).mean()), "missed": float((real & ~synthetic).mean()),
-            "real": float(real.mean())}
+    return {
+        "false": float((synthetic & ~real).mean()),
+        "missed": float((real & ~synthetic).mean()),
+        "real": float(real.mean()),
+    }
 
 
 def _enhances(pre, post, threshold: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from pre2post.features.random_features import random_features
 from pre2post.features.texture_features import texture_features
 from pre2post.metrics.feature_sets import UNSCALED, Standard, standard_of
 from pre2post.metrics.frechet import Moments
-from pre2post.pipeline.params import Quality
+from pre2post.metrics.params import MetricsParams
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,19 @@ class Extractor:
         return standard_of(real) if self.standardised else UNSCALED
 
 
-def make_extractors(settings: Quality, seed: int, device: str = "cpu") -> list[Extractor]:
+def make_extractors(settings: MetricsParams, seed: int, device: str = "cpu") -> list[Extractor]:
     """Random-network and texture features always; InceptionV3 with ImageNet's or RadImageNet's weights where given.
 
     Raises InputError when a weights file is missing, another one, damaged, or of another network.
     """
-    found = [Extractor("fd_random", "kid_random", lambda slices: random_features(slices, seed), standardised=True),
-             Extractor("fd_texture", "kid_texture", texture_features, standardised=True)]
-    files = (("img", "imagenet", settings.inception_weights, settings.inception_sha256),
-             ("rad", "radimagenet", settings.radimagenet_weights, settings.radimagenet_sha256))
+    found = [
+        Extractor("fd_random", "kid_random", lambda slices: random_features(slices, seed), standardised=True),
+        Extractor("fd_texture", "kid_texture", texture_features, standardised=True),
+    ]
+    files = (
+        ("img", "imagenet", settings.inception_weights, settings.inception_sha256),
+        ("rad", "radimagenet", settings.radimagenet_weights, settings.radimagenet_sha256),
+    )
     return found + [_inception(short, kind, path, sha256, device) for short, kind, path, sha256 in files if path]
 
 
@@ -46,11 +50,12 @@ def _inception(short: str, kind: str, path: str, sha256: str, device: str) -> Ex
     from pre2post.features.inception import inception_features, load_inception
 
     network = load_inception(path, sha256, kind).to(device)
-    return Extractor(f"fid_{short}", f"kid_{short}", lambda slices: inception_features(slices, network),
-                     standardised=False)
+    return Extractor(
+        f"fid_{short}", f"kid_{short}", lambda slices: inception_features(slices, network), standardised=False
+    )
 
 
-def perceptual_metric(settings: Quality, device: str = "cpu") -> dict[str, Callable]:
+def perceptual_metric(settings: MetricsParams, device: str = "cpu") -> dict[str, Callable]:
     """{"lpips": f(real, synthetic) -> (n,)} on normalised slices (n, h, w) where LPIPS weights are given, else empty.
 
     LPIPS takes images in [-1, 1]: normalised 0 to 1 is mapped there, and what lies outside is clipped.

@@ -30,7 +30,7 @@ class FeatureSet:
 
     def add(self, features: np.ndarray) -> None:
         """Adds feature vectors (n, d)."""
-        kept = features[-self.n % self._stride::self._stride]
+        kept = features[-self.n % self._stride :: self._stride]
         self._sample += [np.array(row, np.float64) for row in kept]  # copies, or each would keep all of `features`
         while len(self._sample) > KERNEL_IMAGES:
             self._sample, self._stride = self._sample[::2], 2 * self._stride
@@ -65,5 +65,7 @@ UNSCALED = Standard(np.zeros(1), np.ones(1))  # for networks whose features are 
 
 def set_distances(real: FeatureSet, other: FeatureSet, standard: Standard) -> dict[str, float]:
     """{"frechet", "kernel"} between two sets whose features are scaled alike. Raises InputError for sets too small."""
-    return {"frechet": frechet_distance(standard.of(real.moments), standard.of(other.moments)),
-            "kernel": kernel_distance(standard(real.sample), standard(other.sample))}
+    return {
+        "frechet": frechet_distance(standard.of(real.moments), standard.of(other.moments)),
+        "kernel": kernel_distance(standard(real.sample), standard(other.sample)),
+    }

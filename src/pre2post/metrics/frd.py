@@ -49,13 +49,19 @@ def normalised(real, synthetic, version: str) -> tuple[np.ndarray, np.ndarray]:
     if version not in VERSIONS:
         raise InputError("there is no such version of FRD", found=version, expected=" or ".join(VERSIONS))
     if any(x.ndim != 2 for x in sets) or sets[0].shape[1] != sets[1].shape[1]:
-        raise InputError("these sets of features cannot be compared", expected="(images, features), equal features",
-                         found=f"shapes {sets[0].shape} and {sets[1].shape}")
+        raise InputError(
+            "these sets of features cannot be compared",
+            expected="(images, features), equal features",
+            found=f"shapes {sets[0].shape} and {sets[1].shape}",
+        )
     if version == "v1":
         sets = [x[~np.isnan(x).any(axis=1)] for x in sets]
     if min(map(len, sets)) < 2:
-        raise InputError("too few images for FRD", found=f"features of {len(sets[0])} real, {len(sets[1])} synthetic",
-                         expected="at least 2 of each, with a region of at least two pixels")
+        raise InputError(
+            "too few images for FRD",
+            found=f"features of {len(sets[0])} real, {len(sets[1])} synthetic",
+            expected="at least 2 of each, with a region of at least two pixels",
+        )
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # columns of NaN, which are dealt with
         return _scaled(*sets) if version == "v0" else _standardised(*sets)
@@ -83,8 +89,11 @@ def _standardised(real: np.ndarray, synthetic: np.ndarray) -> tuple[np.ndarray, 
     sets = [(x - mean) / sd for x in (real, synthetic)]
     kept = np.logical_and(*(np.isfinite(x).all(axis=0) for x in sets))
     if not kept.any():
-        raise InputError("no feature can be compared", found="every one is constant over the real images or not finite",
-                         expected="real images that differ")
+        raise InputError(
+            "no feature can be compared",
+            found="every one is constant over the real images or not finite",
+            expected="real images that differ",
+        )
     if kept.all():  # as they are: choosing all would lay them out anew, and float32 sums round by the layout
         return tuple(sets)
     return tuple(x[:, kept] for x in sets)

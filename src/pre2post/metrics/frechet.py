@@ -31,8 +31,10 @@ def moments(features) -> Moments:
     if features.ndim != 2 or 0 in features.shape:
         raise InputError("these are no feature vectors", found=f"shape {features.shape}", expected="(images, features)")
     if not np.isfinite(features).all():
-        raise InputError("features hold values that are not finite",
-                         found=f"{np.count_nonzero(~np.isfinite(features))} of {features.size}")
+        raise InputError(
+            "features hold values that are not finite",
+            found=f"{np.count_nonzero(~np.isfinite(features))} of {features.size}",
+        )
     mean = features.mean(axis=0)
     return Moments(mean, _compressed(features - mean), len(features))
 
@@ -57,8 +59,9 @@ def frechet_distance(a, b) -> float:
     """
     a, b = (x if isinstance(x, Moments) else moments(x) for x in (a, b))
     if a.mean.shape != b.mean.shape:
-        raise InputError("the feature sets have different numbers of features",
-                         found=f"{a.mean.size} and {b.mean.size}")
+        raise InputError(
+            "the feature sets have different numbers of features", found=f"{a.mean.size} and {b.mean.size}"
+        )
     if min(a.n, b.n) < 2:
         raise InputError("too few images for a Frechet distance", found=f"{a.n} and {b.n}", expected="at least 2 each")
     root_a, root_b = a.factor / np.sqrt(a.n - 1), b.factor / np.sqrt(b.n - 1)

@@ -15,8 +15,11 @@ def kernel_distance(a, b) -> float:
     """
     a, b = (np.asarray(x, dtype=np.float64) for x in (a, b))
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
-        raise InputError("these feature sets have no kernel distance", found=f"shapes {a.shape} and {b.shape}",
-                         expected="(images, features), at least 2 images each, equal numbers of features")
+        raise InputError(
+            "these feature sets have no kernel distance",
+            found=f"shapes {a.shape} and {b.shape}",
+            expected="(images, features), at least 2 images each, equal numbers of features",
+        )
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise InputError("features hold values that are not finite", expected="no NaN or infinity")
     return _mean_of_pairs(a) + _mean_of_pairs(b) - 2 * float(_kernel(a, b).mean())

@@ -19,12 +19,18 @@ def legacy_uint8(real, synthetic) -> dict[str, float]:
     check_shapes(real, synthetic)
     real, synthetic = np.asarray(real), np.asarray(synthetic)
     if real.dtype != np.uint8 or synthetic.dtype != np.uint8:
-        raise InputError("the published wrap-around exists for 8-bit images only",
-                         found=f"{real.dtype} and {synthetic.dtype}", expected="uint8")
+        raise InputError(
+            "the published wrap-around exists for 8-bit images only",
+            found=f"{real.dtype} and {synthetic.dtype}",
+            expected="uint8",
+        )
     wrapped = synthetic - real
     squared = float((wrapped * wrapped).mean(dtype=np.float64))
-    return {"legacy_uint8_mae": float(wrapped.mean(dtype=np.float64)), "legacy_uint8_mse": squared,
-            "legacy_uint8_psnr": float(psnr_of(squared, RANGE))}
+    return {
+        "legacy_uint8_mae": float(wrapped.mean(dtype=np.float64)),
+        "legacy_uint8_mse": squared,
+        "legacy_uint8_psnr": float(psnr_of(squared, RANGE)),
+    }
 
 
 def to_uint8(volume) -> np.ndarray:
@@ -32,6 +38,7 @@ def to_uint8(volume) -> np.ndarray:
     volume = np.asarray(volume, np.float64)
     low, span = volume.min(), np.ptp(volume)
     if not 0 < span < np.inf:
-        raise InputError("a volume of one value, or with NaN or infinity, cannot be scaled to 8 bits",
-                         found=f"range {span}")
+        raise InputError(
+            "a volume of one value, or with NaN or infinity, cannot be scaled to 8 bits", found=f"range {span}"
+        )
     return np.rint((volume - low) / span * RANGE).astype(np.uint8)

@@ -18,8 +18,12 @@ def lesion_shell(lesion: np.ndarray, tissue: np.ndarray, spacing: Spacing) -> np
     """
     from scipy.ndimage import distance_transform_edt
 
-    near = tuple(slice(max(0, part.start - reach), part.stop + reach) for part, reach in zip(
-        window(bounding_box(lesion)), np.ceil(SHELL / np.array(spacing[::-1])).astype(int), strict=True))
+    near = tuple(
+        slice(max(0, part.start - reach), part.stop + reach)
+        for part, reach in zip(
+            window(bounding_box(lesion)), np.ceil(SHELL / np.array(spacing[::-1])).astype(int), strict=True
+        )
+    )
     outside = np.asarray(lesion)[near] == 0
     shell = np.zeros(np.shape(lesion), bool)
     shell[near] = outside & (distance_transform_edt(outside, sampling=spacing[::-1]) <= SHELL) & tissue[near]
@@ -36,12 +40,17 @@ def image_properties(image, lesion: np.ndarray, shell: np.ndarray) -> dict[str, 
     """
     inside, around = (np.asarray(image)[mask].astype(np.float64) for mask in (lesion, shell))
     if not inside.size or not (np.isfinite(inside).all() and np.isfinite(around).all()):
-        raise InputError("the lesion has no properties", found=f"{inside.size} voxels inside, {around.size} around",
-                         expected="at least one voxel inside, and finite values")
+        raise InputError(
+            "the lesion has no properties",
+            found=f"{inside.size} voxels inside, {around.size} around",
+            expected="at least one voxel inside, and finite values",
+        )
     noise = around.std() if around.size else 0.0
-    return {"contrast": float((inside.mean() - around.mean()) / noise) if noise > 0 else None,
-            "heterogeneity": float(inside.std() / inside.mean()) if inside.mean() > 0 else None,
-            "entropy": entropy(inside)}
+    return {
+        "contrast": float((inside.mean() - around.mean()) / noise) if noise > 0 else None,
+        "heterogeneity": float(inside.std() / inside.mean()) if inside.mean() > 0 else None,
+        "entropy": entropy(inside),
+    }
 
 
 def enhancement_error(real, synthetic, lesion: np.ndarray) -> float:

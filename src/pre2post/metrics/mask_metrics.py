@@ -21,8 +21,9 @@ def dice(predicted: np.ndarray, true: np.ndarray) -> float:
     return 2.0 * int((predicted & true).sum()) / total if total else 1.0
 
 
-def measure(predicted: np.ndarray, true: np.ndarray, spacing: Spacing, overlap: float = 0.1,
-            smallest_ml: float = 0.0) -> dict[str, float]:
+def measure(
+    predicted: np.ndarray, true: np.ndarray, spacing: Spacing, overlap: float = 0.1, smallest_ml: float = 0.0
+) -> dict[str, float]:
     """Everything about one predicted mask (z, y, x), anything but 0 being tumour; each a finite number.
 
     dice: 0 to 1. hd95, assd: see surface_distances, in mm. volume_error: predicted / true volume - 1. lesions:
@@ -42,9 +43,15 @@ def measure(predicted: np.ndarray, true: np.ndarray, spacing: Spacing, overlap: 
         predicted, true = predicted[tumour], true[tumour]
     hd95, assd = surface_distances(predicted, true, spacing) or (penalty, penalty)
     volumes = {"predicted_ml": millilitres(predicted, spacing), "true_ml": millilitres(true, spacing)}
-    return {"dice": dice(predicted, true), "hd95": hd95, "assd": assd, "volume_error": _volume_error(**volumes),
-            **_by_lesion(predicted, true, spacing, overlap, smallest_ml),
-            "touched": int((predicted & true).any()), **volumes}
+    return {
+        "dice": dice(predicted, true),
+        "hd95": hd95,
+        "assd": assd,
+        "volume_error": _volume_error(**volumes),
+        **_by_lesion(predicted, true, spacing, overlap, smallest_ml),
+        "touched": int((predicted & true).any()),
+        **volumes,
+    }
 
 
 def surface_distances(predicted: np.ndarray, true: np.ndarray, spacing: Spacing) -> tuple[float, float] | None:
@@ -61,8 +68,9 @@ def surface_distances(predicted: np.ndarray, true: np.ndarray, spacing: Spacing)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # MONAI 1.6 passes itself an argument that it has deprecated
-        _, distances, _ = get_edge_surface_distance(torch.tensor(predicted), torch.tensor(true), symmetric=True,
-                                                    spacing=spacing[::-1])
+        _, distances, _ = get_edge_surface_distance(
+            torch.tensor(predicted), torch.tensor(true), symmetric=True, spacing=spacing[::-1]
+        )
     hd95 = max(float(torch.quantile(way, PERCENTILE)) for way in distances)
     return hd95, float(torch.cat(distances).mean())
 
@@ -72,8 +80,11 @@ def _by_lesion(predicted: np.ndarray, true: np.ndarray, spacing: Spacing, overla
     sizes, covered = (np.bincount(voxels, minlength=count + 1)[1:] for voxels in (labels.ravel(), labels[predicted]))
     pieces, predicted_count = lesions(predicted, spacing, smallest_ml)
     on_tumour = int(np.count_nonzero(np.unique(pieces[true])))
-    return {"lesions": count, "sensitivity": float(np.mean(covered / sizes >= overlap)) if count else 1.0,
-            "false_positives": predicted_count - on_tumour}
+    return {
+        "lesions": count,
+        "sensitivity": float(np.mean(covered / sizes >= overlap)) if count else 1.0,
+        "false_positives": predicted_count - on_tumour,
+    }
 
 
 def _volume_error(predicted_ml: float, true_ml: float) -> float:

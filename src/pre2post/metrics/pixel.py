@@ -60,11 +60,17 @@ def check_shapes(real, synthetic) -> None:
     """Raises InputError unless both are equally shaped images (h, w) or non-empty stacks (n, h, w)."""
     shapes = np.shape(real), np.shape(synthetic)
     if shapes[0] != shapes[1]:
-        raise InputError("the images to compare have different shapes", expected="equal shapes",
-                         found=f"real {shapes[0]}, synthetic {shapes[1]}")
+        raise InputError(
+            "the images to compare have different shapes",
+            expected="equal shapes",
+            found=f"real {shapes[0]}, synthetic {shapes[1]}",
+        )
     if len(shapes[0]) not in (2, 3) or 0 in shapes[0]:
-        raise InputError("this is neither an image nor a stack of slices", found=f"shape {shapes[0]}",
-                         expected="(h, w) or (n, h, w), nothing of it 0")
+        raise InputError(
+            "this is neither an image nor a stack of slices",
+            found=f"shape {shapes[0]}",
+            expected="(h, w) or (n, h, w), nothing of it 0",
+        )
 
 
 def chunks(shape: tuple[int, ...], pixels: int | None = None) -> Iterator[slice]:
@@ -98,6 +104,9 @@ def _finite(images, name: str) -> np.ndarray:
     bad = images.size - np.count_nonzero(np.isfinite(images))
     images = images.astype(np.float64, copy=False)
     if bad:
-        raise InputError(f"the {name} image holds values that are not finite", found=f"{bad} of {images.size} pixels",
-                         expected="no NaN or infinity")
+        raise InputError(
+            f"the {name} image holds values that are not finite",
+            found=f"{bad} of {images.size} pixels",
+            expected="no NaN or infinity",
+        )
     return images

@@ -12,8 +12,9 @@ METRICS = ("mae", "mse", "psnr", "nmse", "ssim", "ms_ssim")
 SUMS = ("absolute", "squared", "power", "ssim", "pixels", "ssim_pixels", "ms_ssim")
 
 
-def region_metrics(real, synthetic, regions: Mapping[str, np.ndarray | None], data_range: float,
-                   sigma: float = SIGMA) -> dict[str, dict[str, float | None]]:
+def region_metrics(
+    real, synthetic, regions: Mapping[str, np.ndarray | None], data_range: float, sigma: float = SIGMA
+) -> dict[str, dict[str, float | None]]:
     """Region name -> METRICS over all voxels of the region in a volume (z, y, x).
 
     A region is a boolean mask of the volume's shape, or None for everything. Voxels are pooled over the slices, so a
@@ -29,8 +30,12 @@ def region_metrics(real, synthetic, regions: Mapping[str, np.ndarray | None], da
     multiscale = any(mask is None for mask in masks.values()) and holds_scales(np.shape(real), sigma)
     for part in chunks(np.shape(real)):
         r, s = as_pair(real[part], synthetic[part])
-        maps = {"absolute": np.abs(s - r), "squared": np.square(s - r), "power": np.square(r),
-                "ssim": ssim_map(r, s, data_range, sigma)}
+        maps = {
+            "absolute": np.abs(s - r),
+            "squared": np.square(s - r),
+            "power": np.square(r),
+            "ssim": ssim_map(r, s, data_range, sigma),
+        }
         scales = ms_ssim(r, s, data_range, sigma).sum() if multiscale else np.nan
         for name, mask in masks.items():
             _add(sums[name], maps, None if mask is None else mask[part], sigma)
@@ -54,10 +59,14 @@ def _add(sums: dict[str, float], maps: dict[str, np.ndarray], mask: np.ndarray |
 def _metrics(sums: dict[str, float], data_range: float, slices: int) -> dict[str, float | None]:
     squared = sums["squared"] / sums["pixels"]
     nmse = nmse_of(squared, sums["power"] / sums["pixels"])
-    return {"mae": float(sums["absolute"] / sums["pixels"]), "mse": float(squared),
-            "psnr": float(psnr_of(squared, data_range)), "nmse": float(nmse),
-            "ssim": float(sums["ssim"] / sums["ssim_pixels"]),
-            "ms_ssim": None if np.isnan(sums["ms_ssim"]) else float(sums["ms_ssim"] / slices)}
+    return {
+        "mae": float(sums["absolute"] / sums["pixels"]),
+        "mse": float(squared),
+        "psnr": float(psnr_of(squared, data_range)),
+        "nmse": float(nmse),
+        "ssim": float(sums["ssim"] / sums["ssim_pixels"]),
+        "ms_ssim": None if np.isnan(sums["ms_ssim"]) else float(sums["ms_ssim"] / slices),
+    }
 
 
 def _checked(name: str, mask, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -67,8 +76,9 @@ def _checked(name: str, mask, shape: tuple[int, ...]) -> np.ndarray | None:
         return None
     mask = np.asarray(mask, dtype=bool)
     if mask.shape != shape:
-        raise InputError(f"the mask of the region {name} has another shape than the volume", found=mask.shape,
-                         expected=shape)
+        raise InputError(
+            f"the mask of the region {name} has another shape than the volume", found=mask.shape, expected=shape
+        )
     if not mask.any():
         raise InputError(f"the region {name} is empty", expected="at least one voxel")
     return mask

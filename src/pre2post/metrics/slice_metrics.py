@@ -25,8 +25,12 @@ def _metrics(real: np.ndarray, synthetic: np.ndarray, data_range: float, sigma: 
     """Of one pair of float64 images (h, w)."""
     error = synthetic - real
     squared, power = float(np.square(error).mean()), float(np.square(real).mean())
-    found = {"mae": float(np.abs(error).mean()), "mse": squared, "psnr": float(psnr_of(squared, data_range)),
-             "nmse": float(nmse_of(squared, power))}
+    found = {
+        "mae": float(np.abs(error).mean()),
+        "mse": squared,
+        "psnr": float(psnr_of(squared, data_range)),
+        "nmse": float(nmse_of(squared, power)),
+    }
     if holds_scales(real.shape, sigma):
         found["ssim"], found["ms_ssim"] = structural_similarities(real, synthetic, data_range, sigma)
     else:

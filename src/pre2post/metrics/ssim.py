@@ -14,8 +14,8 @@ from pre2post.core.errors import InputError
 from pre2post.metrics.pixel import as_pair, mean_in, positive
 
 K1, K2 = 0.01, 0.03  # Wang et al. 2004, section III.C: C1 = (K1 L)^2, C2 = (K2 L)^2
-SIGMA = 1.5          # pixels, Gaussian window of Wang et al. 2004
-TRUNCATE = 3.5       # window radius in sigmas: 11 x 11 pixels at sigma 1.5, as Wang et al. use
+SIGMA = 1.5  # pixels, Gaussian window of Wang et al. 2004
+TRUNCATE = 3.5  # window radius in sigmas: 11 x 11 pixels at sigma 1.5, as Wang et al. use
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli and Bovik 2003, section 3.2; finest first
 
 
@@ -62,12 +62,12 @@ def ms_ssim(real, synthetic, data_range: float, sigma: float = SIGMA) -> np.ndar
     real, synthetic = as_pair(real, synthetic)
     if real.ndim == 2:
         return np.float64(structural_similarities(real, synthetic, data_range, sigma)[1])
-    return np.array([structural_similarities(r, s, data_range, sigma)[1]
-                     for r, s in zip(real, synthetic, strict=True)])
+    return np.array([structural_similarities(r, s, data_range, sigma)[1] for r, s in zip(real, synthetic, strict=True)])
 
 
-def structural_similarities(real: np.ndarray, synthetic: np.ndarray, data_range: float,
-                            sigma: float = SIGMA) -> tuple[float, float]:
+def structural_similarities(
+    real: np.ndarray, synthetic: np.ndarray, data_range: float, sigma: float = SIGMA
+) -> tuple[float, float]:
     """SSIM and MS-SSIM of one pair of float64 images (h, w): the finest scale is worked out once for both."""
     check_scales(real.shape, sigma)
     coarsest = len(SCALE_WEIGHTS) - 1
@@ -85,7 +85,7 @@ def structural_similarities(real: np.ndarray, synthetic: np.ndarray, data_range:
 def interior(index: np.ndarray, sigma: float) -> np.ndarray:
     """The part of an SSIM map whose windows lie wholly in the image."""
     radius = _radius(sigma)
-    return index[..., radius:index.shape[-2] - radius, radius:index.shape[-1] - radius]
+    return index[..., radius : index.shape[-2] - radius, radius : index.shape[-1] - radius]
 
 
 def holds_scales(shape: tuple[int, ...], sigma: float = SIGMA) -> bool:
@@ -96,8 +96,11 @@ def holds_scales(shape: tuple[int, ...], sigma: float = SIGMA) -> bool:
 def check_scales(shape: tuple[int, ...], sigma: float = SIGMA) -> None:
     """Raises InputError unless images of this shape are large enough for MS-SSIM."""
     if not holds_scales(shape, sigma):
-        raise InputError("the image is too small for MS-SSIM", found=f"{shape[-2]} x {shape[-1]} pixels",
-                         expected=f"at least {_smallest(sigma)} a side at sigma {sigma}, for five scales")
+        raise InputError(
+            "the image is too small for MS-SSIM",
+            found=f"{shape[-2]} x {shape[-1]} pixels",
+            expected=f"at least {_smallest(sigma)} a side at sigma {sigma}, for five scales",
+        )
 
 
 def _smallest(sigma: float) -> int:
@@ -110,8 +113,11 @@ def _structure(real: np.ndarray, synthetic: np.ndarray, data_range: float, sigma
     data_range = positive(data_range, "data_range")
     window = 2 * _radius(sigma) + 1
     if min(real.shape) < window:
-        raise InputError("the image is smaller than the SSIM window", found=f"{real.shape[0]} x {real.shape[1]} pixels",
-                         expected=f"at least {window} x {window} at sigma {sigma}")
+        raise InputError(
+            "the image is smaller than the SSIM window",
+            found=f"{real.shape[0]} x {real.shape[1]} pixels",
+            expected=f"at least {window} x {window} at sigma {sigma}",
+        )
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     mean_r, mean_s = _blur(real, sigma), _blur(synthetic, sigma)
     product, power = mean_r * mean_s, np.square(mean_r) + np.square(mean_s)
@@ -123,7 +129,7 @@ def _structure(real: np.ndarray, synthetic: np.ndarray, data_range: float, sigma
 def _halved(image: np.ndarray) -> np.ndarray:
     """Means of 2 x 2 pixels; an odd last row or column is dropped, as the reference implementations do."""
     h, w = image.shape[0] // 2, image.shape[1] // 2
-    return cv2.resize(image[:2 * h, :2 * w], (w, h), interpolation=cv2.INTER_AREA)
+    return cv2.resize(image[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA)
 
 
 def _blur(image: np.ndarray, sigma: float) -> np.ndarray:

@@ -19,10 +19,16 @@ def annotation_box(tumour: np.ndarray, frame: Frame) -> dict[str, int]:
     """First and last row, column and slice of a bool mask (z, y, x) that is not empty."""
     shown = stored(tumour, frame)
     numbers = np.array(instances(len(shown), frame))
-    found = {"Row": 1 + np.flatnonzero(shown.any(axis=(0, 2))), "Column": 1 + np.flatnonzero(shown.any(axis=(0, 1))),
-             "Slice": numbers[shown.any(axis=(1, 2))]}
-    return {f"{name} {axis}": int(end) for axis, places in found.items()
-            for name, end in (("Start", places.min()), ("End", places.max()))}
+    found = {
+        "Row": 1 + np.flatnonzero(shown.any(axis=(0, 2))),
+        "Column": 1 + np.flatnonzero(shown.any(axis=(0, 1))),
+        "Slice": numbers[shown.any(axis=(1, 2))],
+    }
+    return {
+        f"{name} {axis}": int(end)
+        for axis, places in found.items()
+        for name, end in (("Start", places.min()), ("End", places.max()))
+    }
 
 
 def keep_box(folder: Path, entry: Entry, box: dict[str, int]) -> None:

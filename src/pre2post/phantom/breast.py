@@ -9,9 +9,9 @@ from pre2post.phantom.grid import Grid, block_mean
 from pre2post.phantom.noise import NoiseField
 from pre2post.phantom.shapes import cover, curve, ellipsoid, ramp, superellipsoid, tubes
 
-BASE = 14.0   # y of the plane from which the breast rises: just behind the skin of the chest
-POWER = 2.5   # of its superellipsoid: a hanging breast has steeper sides than an ellipsoid
-FINER = 2     # the gland is evaluated on a grid finer by this factor and averaged: true partial volume
+BASE = 14.0  # y of the plane from which the breast rises: just behind the skin of the chest
+POWER = 2.5  # of its superellipsoid: a hanging breast has steeper sides than an ellipsoid
+FINER = 2  # the gland is evaluated on a grid finer by this factor and averaged: true partial volume
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,9 @@ def surface_point(breast: Breast, polar: np.ndarray, azimuth: np.ndarray, depth:
     return np.asarray(breast.centre) + direction * (1 / level - depth)[:, None]
 
 
-def paint_breast(body: Composition, breast: Breast, grid: Grid, rng: np.random.Generator, skin: np.ndarray,
-                 wall: np.ndarray) -> None:
+def paint_breast(
+    body: Composition, breast: Breast, grid: Grid, rng: np.random.Generator, skin: np.ndarray, wall: np.ndarray
+) -> None:
     """Paints what lies between skin and chest wall; `skin` and `wall` are the signed distances to both, (z, y, x)."""
     low = np.asarray(breast.centre) - np.asarray(breast.semi_axes)
     high = np.asarray(breast.centre) + np.asarray(breast.semi_axes) * (1, 0.35, 1)
@@ -96,8 +97,9 @@ def gland_share(breast: Breast, grid: Grid, rng: np.random.Generator) -> np.ndar
     x, y, z = (np.broadcast_to(a, grid.shape)[near] for a in grid.axes())
     u, v, w = x - breast.nipple[0], y - breast.nipple[1] + 12, z - breast.nipple[2]
     across, along, distance = np.arctan2(u, v), np.arctan2(w, v), np.sqrt(u * u + v * v + w * w)
-    streaks = (0.34 * radial[0].at(across / 0.22, along / 0.22, distance / 26)
-               + 0.30 * radial[1].at(across / 0.10, along / 0.10, distance / 16))
+    streaks = 0.34 * radial[0].at(across / 0.22, along / 0.22, distance / 26) + 0.30 * radial[1].at(
+        across / 0.10, along / 0.10, distance / 16
+    )
     field = 0.80 - level[near] + streaks + 0.26 * islands.on(grid)[near] + 0.30 * broad.on(grid)[near]
     cellular = np.clip(0.76 + 0.10 * breast.density + 0.24 * streaks, 0.45, 1)  # the rest of a lobe is fat
     share[near] = ramp(field, -0.08, 0.20) * cellular

@@ -15,9 +15,9 @@ from pre2post.phantom.patient import make_patient
 from pre2post.phantom.roster import IMAGES, MASKS, STYLES, WORK, Entry
 from pre2post.phantom.scanner import SITES, acquire, acquire_plain
 
-MORNING = 10 * 3600 + 900   # seconds of the day at which the pre-contrast series starts
-SCAN = 100                  # seconds a phase takes; contrast is injected as the first one ends
-PLAIN_BEFORE = 240          # seconds before the dynamic series at which `ax t1` was taken
+MORNING = 10 * 3600 + 900  # seconds of the day at which the pre-contrast series starts
+SCAN = 100  # seconds a phase takes; contrast is injected as the first one ends
+PLAIN_BEFORE = 240  # seconds before the dynamic series at which `ax t1` was taken
 
 
 def phase_starts(rng: np.random.Generator) -> tuple[int, int, int]:
@@ -40,8 +40,11 @@ def write_case(folder: Path, entry: Entry, seed: int, matrix: int, slices: int) 
     grid = site.grid(matrix, slices)
     patient = make_patient(seed, entry.number, grid)
     rng = np.random.default_rng([seed, entry.number, 100])
-    frame = Frame(tuple(round(float(v), 1) for v in rng.normal(0, (2, 8, 15))), "rotated" in entry.traps,
-                  "descending" in entry.traps)
+    frame = Frame(
+        tuple(round(float(v), 1) for v in rng.normal(0, (2, 8, 15))),
+        "rotated" in entry.traps,
+        "descending" in entry.traps,
+    )
     keep_box(folder, entry, annotation_box(patient.tumour, frame))
     starts = phase_starts(rng)
     volumes = acquire(patient, site, [minutes_after_bolus(start) for start in starts], rng)
@@ -69,8 +72,16 @@ def _series(entry: Entry, key: str, starts, volumes) -> list[tuple[Series, np.nd
     found = []
     for phase, (start, volume) in enumerate(zip(starts, volumes, strict=True)):
         trigger = 1000 * start if entry.style == "vibrant" else None
-        series = Series(entry.id, key, f"{key}/{phase}", style.numbers[phase], style.descriptions[phase],
-                        MORNING + start, fat_suppressed=True, trigger_ms=trigger)
+        series = Series(
+            entry.id,
+            key,
+            f"{key}/{phase}",
+            style.numbers[phase],
+            style.descriptions[phase],
+            MORNING + start,
+            fat_suppressed=True,
+            trigger_ms=trigger,
+        )
         found.append((series, volume))
         if phase == 1 and "duplicated" in entry.traps:
             found.append((replace(series, key=f"{series.key}/again"), volume))

@@ -15,8 +15,9 @@ MARKER = "PHANTOM.json"
 VERSION = 2  # of the phantom: raise it when the bytes change
 
 
-def write_cohort(output: Path, cases: int = 58, seed: int = 2026, matrix: int = 128, slices: int = 24,
-                 workers: int | None = None) -> bool:
+def write_cohort(
+    output: Path, cases: int = 58, seed: int = 2026, matrix: int = 128, slices: int = 24, workers: int | None = None
+) -> bool:
     """Writes the cohort into `output`; False if it was there already, whole and with these settings.
 
     A folder with other settings is replaced once the new cohort is complete. The bytes do not depend on `workers`.
@@ -49,8 +50,13 @@ def _refuse_foreign(folder: Path) -> None:
         return
     if folder.is_dir() and ((folder / MARKER).is_file() or not any(folder.iterdir())):
         return
-    raise InputError("this is not a phantom, so it stays untouched", file=folder, found=f"no {MARKER} in it",
-                     expected="a folder that make_phantom.py made, or none", todo="name another --output")
+    raise InputError(
+        "this is not a phantom, so it stays untouched",
+        file=folder,
+        found=f"no {MARKER} in it",
+        expected="a folder that make_phantom.py made, or none",
+        todo="name another --output",
+    )
 
 
 def _complete(folder: Path, settings: dict) -> bool:

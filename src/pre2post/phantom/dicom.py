@@ -67,8 +67,10 @@ def instances(count: int, frame: Frame) -> list[int]:
 def direction_and_origin(grid: Grid, frame: Frame) -> tuple[tuple[int, int, int], tuple[float, float, float]]:
     """Signs of the axes (x, y, z) and centre of the first voxel of `stored` in LPS mm."""
     signs = (-1, -1, 1) if frame.rotated else (1, 1, 1)
-    origin = tuple(o + t + (grid.spacing[i] * (grid.shape[2 - i] - 1) if signs[i] < 0 else 0)
-                   for i, (o, t) in enumerate(zip(grid.origin, frame.table, strict=True)))
+    origin = tuple(
+        o + t + (grid.spacing[i] * (grid.shape[2 - i] - 1) if signs[i] < 0 else 0)
+        for i, (o, t) in enumerate(zip(grid.origin, frame.table, strict=True))
+    )
     return signs, origin
 
 

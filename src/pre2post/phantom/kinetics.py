@@ -6,8 +6,8 @@ Tissue: Tofts et al., J Magn Reson Imaging 10:223 (1999), extended by the plasma
 
 import numpy as np
 
-HAEMATOCRIT = 0.42      # Parker et al. 2006, for the step from blood to plasma
-TIME_STEP = 0.5 / 60    # min; the first pass is about 0.2 min wide
+HAEMATOCRIT = 0.42  # Parker et al. 2006, for the step from blood to plasma
+TIME_STEP = 0.5 / 60  # min; the first pass is about 0.2 min wide
 
 
 def blood_concentration(minutes: np.ndarray) -> np.ndarray:
@@ -15,7 +15,8 @@ def blood_concentration(minutes: np.ndarray) -> np.ndarray:
     t = np.asarray(minutes, dtype=float)
     gaussians = sum(
         area / (width * np.sqrt(2 * np.pi)) * np.exp(-((t - centre) ** 2) / (2 * width**2))
-        for area, centre, width in ((0.809, 0.17046, 0.0563), (0.330, 0.365, 0.132)))
+        for area, centre, width in ((0.809, 0.17046, 0.0563), (0.330, 0.365, 0.132))
+    )
     washout = 1.050 * np.exp(-0.1685 * t) / (1 + np.exp(-38.078 * (t - 0.483)))
     return np.where(t > 0, gaussians + washout, 0.0)
 

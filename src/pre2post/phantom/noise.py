@@ -8,7 +8,7 @@ from scipy.ndimage import map_coordinates
 
 from pre2post.phantom.grid import Grid
 
-LATTICE = 32            # nodes a side; the field repeats after 32 scales, further than any organ is wide
+LATTICE = 32  # nodes a side; the field repeats after 32 scales, further than any organ is wide
 MEAN_SQUARE_WEIGHT = 0.4793650793650794  # of the cubic B-spline per axis: integral of its square, 151/315
 
 
@@ -36,6 +36,6 @@ def _interpolate(array: np.ndarray, axis: int, position: np.ndarray) -> np.ndarr
     """Cubic B-spline interpolation of a periodic `array` along `axis` at `position` (in nodes)."""
     node = np.floor(position).astype(int)
     t = position - node
-    weights = ((1 - t)**3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6)
+    weights = ((1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6)
     shape = [-1 if a == axis else 1 for a in range(array.ndim)]
     return sum(w.reshape(shape) * array.take(node + k - 1, axis=axis, mode="wrap") for k, w in enumerate(weights))

@@ -12,8 +12,8 @@ from pre2post.phantom.shapes import cover, curve, ellipsoid, smooth_union, tubes
 from pre2post.phantom.torso import draw_torso, outline, paint_torso, wall_distance
 from pre2post.phantom.tumour import draw_tumours, feeding_vessels, paint_tumour
 
-SKIN = 1.5           # mm; mammographic skin: Huang et al., Med Phys 35:1199 (2008), 1.45 mm, thicker near the areola
-FILLET = 16.0        # mm, over which a breast flows into the chest
+SKIN = 1.5  # mm; mammographic skin: Huang et al., Med Phys 35:1199 (2008), 1.45 mm, thicker near the areola
+FILLET = 16.0  # mm, over which a breast flows into the chest
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,11 @@ def _paint_vessels(body, grid, rng, breasts, tumours, skin) -> None:
     drawn += [feeding_vessels(t, min(breasts, key=lambda b: abs(b.centre[0] - t.centre[0])), rng) for t in tumours]
     for more_paths, more_radii in drawn:
         paths, radii = paths + more_paths, radii + more_radii
-    upright = [(side * away, depth, r) for side in (-1, 1) for away, depth, r in
-               ((16, 23, 1.5), (22, 23, 1.2), (126, 48, 1.6), (131, 58, 1.3))]
+    upright = [
+        (side * away, depth, r)
+        for side in (-1, 1)
+        for away, depth, r in ((16, 23, 1.5), (22, 23, 1.2), (126, 48, 1.6), (131, 58, 1.3))
+    ]
     for x, y, r in upright:
         shift = rng.normal(0, 3, 2) if abs(x) > 100 else rng.normal(0, 1.2, 2)
         start, end = (x + shift[0], y + shift[1], -75), (x - shift[0], y - shift[1] / 2, 75)

@@ -41,15 +41,21 @@ STYLES = {
     "vibrant": Style(("Ax Vibrant MultiPhase",) * 3, (700, 701, 702)),
     "all_pre": Style(("ax dyn pre",) * 3, (8, 11, 13)),
     "views": Style(("t1_fl3d_tra_dynVIEWS_spair",) * 3, (12, 13, 14)),
-    "spair": Style(("t1_fl3d_tra_dynVIEWS_spair_pre", "t1_fl3d_tra_dynVIEWS_spair_1st pass",
-                    "t1_fl3d_tra_dynVIEWS_spair_2nd pass"), (9, 10, 11)),
+    "spair": Style(
+        (
+            "t1_fl3d_tra_dynVIEWS_spair_pre",
+            "t1_fl3d_tra_dynVIEWS_spair_1st pass",
+            "t1_fl3d_tra_dynVIEWS_spair_2nd pass",
+        ),
+        (9, 10, 11),
+    ),
 }
 SITE_STYLES = {
     "A": ("passes", "multiphase", "dynamic", "vibrant", "passes", "misspelled", "passes", "all_pre"),
     "B": ("views", "spair"),
 }
 IMAGES, MASKS = "Duke-Breast-Cancer-MRI", "segmentations"  # folders of the cohort
-WORK = ".work"                                           # and of what is being written
+WORK = ".work"  # and of what is being written
 EXTERNAL_SHARE, MASKED_SHARE = 8 / 58, 20 / 58  # of the cohort: site B, all masked, and masked patients of site A;
 # the rest, most as in the real cohort, has no mask
 FEWEST = 6  # cases, so that each role has two
@@ -73,12 +79,19 @@ class Entry:
 def make_roster(cases: int, seed: int) -> list[Entry]:
     """All cases by number, the roles shuffled among them. Raises InputError for a cohort too small for each role."""
     if cases < FEWEST:
-        raise InputError("the cohort is too small", found=f"--cases {cases}", expected=f"at least {FEWEST}",
-                         todo="ask for more cases")
+        raise InputError(
+            "the cohort is too small",
+            found=f"--cases {cases}",
+            expected=f"at least {FEWEST}",
+            todo="ask for more cases",
+        )
     external = max(2, round(cases * EXTERNAL_SHARE))
     masked = min(max(2, round(cases * MASKED_SHARE)), cases - external - 2)
-    roles = ([("B", True, k) for k in range(external)] + [("A", True, k) for k in range(masked)]
-             + [("A", False, k) for k in range(cases - external - masked)])
+    roles = (
+        [("B", True, k) for k in range(external)]
+        + [("A", True, k) for k in range(masked)]
+        + [("A", False, k) for k in range(cases - external - masked)]
+    )
     order = np.random.default_rng([seed, 0]).permutation(cases)
     return [_entry(number, *roles[place]) for number, place in enumerate(order, start=1)]
 

@@ -23,14 +23,14 @@ class Site:
     echo_time: float
     flip_angle: float
     field_of_view: float
-    front: float              # y of the anterior edge of the field of view in the body frame
-    matrix_ratio: float       # of the matrix and slices asked for
+    front: float  # y of the anterior edge of the field of view in the body frame
+    matrix_ratio: float  # of the matrix and slices asked for
     slices_ratio: float
     r1: float
     r2: float
-    fat_left: float           # share of fat's signal that suppression leaves, on average
-    noise: float              # standard deviation, as a share of the gland's signal under full coil sensitivity
-    gain: float               # scanner units of the gland's signal there
+    fat_left: float  # share of fat's signal that suppression leaves, on average
+    noise: float  # standard deviation, as a share of the gland's signal under full coil sensitivity
+    gain: float  # scanner units of the gland's signal there
     bits: int
     signed: bool
 
@@ -40,17 +40,57 @@ class Site:
         return 0 if self.field < 2 else 1
 
     def grid(self, matrix: int, slices: int) -> Grid:
-        return make_grid(self.field_of_view, self.front, max(8, round(matrix * self.matrix_ratio)),
-                         max(4, round(slices * self.slices_ratio)))
+        return make_grid(
+            self.field_of_view,
+            self.front,
+            max(8, round(matrix * self.matrix_ratio)),
+            max(4, round(slices * self.slices_ratio)),
+        )
 
 
 # Vendors, field strengths and protocol times as in the Duke cohort (Saha et al., Br J Cancer 119:508, 2018).
 # r1 and r2 of gadobutrol in plasma at 37 C: Rohrer et al., Invest Radiol 40:715 (2005).
 SITES = {
-    "A": Site("A", "GE MEDICAL SYSTEMS", "SIGNA EXCITE", 1.5, 5.3, 2.4, 10.0, 320.0, -125.0, 1.0, 1.0, 5.2, 6.1, 0.055,
-              0.05, 420.0, 16, True),
-    "B": Site("B", "SIEMENS", "TrioTim", 3.0, 4.1, 1.5, 10.0, 340.0, -132.0, 1.125, 20 / 24, 5.0, 7.1, 0.05, 0.035,
-              150.0, 12, False),
+    "A": Site(
+        "A",
+        "GE MEDICAL SYSTEMS",
+        "SIGNA EXCITE",
+        1.5,
+        5.3,
+        2.4,
+        10.0,
+        320.0,
+        -125.0,
+        1.0,
+        1.0,
+        5.2,
+        6.1,
+        0.055,
+        0.05,
+        420.0,
+        16,
+        True,
+    ),
+    "B": Site(
+        "B",
+        "SIEMENS",
+        "TrioTim",
+        3.0,
+        4.1,
+        1.5,
+        10.0,
+        340.0,
+        -132.0,
+        1.125,
+        20 / 24,
+        5.0,
+        7.1,
+        0.05,
+        0.035,
+        150.0,
+        12,
+        False,
+    ),
 }
 
 
@@ -80,7 +120,7 @@ def acquire(patient: Patient, site: Site, minutes: list[float], rng: np.random.G
     noise = site.gain * site.noise * rng.uniform(0.8, 1.25) * noise_profile(patient)
     volumes = []
     for phase, minute in enumerate(minutes):
-        drift = 1 + (rng.normal(0, 0.01) if phase else 0)   # of the receiver, between phases
+        drift = 1 + (rng.normal(0, 0.01) if phase else 0)  # of the receiver, between phases
         shift = rng.normal(0, 0.25, 2) if phase else (0, 0)  # mm, the patient's own unrest
         image = magnetisation(patient, site, minute, fat) * coils * (scale * drift)
         volumes.append(_receive(image, noise, shift, patient.grid, site, rng))

@@ -32,9 +32,17 @@ def draw_torso(rng: np.random.Generator) -> Torso:
     half_width, half_depth = rng.uniform(148, 160), rng.uniform(86, 97)
     gap = rng.uniform(9, 16)  # skin and fat over the sternum
     wall_half_depth = half_depth - gap / 2 - rng.uniform(4, 8)
-    return Torso(half_width, half_depth, half_width - rng.uniform(14, 24), wall_half_depth, gap + wall_half_depth,
-                 rng.uniform(7, 12), tuple(rng.normal((6, 0, -4), (6, 3, 8))), tuple(rng.normal((14, 112), (4, 3))),
-                 rng.uniform(-70, -25))
+    return Torso(
+        half_width,
+        half_depth,
+        half_width - rng.uniform(14, 24),
+        wall_half_depth,
+        gap + wall_half_depth,
+        rng.uniform(7, 12),
+        tuple(rng.normal((6, 0, -4), (6, 3, 8))),
+        tuple(rng.normal((14, 112), (4, 3))),
+        rng.uniform(-70, -25),
+    )
 
 
 def outline(torso: Torso, grid: Grid) -> np.ndarray:
@@ -108,9 +116,16 @@ def _paint_mediastinum(body, torso, grid, rng, ripple, inside) -> None:
     body.paint("connective", cover(fat, pixel) * inside * np.clip(0.3 + 0.2 * ripple + 0.15 * grain, 0, 0.7))
     muscle = np.minimum(blob((48, 64, -20), (38, 31, 46)), blob((6, 48, -14), (40, 25, 46)))
     body.paint("heart", cover(muscle, pixel) * inside)
-    pools = [((49, 64, -18), (24, 19, 34)), ((12, 44, -12), (27, 16, 36)), ((-27, 58, -6), (21, 21, 32)),
-             ((6, 86, 6), (30, 15, 23)), ((-9, 52, 42), (15, 15, 46)), ((19, 46, 36), (14, 13, 34)),
-             ((-33, 62, 48), (9, 9, 42)), ((0, 72, 34), (32, 9, 10))]
+    pools = [
+        ((49, 64, -18), (24, 19, 34)),
+        ((12, 44, -12), (27, 16, 36)),
+        ((-27, 58, -6), (21, 21, 32)),
+        ((6, 86, 6), (30, 15, 23)),
+        ((-9, 52, 42), (15, 15, 46)),
+        ((19, 46, 36), (14, 13, 34)),
+        ((-33, 62, 48), (9, 9, 42)),
+        ((0, 72, 34), (32, 9, 10)),
+    ]
     blood = np.minimum.reduce([blob(*pool) for pool in pools])
     aorta = ellipsoid((x, y + 0 * z), torso.aorta, (11, 11))
     body.paint("blood", cover(np.minimum(blood, aorta), pixel) * inside)

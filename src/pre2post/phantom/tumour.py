@@ -10,10 +10,10 @@ from pre2post.phantom.grid import Grid, block_mean
 from pre2post.phantom.noise import NoiseField
 from pre2post.phantom.shapes import cover, curve, ellipsoid, tubes
 
-DIAMETERS = (5.0, 40.0)   # mm, smallest and largest
-MEDIAN_DIAMETER = 20.0    # mm; most cancers of the Duke cohort are T1 and T2: Saha et al., Br J Cancer 119:508 (2018)
-LOBES_ADD = 0.08          # of the radius: what lobes would add to the mean diameter, taken off again
-FINER = 2                 # sub-voxels along each axis, for partial volume
+DIAMETERS = (5.0, 40.0)  # mm, smallest and largest
+MEDIAN_DIAMETER = 20.0  # mm; most cancers of the Duke cohort are T1 and T2: Saha et al., Br J Cancer 119:508 (2018)
+LOBES_ADD = 0.08  # of the radius: what lobes would add to the mean diameter, taken off again
+FINER = 2  # sub-voxels along each axis, for partial volume
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Tumour:
     radius: float
     semi_axes: tuple[float, float, float]
     spicules: int
-    core: float               # share of the radius without contrast uptake; 0: none
-    compact: float            # share of tumour tissue within the mass; the rest stays what it was
+    core: float  # share of the radius without contrast uptake; 0: none
+    compact: float  # share of tumour tissue within the mass; the rest stays what it was
     transfer: float
     extravascular: float
     plasma: float
@@ -45,15 +45,28 @@ def _draw(rng, breast, size) -> Tumour:
     centre = breast.gland_centre + place * breast.gland_axes * np.minimum(1, 26 / breast.gland_axes)
     radius = diameter / 2
     semi_axes = rng.uniform(0.75, 1.3, 3)
-    return Tumour(tuple(centre), radius, tuple(semi_axes / semi_axes.prod() ** (1 / 3)),
-                  spicules=int(rng.integers(10, 22)) if rng.random() < 0.45 else 0,
-                  core=rng.uniform(0.35, 0.55) if radius > 9 and rng.random() < 0.4 else 0.0,
-                  compact=rng.uniform(0.88, 1.0), transfer=float(np.clip(0.28 * np.exp(rng.normal(0, 0.5)), 0.09, 0.9)),
-                  extravascular=rng.uniform(0.28, 0.58), plasma=rng.uniform(0.03, 0.08))
+    return Tumour(
+        tuple(centre),
+        radius,
+        tuple(semi_axes / semi_axes.prod() ** (1 / 3)),
+        spicules=int(rng.integers(10, 22)) if rng.random() < 0.45 else 0,
+        core=rng.uniform(0.35, 0.55) if radius > 9 and rng.random() < 0.4 else 0.0,
+        compact=rng.uniform(0.88, 1.0),
+        transfer=float(np.clip(0.28 * np.exp(rng.normal(0, 0.5)), 0.09, 0.9)),
+        extravascular=rng.uniform(0.28, 0.58),
+        plasma=rng.uniform(0.03, 0.08),
+    )
 
 
-def paint_tumour(body: Composition, tumour: Tumour, grid: Grid, rng: np.random.Generator, room: np.ndarray,
-                 uptake: np.ndarray, extent: np.ndarray) -> None:
+def paint_tumour(
+    body: Composition,
+    tumour: Tumour,
+    grid: Grid,
+    rng: np.random.Generator,
+    room: np.ndarray,
+    uptake: np.ndarray,
+    extent: np.ndarray,
+) -> None:
     """Paints one tumour where `room` (0..1) allows it, writes its K^trans into `uptake` and its share into `extent`."""
     lobes, bumps, patches = (NoiseField(rng, s) for s in (0.7 * tumour.radius, 3.0, 4.0))
     reach = 2.0 * tumour.radius + 4

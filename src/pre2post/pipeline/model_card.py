@@ -12,14 +12,24 @@ from pydantic import Field, ValidationError
 
 from pre2post.core.errors import InputError
 from pre2post.core.files import read_json, sha256_of, write_json
-from pre2post.pipeline.params import Params, Section
+from pre2post.core.section import Section, StageParams
 
-LICENCE = ("MIT for weights trained on the embedded phantom alone. Weights trained on patients are under the terms of "
-           "their cohort, such as CC BY-NC 4.0 for Duke-Breast-Cancer-MRI.")
-SAME_AS_TRAINED = (("slices", "phases"), ("slices", "size"), ("ingest", "n4_bias_correction"),
-                   ("ingest", "low_percentile"), ("ingest", "high_percentile"), ("ingest", "ceiling"))
-INTENDED_USE = ("Research into virtual contrast in breast MRI, on volumes like those of its training. Not for "
-                "diagnosis: what it shows is a prediction from other patients, and may be wrong where it matters.")
+LICENCE = (
+    "MIT for weights trained on the embedded phantom alone. Weights trained on patients are under the terms of "
+    "their cohort, such as CC BY-NC 4.0 for Duke-Breast-Cancer-MRI."
+)
+SAME_AS_TRAINED = (
+    ("slices", "phases"),
+    ("slices", "size"),
+    ("ingest", "n4_bias_correction"),
+    ("ingest", "low_percentile"),
+    ("ingest", "high_percentile"),
+    ("ingest", "ceiling"),
+)
+INTENDED_USE = (
+    "Research into virtual contrast in breast MRI, on volumes like those of its training. Not for "
+    "diagnosis: what it shows is a prediction from other patients, and may be wrong where it matters."
+)
 
 
 class Value(Section):
@@ -75,32 +85,46 @@ def read_card(weights: Path) -> ModelCard | None:
         card = ModelCard.model_validate(read_json(file))
     except ValidationError as error:
         detail = error.errors()[0]
-        raise InputError("this is no model card", file=file, expected=detail["msg"],
-                         found=".".join(map(str, detail["loc"])) or "another text",
-                         todo="pull weights and card again, together") from None
+        raise InputError(
+            "this is no model card",
+            file=file,
+            expected=detail["msg"],
+            found=".".join(map(str, detail["loc"])) or "another text",
+            todo="pull weights and card again, together",
+        ) from None
     found = sha256_of(weights)
     if found != card.sha256:
-        raise InputError("the weights are not those of their card", file=weights, found=f"sha256 {found}",
-                         expected=f"{card.sha256}, as {file.name} says",
-                         todo="pull weights and card again, together; what a card says of other weights means nothing")
+        raise InputError(
+            "the weights are not those of their card",
+            file=weights,
+            found=f"sha256 {found}",
+            expected=f"{card.sha256}, as {file.name} says",
+            todo="pull weights and card again, together; what a card says of other weights means nothing",
+        )
     return card
 
 
-def check_card(weights: Path, params: Params) -> None:
+def check_card(weights: Path, params: StageParams) -> None:
     """Checks a generator's weights against their card, and the parameters now against those of the training.
 
     Raises InputError when they do not match. Weights without a card are used, with a warning.
     """
     card = read_card(weights)
     if card is None:
-        print(f"warning: {weights} has no card ({card_file(weights).name}), so nobody can tell whether these are the "
-              "weights that somebody shared, or what they were trained on", file=sys.stderr)
+        print(
+            f"warning: {weights} has no card ({card_file(weights).name}), so nobody can tell whether these are the "
+            "weights that somebody shared, or what they were trained on",
+            file=sys.stderr,
+        )
         return
     now = params.model_dump()
     for section, key in SAME_AS_TRAINED:
         trained = card.params.get(section, {})
         if key in trained and trained[key] != now[section][key]:
-            raise InputError("the weights were trained with another value of a parameter", file=weights,
-                             found=f"{section}.{key} {json.dumps(now[section][key])} in params.yaml",
-                             expected=f"{json.dumps(trained[key])}, as {card_file(weights).name} says",
-                             todo=f"set {section}.{key} to that, or use other weights")
+            raise InputError(
+                "the weights were trained with another value of a parameter",
+                file=weights,
+                found=f"{section}.{key} {json.dumps(now[section][key])} in params.yaml",
+                expected=f"{json.dumps(trained[key])}, as {card_file(weights).name} says",
+                todo=f"set {section}.{key} to that, or use other weights",
+            )

@@ -36,8 +36,11 @@ def made_with(file: Path) -> dict[str, Any]:
     """
     stages = read_stages() if STAGES.is_file() else {}
     name = made_by(stages, file)
-    return {**(_code(code(stages[name])) if name else {"commit": None, "uncommitted_changes": None}),
-            "python": python_version(), "packages": {package: _version(package) for package in PACKAGES}}
+    return {
+        **(_code(code(stages[name])) if name else {"commit": None, "uncommitted_changes": None}),
+        "python": python_version(),
+        "packages": {package: _version(package) for package in PACKAGES},
+    }
 
 
 def cohort_hash() -> str | None:

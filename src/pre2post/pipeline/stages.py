@@ -20,8 +20,7 @@ def read_stages() -> Stages:
 
 def made_by(stages: Stages, file: Path) -> str | None:
     """The stage that makes a file, or the folder around it; None: none does."""
-    return next((name for name, stage in stages.items()
-                 if any(_touch(str(file), out) for out in outputs(stage))), None)
+    return next((name for name, stage in stages.items() if any(_touch(str(file), out) for out in outputs(stage))), None)
 
 
 def outputs(stage: dict) -> list[str]:
@@ -62,8 +61,10 @@ def locked_hash(stage: str, path: str) -> str | None:
 
 def _touch(one: str, other: str) -> bool:
     """Whether two paths are the same, or one lies in the other; what follows a matrix's ${item...} does not count."""
-    one, other = (f"{path.partition('${')[0].rstrip('/')}/" if "${" not in path else path.partition("${")[0]
-                  for path in (one, other))
+    one, other = (
+        f"{path.partition('${')[0].rstrip('/')}/" if "${" not in path else path.partition("${")[0]
+        for path in (one, other)
+    )
     return one.startswith(other) or other.startswith(one)
 
 

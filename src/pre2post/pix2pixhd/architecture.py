@@ -42,6 +42,9 @@ class Architecture:
         """
         multiple = self.size_multiple
         if size % multiple or size < 2 * multiple:
-            raise InputError("the slices do not fit the generator", found=f"slices.size {size}",
-                             expected=f"a multiple of {multiple}, and at least {2 * multiple}, for its down-samplings",
-                             todo="change slices.size, or use a generator with other gan.downs")
+            raise InputError(
+                "the slices do not fit the generator",
+                found=f"slices.size {size}",
+                expected=f"a multiple of {multiple}, and at least {2 * multiple}, for its down-samplings",
+                todo="change slices.size, or use a generator with other gan.downs",
+            )

@@ -34,8 +34,9 @@ def save_generator(generator: nn.Module, path: Path, trained_on: Collection[str]
     _write(path, generator, asdict(generator.plan), trained_on)
 
 
-def save_discriminator(discriminator: MultiscaleDiscriminator, path: Path,
-                       trained_on: Collection[str] | None = None) -> None:
+def save_discriminator(
+    discriminator: MultiscaleDiscriminator, path: Path, trained_on: Collection[str] | None = None
+) -> None:
     """Writes a discriminator as save_generator does a generator."""
     _write(path, discriminator, DISCRIMINATOR | discriminator.plan, trained_on)
 
@@ -52,8 +53,13 @@ def load_generator(path: Path) -> nn.Module:
 def load_discriminator(path: Path) -> MultiscaleDiscriminator:
     """The discriminator in `path`, as load_generator gives a generator: (N, 2 * channels, H, W) to a list of layer
     outputs a scale."""
-    return _load(path, "discriminator", lambda header: MultiscaleDiscriminator(
-        **{name: value for name, value in header.items() if name not in DISCRIMINATOR}))
+    return _load(
+        path,
+        "discriminator",
+        lambda header: MultiscaleDiscriminator(
+            **{name: value for name, value in header.items() if name not in DISCRIMINATOR}
+        ),
+    )
 
 
 def read_trained_on(path: Path) -> frozenset[str] | None:
@@ -71,8 +77,12 @@ def read_trained_on(path: Path) -> frozenset[str] | None:
             raise TypeError(f"{TRAINED_ON} is no list")
         return None if patients is None else frozenset(patients)
     except (AttributeError, TypeError, ValueError) as error:
-        raise InputError("the weights do not say in a readable way who trained them", file=path, found=error,
-                         todo="use a file that this pipeline or src/import_weights.py wrote") from None
+        raise InputError(
+            "the weights do not say in a readable way who trained them",
+            file=path,
+            found=error,
+            todo="use a file that this pipeline or src/import_weights.py wrote",
+        ) from None
 
 
 def _write(path: Path, network: nn.Module, plan: dict, trained_on: Collection[str] | None) -> None:
@@ -102,9 +112,13 @@ def _load(path: Path, word: str, build) -> nn.Module:
             network = build(header)
         network.load_state_dict(weights, assign=True)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"these are not the weights of a {word} of this project", file=path,
-                         found=" ".join(str(error).split())[:200], expected=f"a header {HEADER!r} and matching weights",
-                         todo="use a file that this pipeline or src/import_weights.py wrote") from None
+        raise InputError(
+            f"these are not the weights of a {word} of this project",
+            file=path,
+            found=" ".join(str(error).split())[:200],
+            expected=f"a header {HEADER!r} and matching weights",
+            todo="use a file that this pipeline or src/import_weights.py wrote",
+        ) from None
     return network.eval().requires_grad_(False)
 
 
@@ -125,5 +139,10 @@ def _readable(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise InputError("the weights file is missing", file=path, todo="run `dvc repro`, or `dvc pull` it") from None
     except (SafetensorError, OSError) as error:
-        raise InputError("the weights file cannot be read", file=path, found=error, expected="a whole safetensors file",
-                         todo="delete it and run `dvc repro`, or `dvc pull` it again") from None
+        raise InputError(
+            "the weights file cannot be read",
+            file=path,
+            found=error,
+            expected="a whole safetensors file",
+            todo="delete it and run `dvc repro`, or `dvc pull` it again",
+        ) from None

@@ -17,8 +17,9 @@ class PatchDiscriminator(nn.Module):
         for layer in range(1, layers + 1):
             before, width = width, min(width * 2, WIDEST)
             stride = 2 if layer < layers else 1
-            self.layers.append(nn.Sequential(
-                _convolution(before, width, stride), nn.InstanceNorm2d(width), nn.LeakyReLU(0.2)))
+            self.layers.append(
+                nn.Sequential(_convolution(before, width, stride), nn.InstanceNorm2d(width), nn.LeakyReLU(0.2))
+            )
         self.layers.append(_convolution(width, 1, stride=1))
 
     def forward(self, x: Tensor) -> list[Tensor]:

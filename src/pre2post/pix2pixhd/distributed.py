@@ -40,6 +40,7 @@ class Group:
             parts = flat.split([tensor.numel() for tensor in tensors])
             for tensor, part in zip(tensors, parts, strict=True):
                 tensor.copy_(part.view_as(tensor))
+
         return finish
 
     def check_equal(self, value: tuple[int, ...], meaning: str) -> None:
@@ -48,8 +49,12 @@ class Group:
         if self.processes > 1:
             dist.all_gather_object(values, value)
             if len(set(values)) > 1:
-                raise InputError(f"the processes disagree about {meaning}", found=values, expected="one value",
-                                 todo="let every machine see the same folder")
+                raise InputError(
+                    f"the processes disagree about {meaning}",
+                    found=values,
+                    expected="one value",
+                    todo="let every machine see the same folder",
+                )
 
 
 def started_by_torchrun() -> bool:
@@ -61,14 +66,23 @@ def launch(processes: int, script: str, *arguments: str) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d",
-                          rdzv_endpoint="localhost:0", max_restarts=0, monitor_interval=0.1)
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=0.1,
+    )
     try:
         elastic_launch(config, sys.executable)(script, *arguments)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        sys.exit(f"error: process {rank} of {processes} ended with exit code {failure.exitcode}, so all were ended; "
-                 "what it said is above; what to do: mend the cause and run the command again, it carries on")
+        sys.exit(
+            f"error: process {rank} of {processes} ended with exit code {failure.exitcode}, so all were ended; "
+            "what it said is above; what to do: mend the cause and run the command again, it carries on"
+        )
 
 
 @contextmanager

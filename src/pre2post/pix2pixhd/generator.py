@@ -14,8 +14,14 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.conv_block = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width), nn.ReLU(),
-            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width))
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(width, width, 3),
+            nn.InstanceNorm2d(width),
+            nn.ReLU(),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(width, width, 3),
+            nn.InstanceNorm2d(width),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv_block(x)
@@ -54,8 +60,11 @@ class LocalEnhancer(nn.Module):
         for level in reversed(range(plan.enhancers)):  # from the innermost, at the lowest resolution, outwards
             inner = plan.width * 2**level
             self.before.append(nn.Sequential(*_first_layer(plan.channels, inner), *_down(inner)))
-            self.after.append(nn.Sequential(*(ResidualBlock(inner * 2) for _ in range(plan.enhancer_blocks)),
-                                            *_up(inner, plan.upsampling)))
+            self.after.append(
+                nn.Sequential(
+                    *(ResidualBlock(inner * 2) for _ in range(plan.enhancer_blocks)), *_up(inner, plan.upsampling)
+                )
+            )
         self.after[-1].extend(_image_head(plan, plan.width))
         self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
         self.apply(initialise)
@@ -128,11 +137,16 @@ def _up(width: int, upsampling: str) -> list[nn.Module]:
     "resize" repeats pixels and then convolves: every pixel gets the same number of contributions, so no checkerboard
     is left behind (Odena et al. 2016, doi 10.23915/distill.00003).
     """
-    enlarge = {"transposed": [nn.ConvTranspose2d(width * 2, width, 3, stride=2, padding=1, output_padding=1)],
-               "resize": [nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(width * 2, width, 3)]}
+    enlarge = {
+        "transposed": [nn.ConvTranspose2d(width * 2, width, 3, stride=2, padding=1, output_padding=1)],
+        "resize": [nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(width * 2, width, 3)],
+    }
     return [*enlarge[upsampling], nn.InstanceNorm2d(width), nn.ReLU()]
 
 
 def _image_head(plan: Architecture, width: int) -> list[nn.Module]:
-    return [nn.ReflectionPad2d(3), RowwiseConv2d(width, plan.channels, 7),
-            nn.Identity() if plan.residual else nn.Tanh()]
+    return [
+        nn.ReflectionPad2d(3),
+        RowwiseConv2d(width, plan.channels, 7),
+        nn.Identity() if plan.residual else nn.Tanh(),
+    ]

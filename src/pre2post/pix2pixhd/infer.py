@@ -20,8 +20,12 @@ def translate(generator: nn.Module, slices: np.ndarray, batch_size: int = 8, pha
     """
     device, channels = next(generator.parameters()).device, generator.plan.channels
     if phases > 1 and channels != phases:
-        raise InputError("the generator makes another number of phases", found=f"{channels} channels",
-                         expected=f"{phases}, as slices.phases names", todo="use other weights, or other slices.phases")
+        raise InputError(
+            "the generator makes another number of phases",
+            found=f"{channels} channels",
+            expected=f"{phases}, as slices.phases names",
+            todo="use other weights, or other slices.phases",
+        )
     joint = (phases,) if phases > 1 else ()
     translated = np.empty((len(slices), *joint, *slices.shape[1:]), np.float32)
     for start in range(0, len(slices), batch_size):
@@ -33,4 +37,3 @@ def translate(generator: nn.Module, slices: np.ndarray, batch_size: int = 8, pha
             raise InputError("the generator gave values that are not finite", todo="choose another checkpoint")
         translated[batch] = images.cpu().numpy()
     return translated
-

@@ -19,9 +19,11 @@ def feature_matching(fake: Outputs, real: Outputs) -> Tensor:
 
     Weighted as the original implementation does: 4 / (layers + 1) a layer, averaged over the scales.
     """
-    per_layer = [4 / (len(scale) - 1) * _mean((fake_features - real_features.detach()).abs())
-                 for scale, real_scale in zip(fake, real, strict=True)
-                 for fake_features, real_features in zip(scale[:-1], real_scale[:-1], strict=True)]
+    per_layer = [
+        4 / (len(scale) - 1) * _mean((fake_features - real_features.detach()).abs())
+        for scale, real_scale in zip(fake, real, strict=True)
+        for fake_features, real_features in zip(scale[:-1], real_scale[:-1], strict=True)
+    ]
     return sum(per_layer) / len(fake)
 
 

@@ -29,8 +29,10 @@ from pre2post.pix2pixhd.discriminator import MultiscaleDiscriminator
 from pre2post.pix2pixhd.generator import make_generator
 from pre2post.pix2pixhd.state_dict import read_state_dict
 
-TODO = ("give a Pix2PixHD generator or discriminator with instance normalisation (no weights or statistics of its own) "
-        "and 1 or 3 channels an image, as the original saves it in <epoch>_net_G.pth")
+TODO = (
+    "give a Pix2PixHD generator or discriminator with instance normalisation (no weights or statistics of its own) "
+    "and 1 or 3 channels an image, as the original saves it in <epoch>_net_G.pth"
+)
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -70,8 +72,9 @@ def read_original(path: Path) -> Original:
         own = {name: _float32(rename(name), weights.pop(rename(name))) for name in network.state_dict()}
     except _Misfit as misfit:
         key, found, expected = misfit.args
-        raise InputError(f"the first key that differs is {key!r}", file=path, found=found, expected=expected,
-                         todo=TODO) from None
+        raise InputError(
+            f"the first key that differs is {key!r}", file=path, found=found, expected=expected, todo=TODO
+        ) from None
     network.load_state_dict(own, assign=True)
     return Original(network.eval().requires_grad_(False), sha256)
 
@@ -99,8 +102,12 @@ def _architecture(shapes: Shapes) -> Architecture:
     width, channels = _first_layer(shapes, f"model{enhancers}_1.1.weight" if enhancers else "model.1.weight", (1, 3))
     # The convolutions outside the blocks: the first, each down- and up-sampling, and without enhancers the last.
     convolutions = sum(len(shape) == 4 for key, shape in shapes.items() if re.fullmatch(r"model\.\d+\.weight", key))
-    plan = {"channels": channels, "width": width, "downs": (convolutions - (not enhancers)) // 2,
-            "blocks": _blocks(shapes, "model")}
+    plan = {
+        "channels": channels,
+        "width": width,
+        "downs": (convolutions - (not enhancers)) // 2,
+        "blocks": _blocks(shapes, "model"),
+    }
     if not enhancers:
         return Architecture("global", **plan)
     return Architecture("local", **plan, enhancers=enhancers, enhancer_blocks=_blocks(shapes, "model1_2"))
@@ -109,14 +116,19 @@ def _architecture(shapes: Shapes) -> Architecture:
 def _discriminator_plan(shapes: Shapes, apart: bool) -> dict[str, int]:
     width, channels = _first_layer(shapes, "scale0_layer0.0.weight" if apart else "layer0.0.weight", (2, 6))
     layers = _count(shapes, "scale0_layer{}.") - 2 if apart else _count(shapes, "layer0.{}.", 2, 3) - 1
-    return {"channels": channels, "width": width, "layers": max(1, layers),
-            "scales": _count(shapes, "scale{}_layer0." if apart else "layer{}.0.")}
+    return {
+        "channels": channels,
+        "width": width,
+        "layers": max(1, layers),
+        "scales": _count(shapes, "scale{}_layer0." if apart else "layer{}.0."),
+    }
 
 
 def _count(shapes: Shapes, prefix: str, start: int = 0, step: int = 1) -> int:
     """How many numbers of start, start + step, ... make `prefix` that of a key, up to the first that does not."""
-    return len(list(takewhile(lambda number: any(key.startswith(prefix.format(number)) for key in shapes),
-                              count(start, step))))
+    return len(
+        list(takewhile(lambda number: any(key.startswith(prefix.format(number)) for key in shapes), count(start, step)))
+    )
 
 
 def _blocks(shapes: Shapes, part: str) -> int:

@@ -60,7 +60,7 @@ def _latest_shared(folder: Path, rates: list[float], execution: dict) -> Path | 
             continue
         saved = open_state(file)
         used = [row["learning_rate"] for row in saved["history"]] + [saved["rate"]] * (saved["step"] > 0)
-        if used == rates[:len(used)] and saved["execution"] == execution:
+        if used == rates[: len(used)] and saved["execution"] == execution:
             found.append(((saved["epoch"], saved["step"]), file))
     return max(found)[1] if found else None
 

@@ -18,5 +18,5 @@ class RowwiseConv2d(nn.Conv2d):
         kernels = self.weight.transpose(1, 2).reshape(filters * rows, channels, 1, columns)
         maps = conv2d(x, kernels).unflatten(1, (filters, rows))
         height = x.shape[2] - rows + 1
-        total = sum(maps[:, :, row, row:row + height] for row in range(rows))
+        total = sum(maps[:, :, row, row : row + height] for row in range(rows))
         return total + self.bias[:, None, None].to(total.dtype)

@@ -8,7 +8,7 @@ from pre2post.core.errors import InputError
 
 AUTO = "auto"
 WIDE = 32  # filters of the first layer; narrower networks spend their time elsewhere than in convolutions, and train
-           # for minutes, which compiling would take too
+# for minutes, which compiling would take too
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,13 @@ class Execution:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def __str__(self) -> str:
-        words = [f"{self.processes} x {self.device}" if self.processes > 1 else self.device, self.precision,
-                 "channels last" if self.channels_last else "channels first",
-                 "compiled" if self.compile else "not compiled", f"batch {self.batch_size}"]
+        words = [
+            f"{self.processes} x {self.device}" if self.processes > 1 else self.device,
+            self.precision,
+            "channels last" if self.channels_last else "channels first",
+            "compiled" if self.compile else "not compiled",
+            f"batch {self.batch_size}",
+        ]
         return ", ".join(words)
 
 
@@ -49,8 +53,12 @@ def count_processes(settings) -> int:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if settings.devices != AUTO:
         if 0 < gpus < settings.devices:
-            raise InputError("there are not enough GPUs", found=gpus, expected=f"gan.devices {settings.devices}",
-                             todo="lower gan.devices, or free more GPUs with CUDA_VISIBLE_DEVICES")
+            raise InputError(
+                "there are not enough GPUs",
+                found=gpus,
+                expected=f"gan.devices {settings.devices}",
+                todo="lower gan.devices, or free more GPUs with CUDA_VISIBLE_DEVICES",
+            )
         return settings.devices
     return max(1, gpus if settings.batch_size == AUTO else min(gpus, settings.batch_size))
 
@@ -63,15 +71,24 @@ def choose(settings, processes: int = 1) -> Execution:
     gpu = torch.cuda.is_available()
     batch_size = processes if settings.batch_size == AUTO else settings.batch_size
     if batch_size < processes:
-        raise InputError("a batch has fewer slices than there are processes", found=f"gan.batch_size {batch_size}",
-                         expected=f"at least {processes}", todo="raise gan.batch_size, or use fewer gan.devices")
+        raise InputError(
+            "a batch has fewer slices than there are processes",
+            found=f"gan.batch_size {batch_size}",
+            expected=f"at least {processes}",
+            todo="raise gan.batch_size, or use fewer gan.devices",
+        )
     precision = settings.precision
     if precision == AUTO:
         precision = "bfloat16" if (_gpu_has_bfloat16() if gpu else _bfloat16_pays(settings.width)) else "float32"
     layout, compiled = settings.channels_last, settings.compile
-    return Execution("cuda" if gpu else "cpu", precision,
-                     gpu and precision == "bfloat16" if layout == AUTO else layout,
-                     gpu and settings.width >= WIDE if compiled == AUTO else compiled, processes, batch_size)
+    return Execution(
+        "cuda" if gpu else "cpu",
+        precision,
+        gpu and precision == "bfloat16" if layout == AUTO else layout,
+        gpu and settings.width >= WIDE if compiled == AUTO else compiled,
+        processes,
+        batch_size,
+    )
 
 
 def _gpu_has_bfloat16() -> bool:

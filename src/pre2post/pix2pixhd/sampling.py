@@ -7,14 +7,14 @@ import numpy as np
 
 # How patients of one cohort differ in position and size; a resampled slice still looks like a patient.
 ROTATION = 0.2  # rad, either way
-SCALE = 0.15    # of the logarithm of the size along each axis, either way
-SHIFT = 0.1     # of half the slice, either way
+SCALE = 0.15  # of the logarithm of the size along each axis, either way
+SHIFT = 0.1  # of half the slice, either way
 
 
 @dataclass(frozen=True)
 class Batch:
     slices: np.ndarray  # (n,) indices into the slice arrays
-    flips: np.ndarray   # (n,) whether to mirror each left to right
+    flips: np.ndarray  # (n,) whether to mirror each left to right
     moves: np.ndarray | None = None  # (n, 2, 3) float32 affine maps from output to input, both in [-1, 1]; None: stay
     share: float = 1.0  # of the joint batch of all processes
 
@@ -29,8 +29,15 @@ class Batch:
         return Batch(self.slices[own], self.flips[own], None if self.moves is None else self.moves[own], share)
 
 
-def epoch_batches(cases: Sequence[str], seed: int, epoch: int, slices_per_case: int, batch_size: int,
-                  flip: bool, augment: bool = False) -> list[Batch]:
+def epoch_batches(
+    cases: Sequence[str],
+    seed: int,
+    epoch: int,
+    slices_per_case: int,
+    batch_size: int,
+    flip: bool,
+    augment: bool = False,
+) -> list[Batch]:
     """Draws an epoch's batches. `cases[i]` is the patient of slice i; 0 `slices_per_case` means every slice.
 
     A patient with fewer slices than asked for gives all of them. The last batch may be smaller: none is dropped.

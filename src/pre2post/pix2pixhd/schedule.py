@@ -15,8 +15,10 @@ def learning_rate(base: float, epoch: int, epochs: int, decay_share: float) -> f
 
 def learning_rates(settings) -> list[float]:
     """The learning rate of every epoch, from the gan section of params.yaml."""
-    return [learning_rate(settings.learning_rate, epoch, settings.epochs, settings.decay_share)
-            for epoch in range(settings.epochs)]
+    return [
+        learning_rate(settings.learning_rate, epoch, settings.epochs, settings.decay_share)
+        for epoch in range(settings.epochs)
+    ]
 
 
 def phase(epoch: int, global_epochs: int, fix_global_epochs: int) -> str:

@@ -50,8 +50,15 @@ class TrainingState:
 
     def save(self, model: Pix2PixHD, rate: float) -> None:
         """Writes everything, `rate` being the learning rate of the epoch under way."""
-        content = {"epoch": self.epoch, "step": self.step, "rate": rate, "sums": self.sums, "history": self.history,
-                   "execution": asdict(model.run), "model": model.state_dict()}
+        content = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "rate": rate,
+            "sums": self.sums,
+            "history": self.history,
+            "execution": asdict(model.run),
+            "model": model.state_dict(),
+        }
         with atomic_path(self.folder / FILE) as temporary, open(temporary, "wb") as file:
             torch.save(content, file)  # to an open file, or a full disk would not be told as such
 
@@ -90,10 +97,13 @@ class TrainingState:
             values = ", ".join(f"{name} {value:.4g}" for name, value in zip(looked_at[0], table[row], strict=True))
             kept = sorted(self.folder.glob("epoch_*.safetensors"))
             raise InputError(
-                "the training has diverged", expected="finite losses",
+                "the training has diverged",
+                expected="finite losses",
                 found=f"{values} in epoch {self.epoch + 1}, step {self.step - len(looked_at) + row + 1}",
-                todo=f"lower gan.learning_rate; the last good checkpoint is {kept[-1]}" if kept else
-                "lower gan.learning_rate; there was no checkpoint yet")
+                todo=f"lower gan.learning_rate; the last good checkpoint is {kept[-1]}"
+                if kept
+                else "lower gan.learning_rate; there was no checkpoint yet",
+            )
 
 
 def open_state(file: Path, lazily: bool = True) -> dict:
@@ -111,10 +121,13 @@ def check_execution(saved: dict, file: Path, model: Pix2PixHD) -> None:
     ours = asdict(model.run)
     differing = [name for name in ours if saved["execution"].get(name) != ours[name]]
     if differing:
-        raise InputError("the saved training ran in another way", file=file,
-                         found=", ".join(f"{name} {saved['execution'].get(name)}" for name in differing),
-                         expected=", ".join(f"{name} {ours[name]}" for name in differing),
-                         todo="set the gan parameters or choose the machine so, or delete its folder to start afresh")
+        raise InputError(
+            "the saved training ran in another way",
+            file=file,
+            found=", ".join(f"{name} {saved['execution'].get(name)}" for name in differing),
+            expected=", ".join(f"{name} {ours[name]}" for name in differing),
+            todo="set the gan parameters or choose the machine so, or delete its folder to start afresh",
+        )
 
 
 def disk_needed(model: Pix2PixHD, epochs: int, save_every: int) -> int:
@@ -126,6 +139,10 @@ def disk_needed(model: Pix2PixHD, epochs: int, save_every: int) -> int:
 
 
 def _unusable(file: Path, error: Exception) -> InputError:
-    return InputError("the saved training state cannot be used", file=file,
-                      found=" ".join(str(error).split())[:200], expected="the state of this very training",
-                      todo="delete its folder to start the training afresh")
+    return InputError(
+        "the saved training state cannot be used",
+        file=file,
+        found=" ".join(str(error).split())[:200],
+        expected="the state of this very training",
+        todo="delete its folder to start the training afresh",
+    )

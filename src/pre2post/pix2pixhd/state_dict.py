@@ -28,8 +28,13 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], str]:
             file.seek(0)
             return _tensors(_unpickle(file, path), path), sha256
     except OSError as error:
-        raise InputError("the weights file cannot be read", file=path, found=error.strerror,
-                         expected="a file that torch.save wrote", todo="check its name and permissions") from None
+        raise InputError(
+            "the weights file cannot be read",
+            file=path,
+            found=error.strerror,
+            expected="a file that torch.save wrote",
+            todo="check its name and permissions",
+        ) from None
 
 
 def _unpickle(file: BinaryIO, path: Path) -> object:
@@ -39,8 +44,13 @@ def _unpickle(file: BinaryIO, path: Path) -> object:
     except Exception as error:  # a damaged or hostile pickle may end in any of them
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
         found = f"it asks for {wanted[1]}, which was not run" if wanted else _first_sentence(error)
-        raise InputError("this is not a file of plain tensors", file=path, found=found,
-                         expected="a state dict, readable without running code of the file", todo=TODO) from None
+        raise InputError(
+            "this is not a file of plain tensors",
+            file=path,
+            found=found,
+            expected="a state dict, readable without running code of the file",
+            todo=TODO,
+        ) from None
 
 
 def _first_sentence(error: Exception) -> str:
@@ -52,17 +62,29 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not content:
-        raise InputError("there are no weights in this file", file=path, expected="a state dict: tensors by key",
-                         found="an empty dict" if isinstance(content, dict) else type(content).__name__, todo=TODO)
+        raise InputError(
+            "there are no weights in this file",
+            file=path,
+            expected="a state dict: tensors by key",
+            found="an empty dict" if isinstance(content, dict) else type(content).__name__,
+            todo=TODO,
+        )
     for key, value in content.items():
         if not isinstance(key, str) or not is_dense(value):
             found = f"{value.layout} tensor of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
-            raise InputError(f"there is more than weights in this file, first under the key {key!r}", file=path,
-                             found=found, expected="dense tensors under text keys", todo=TODO)
+            raise InputError(
+                f"there is more than weights in this file, first under the key {key!r}",
+                file=path,
+                found=found,
+                expected="dense tensors under text keys",
+                todo=TODO,
+            )
     prefix = "module." if all(key.startswith("module.") for key in content) else ""
     users = Counter(map(_memory, content.values()))
-    return {key.removeprefix(prefix): weight.detach() if users[_memory(weight)] == 1 else weight.detach().clone()
-            for key, weight in content.items()}  # safetensors refuses tensors that share memory
+    return {
+        key.removeprefix(prefix): weight.detach() if users[_memory(weight)] == 1 else weight.detach().clone()
+        for key, weight in content.items()
+    }  # safetensors refuses tensors that share memory
 
 
 def _memory(weight: Tensor) -> int:

@@ -35,9 +35,14 @@ class Pix2PixHD:
         self.settings, self.run, self.group = settings, run, group or Group()
         plan = Architecture.of(settings)
         self.generator = self._place(make_generator(plan))
-        self.discriminator = self._place(MultiscaleDiscriminator(
-            2 * settings.channels, settings.discriminator_width, settings.discriminator_layers,
-            settings.discriminator_scales))
+        self.discriminator = self._place(
+            MultiscaleDiscriminator(
+                2 * settings.channels,
+                settings.discriminator_width,
+                settings.discriminator_layers,
+                settings.discriminator_scales,
+            )
+        )
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.perceptual = perceptual and perceptual.to(run.device, memory_format=run.memory_format)
         self.judges = list(self.discriminator.parameters())
@@ -52,8 +57,9 @@ class Pix2PixHD:
         return network.to(self.run.device, memory_format=self.run.memory_format)
 
     def _adam(self, weights: Iterable[nn.Parameter]) -> torch.optim.Adam:
-        return torch.optim.Adam(weights, self.settings.learning_rate, (self.settings.beta1, 0.999),
-                                fused=True)  # the fused kernel is six times faster on a CPU than the loop
+        return torch.optim.Adam(
+            weights, self.settings.learning_rate, (self.settings.beta1, 0.999), fused=True
+        )  # the fused kernel is six times faster on a CPU than the loop
 
     def enter(self, phase: str) -> None:
         """Starts a phase of the training (see schedule.phase), with a fresh optimiser, as the original does."""
@@ -89,10 +95,12 @@ class Pix2PixHD:
             g_vgg = self.perceptual(fake, post) if self.perceptual else pre.new_zeros(())
 
         weights = self.settings
-        g_losses = {"g_gan": adversarial(judged_fake, real=True),
-                    "g_fm": weights.lambda_fm * feature_matching(judged_fake, judged_real),
-                    "g_vgg": weights.lambda_vgg * g_vgg,
-                    **self._pixel_losses(pre, post, fake, lesion)}
+        g_losses = {
+            "g_gan": adversarial(judged_fake, real=True),
+            "g_fm": weights.lambda_fm * feature_matching(judged_fake, judged_real),
+            "g_vgg": weights.lambda_vgg * g_vgg,
+            **self._pixel_losses(pre, post, fake, lesion),
+        }
         d_losses = {"d_real": adversarial(judged_real, real=True), "d_fake": adversarial(judged_fake, real=False)}
         change = torch.autograd.grad(sum(g_losses.values()) * share, fake, retain_graph=True)
         d_gradients = torch.autograd.grad(sum(d_losses.values()) / 2 * share, self.judges)
@@ -139,7 +147,8 @@ class Pix2PixHD:
     def state_dict(self) -> dict:
         """Everything that a step changes."""
         return {"phase": self.phase, "averaged": self.averaged} | {
-            name: getattr(self, name).state_dict() for name in self._parts()}
+            name: getattr(self, name).state_dict() for name in self._parts()
+        }
 
     def load_state_dict(self, state: dict) -> None:
         self.enter(state["phase"])
@@ -148,8 +157,14 @@ class Pix2PixHD:
             getattr(self, name).load_state_dict(state[name])
 
     def _parts(self) -> list[str]:
-        return ["generator", "discriminator", "average", "g_optimiser", "d_optimiser",
-                *(["network"] if self.phase == GLOBAL else [])]
+        return [
+            "generator",
+            "discriminator",
+            "average",
+            "g_optimiser",
+            "d_optimiser",
+            *(["network"] if self.phase == GLOBAL else []),
+        ]
 
 
 def _apply(optimiser: torch.optim.Optimizer, weights: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:

@@ -21,9 +21,18 @@ from pre2post.pix2pixhd.vgg import PerceptualLoss
 
 GIGABYTE = 1e9
 
-def train(settings, seed: int, cases: Sequence[str], pairs: Pairs, folder: Path, run: Execution,
-          after_epoch: Callable[[list[dict]], None], group: Group | None = None,
-          trained_on: Collection[str] | None = None) -> list[Path]:
+
+def train(
+    settings,
+    seed: int,
+    cases: Sequence[str],
+    pairs: Pairs,
+    folder: Path,
+    run: Execution,
+    after_epoch: Callable[[list[dict]], None],
+    group: Group | None = None,
+    trained_on: Collection[str] | None = None,
+) -> list[Path]:
     """Trains a generator from pre- to post-contrast slices and returns the kept checkpoints, oldest first.
 
     settings: the gan section of params.yaml. cases: the patient of each slice. folder: for checkpoints and the training
@@ -51,14 +60,15 @@ def train(settings, seed: int, cases: Sequence[str], pairs: Pairs, folder: Path,
         after_epoch(state.history)  # what a killed run had made of its losses may be gone
 
     # Main training loop.
-    for epoch, rate in list(enumerate(rates))[state.epoch:]:
+    for epoch, rate in list(enumerate(rates))[state.epoch :]:
         current = phase(epoch, settings.global_epochs, settings.fix_global_epochs)
         if current != model.phase:
             model.enter(current)
         model.set_learning_rate(rate)
-        plan = epoch_batches(cases, seed, epoch, settings.slices_per_case, run.batch_size, settings.flip,
-                             settings.augment)
-        todo = [batch.part(group.rank, group.processes) for batch in plan[state.step:]]
+        plan = epoch_batches(
+            cases, seed, epoch, settings.slices_per_case, run.batch_size, settings.flip, settings.augment
+        )
+        todo = [batch.part(group.rank, group.processes) for batch in plan[state.step :]]
         title = f"epoch {epoch + 1}/{settings.epochs}"
         images = progress(batches(pairs, todo, run.device), title, len(plan), "step", state.step, quiet=not group.leads)
         for batch, (pre, post, lesion) in zip(todo, images, strict=True):
@@ -81,8 +91,9 @@ def train(settings, seed: int, cases: Sequence[str], pairs: Pairs, folder: Path,
     return sorted(folder.glob("epoch_*.safetensors"))
 
 
-def make_up(state: TrainingState, model: Pix2PixHD, rates: list[float], folder: Path,
-            trained_on: Collection[str] | None) -> None:
+def make_up(
+    state: TrainingState, model: Pix2PixHD, rates: list[float], folder: Path, trained_on: Collection[str] | None
+) -> None:
     """Leaves behind what the epoch before this state should have left: its run was killed meanwhile, or had no use for
     it, being that of a training of other length."""
     if state.step or not state.epoch:
@@ -110,9 +121,16 @@ def load_perceptual(settings) -> PerceptualLoss | None:
 def print_plan(settings, model: Pix2PixHD, folder: Path) -> None:
     """Says, before anything is computed, how the training runs and what it will take."""
     print(f"trains on {model.run}")
-    print("VGG19 perceptual loss: " + ("on" if model.perceptual else
-                                       "off, its weight is 0" if not settings.lambda_vgg else
-                                       "off, gan.vgg_weights names no weights file"))
+    print(
+        "VGG19 perceptual loss: "
+        + (
+            "on"
+            if model.perceptual
+            else "off, its weight is 0"
+            if not settings.lambda_vgg
+            else "off, gan.vgg_weights names no weights file"
+        )
+    )
     needed = disk_needed(model, settings.epochs, settings.save_every) / GIGABYTE
     free = shutil.disk_usage(folder).free / GIGABYTE
     print(f"disk: {needed:.2g} GB for checkpoints and state in {folder}, {free:.0f} GB are free", flush=True)

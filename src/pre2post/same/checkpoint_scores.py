@@ -39,8 +39,11 @@ class Slices:
     def __post_init__(self):
         shapes = {(len(array), *np.shape(array)[-2:]) for array in (self.pre, self.post, self.lesion)}
         if len(shapes) > 1 or len(self.post) != len(self.patients) or not self.patients:
-            raise InputError("the validation slices do not belong together", todo="run `dvc repro cut_slices`",
-                             found=f"shapes {sorted(shapes)}, patients of {len(self.patients)} slices")
+            raise InputError(
+                "the validation slices do not belong together",
+                todo="run `dvc repro cut_slices`",
+                found=f"shapes {sorted(shapes)}, patients of {len(self.patients)} slices",
+            )
 
 
 class _Tally:
@@ -67,8 +70,9 @@ class _Tally:
 
     def patient_means(self, metric: str) -> dict[str, float]:
         """The metric's mean over each patient that has any of it, patients in sorted order."""
-        return {patient: total / weight for patient, (total, weight) in sorted(self.sums.get(metric, {}).items())
-                if weight}
+        return {
+            patient: total / weight for patient, (total, weight) in sorted(self.sums.get(metric, {}).items()) if weight
+        }
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,17 @@ class CheckpointScores:
     lesion_mae: dict[str, float | None]
 
 
-def score_checkpoints(checkpoints: Mapping[str, Callable[[], Translate]], slices: Slices,
-                      extractors: Sequence[Extractor], counts: np.ndarray, data_range: float = 1.0,
-                      sigma: float = SIGMA, more: Mapping[str, SliceMetric] | None = None, threads: int = 1,
-                      floors: Mapping[str, Translate] | None = None) -> CheckpointScores:
+def score_checkpoints(
+    checkpoints: Mapping[str, Callable[[], Translate]],
+    slices: Slices,
+    extractors: Sequence[Extractor],
+    counts: np.ndarray,
+    data_range: float = 1.0,
+    sigma: float = SIGMA,
+    more: Mapping[str, SliceMetric] | None = None,
+    threads: int = 1,
+    floors: Mapping[str, Translate] | None = None,
+) -> CheckpointScores:
     """Scores checkpoints, each a function that loads a network and returns its Translate, and floors beside them.
 
     Pixel metrics (quality.slice_metrics, and `more`) are means over patients of the patient's mean over slices, so a
@@ -105,9 +116,19 @@ def score_checkpoints(checkpoints: Mapping[str, Callable[[], Translate]], slices
             phases = post.shape[1] if post.ndim == 4 else 1
             lesion, owners = np.repeat(lesion > 0, phases, 0), np.repeat(patients[part], phases)
             tasks = [pool.submit(real.add_features, extractors, _single(post), owners)]
-            tasks += [pool.submit(_score, tallies[name], labels[name], load, (pre, _single(post), lesion), owners,
-                                  extractors, (data_range, sigma, more or {}))
-                      for name, load in (checkpoints | floors).items()]
+            tasks += [
+                pool.submit(
+                    _score,
+                    tallies[name],
+                    labels[name],
+                    load,
+                    (pre, _single(post), lesion),
+                    owners,
+                    extractors,
+                    (data_range, sigma, more or {}),
+                )
+                for name, load in (checkpoints | floors).items()
+            ]
             for task in tasks:
                 task.result()
     return _summarised(real, tallies, list(floors), extractors, counts, threads)
@@ -137,8 +158,9 @@ def _add_metrics(tally: _Tally, real, synthetic, lesion, patients, data_range, s
     tally.add_values("lesion_mae", errors / np.maximum(pixels, 1), pixels, patients)
 
 
-def _summarised(real: _Tally, tallies: Mapping[str, _Tally], floors: Collection[str], extractors, counts,
-                threads) -> CheckpointScores:
+def _summarised(
+    real: _Tally, tallies: Mapping[str, _Tally], floors: Collection[str], extractors, counts, threads
+) -> CheckpointScores:
     table, drawn, lesion = {}, {}, {}
     for name, tally in tallies.items():
         means = {metric: tally.patient_means(metric) for metric in tally.sums}
@@ -154,8 +176,12 @@ def _summarised(real: _Tally, tallies: Mapping[str, _Tally], floors: Collection[
             table[name] |= {one.frechet: found["frechet"], one.kernel: found["kernel"]}
         for name, values in _drawn_distances(one, standard, real, compared, counts, threads).items():
             drawn[name][one.frechet] = values
-    return CheckpointScores({name: table[name] for name in compared}, {name: table[name] for name in floors},
-                            {name: drawn[name] for name in compared}, lesion)
+    return CheckpointScores(
+        {name: table[name] for name in compared},
+        {name: table[name] for name in floors},
+        {name: drawn[name] for name in compared},
+        lesion,
+    )
 
 
 def _drawn_distances(one: Extractor, standard: Standard, real: _Tally, tallies: Mapping[str, _Tally], counts, threads):

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pre2post.core.numbers import rounded
-from pre2post.pipeline.params import Statistics
 from pre2post.same.stability import rank_correlation
 from pre2post.stats.bootstrap import draw_patients
 from pre2post.stats.correlation import standard_ranks
+from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import Seed, summarise
 from pre2post.stats.tables import interval_options
 
@@ -20,7 +20,7 @@ SAME = "same"
 LATER = "epoch"  # as a score: what comes later in the training is better
 
 Scores = Mapping[str, Mapping[str, float]]  # score -> checkpoint -> value, lower being better
-Dice = Mapping[str, Mapping[str, float]]    # checkpoint -> patient -> Dice
+Dice = Mapping[str, Mapping[str, float]]  # checkpoint -> patient -> Dice
 
 
 def read_scores(table: Sequence[Mapping[str, str]]) -> dict[str, dict[str, float]]:
@@ -28,24 +28,37 @@ def read_scores(table: Sequence[Mapping[str, str]]) -> dict[str, dict[str, float
     parts, the error in the lesion where there is one, and the negative epoch."""
     rows = [row for row in table if row[SAME]]
     scaled = [name for name in table[0] if name.startswith("scaled_")]
-    found = {name: {row["epoch"]: float(row[name]) for row in rows} for name in (SAME, *scaled, "lesion_mae")
-             if all(row[name] for row in rows)}
+    found = {
+        name: {row["epoch"]: float(row[name]) for row in rows}
+        for name in (SAME, *scaled, "lesion_mae")
+        if all(row[name] for row in rows)
+    }
     return found | {LATER: {row["epoch"]: -float(row["epoch"]) for row in rows}}
 
 
-def dice_rows(scores: Scores, dice: Dice, options: Statistics, seed: Seed) -> list[dict]:
+def dice_rows(scores: Scores, dice: Dice, options: StatisticsParams, seed: Seed) -> list[dict]:
     """A row each checkpoint: epoch, SAMe and its scaled parts, mean Dice with its interval over patients, and n."""
     rows = []
     for epoch, own in dice.items():
         found = summarise(list(own.values()), **interval_options(options, seed))
-        rows.append({"epoch": epoch, **{name: rounded(values[epoch]) for name, values in scores.items()
-                                        if name == SAME or name.startswith("scaled_")},
-                     "dice": rounded(found["mean"]), "low": rounded(found["low"]), "high": rounded(found["high"]),
-                     "n": found["n"]})
+        rows.append(
+            {
+                "epoch": epoch,
+                **{
+                    name: rounded(values[epoch])
+                    for name, values in scores.items()
+                    if name == SAME or name.startswith("scaled_")
+                },
+                "dice": rounded(found["mean"]),
+                "low": rounded(found["low"]),
+                "high": rounded(found["high"]),
+                "n": found["n"],
+            }
+        )
     return rows
 
 
-def correlation_rows(scores: Scores, dice: Dice, options: Statistics, seed: Seed) -> list[dict]:
+def correlation_rows(scores: Scores, dice: Dice, options: StatisticsParams, seed: Seed) -> list[dict]:
     """A row each score: Spearman's correlation over the checkpoints with the mean Dice; 1: what the score calls better
     segments better, whichever way it points.
 
@@ -60,8 +73,16 @@ def correlation_rows(scores: Scores, dice: Dice, options: Statistics, seed: Seed
     for name, values in scores.items():
         found = rank_correlation(values, means)
         ends = (None, None) if found is None or drawn is None else _interval(values, dice, drawn, options.confidence)
-        rows.append({"metric": name, "spearman": rounded(found), "low": rounded(ends[0]), "high": rounded(ends[1]),
-                     "n": len(dice), "note": _note(found, len(dice), patients, options)})
+        rows.append(
+            {
+                "metric": name,
+                "spearman": rounded(found),
+                "low": rounded(ends[0]),
+                "high": rounded(ends[1]),
+                "n": len(dice),
+                "note": _note(found, len(dice), patients, options),
+            }
+        )
     return rows
 
 
@@ -72,10 +93,15 @@ def summary(judge: str, rows: Sequence[Mapping], correlations: Sequence[Mapping]
     much SAMe's choice falls short, which is never below 0 and hence a little too large by chance.
     """
     ours, best = min(rows, key=lambda row: row[SAME]), max(rows, key=lambda row: row["dice"])
-    return {"judge": judge, "epoch": {SAME: int(ours["epoch"]), "dice": int(best["epoch"])},
-            "dice": {SAME: ours["dice"], "dice": best["dice"]}, "regret": rounded(best["dice"] - ours["dice"]),
-            "spearman": {row["metric"]: row["spearman"] for row in correlations},
-            "checkpoints": len(rows), "patients": rows[0]["n"]}
+    return {
+        "judge": judge,
+        "epoch": {SAME: int(ours["epoch"]), "dice": int(best["epoch"])},
+        "dice": {SAME: ours["dice"], "dice": best["dice"]},
+        "regret": rounded(best["dice"] - ours["dice"]),
+        "spearman": {row["metric"]: row["spearman"] for row in correlations},
+        "checkpoints": len(rows),
+        "patients": rows[0]["n"],
+    }
 
 
 def _drawn_means(dice: Dice, draws: int, seed: Seed) -> np.ndarray:
@@ -91,7 +117,7 @@ def _interval(values: Mapping[str, float], dice: Dice, drawn: np.ndarray, confid
     return float(low), float(high)
 
 
-def _note(found: float | None, checkpoints: int, patients: int, options: Statistics) -> str:
+def _note(found: float | None, checkpoints: int, patients: int, options: StatisticsParams) -> str:
     """Why a row lacks some of its numbers."""
     if checkpoints < 3:
         return f"{checkpoints} checkpoint{'s' * (checkpoints != 1)}: no correlation with fewer than 3"

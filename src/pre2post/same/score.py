@@ -40,8 +40,12 @@ class Same:
     notes: list[str]
 
 
-def same(table: Mapping[str, Mapping[str, float]], weights: Mapping[str, float], scaling: str = "minmax",
-         similarities: Collection[str] = SIMILARITIES) -> Same:
+def same(
+    table: Mapping[str, Mapping[str, float]],
+    weights: Mapping[str, float],
+    scaling: str = "minmax",
+    similarities: Collection[str] = SIMILARITIES,
+) -> Same:
     """SAMe of a table checkpoint -> metric -> value under weights metric -> number >= 0 (0 leaves the metric out).
 
     Of equal scores the first checkpoint in the table's order wins. Metrics of the table without a weight are ignored.
@@ -57,33 +61,48 @@ def same(table: Mapping[str, Mapping[str, float]], weights: Mapping[str, float],
     finite = {name: row for name, row in every.items() if np.isfinite(row).all()}
     notes = [_left_out(name, metrics, row) for name, row in every.items() if name not in finite]
     if not finite:
-        raise InputError("no checkpoint can be compared", found="; ".join(notes), expected="finite numbers",
-                         todo="train again, or set same.weights of the metric to 0")
+        raise InputError(
+            "no checkpoint can be compared",
+            found="; ".join(notes),
+            expected="finite numbers",
+            todo="train again, or set same.weights of the metric to 0",
+        )
     values, names = np.array(list(finite.values())), list(finite)
-    scaled = np.stack([_scaled(column, scaling, metric in similarities)
-                       for metric, column in zip(metrics, values.T, strict=True)], axis=1)
+    scaled = np.stack(
+        [_scaled(column, scaling, metric in similarities) for metric, column in zip(metrics, values.T, strict=True)],
+        axis=1,
+    )
     share = np.array([weights[metric] for metric in metrics], dtype=float)
     scores = scaled @ (share / share.sum())
-    components = {name: dict(zip(metrics, map(float, row), strict=True))
-                  for name, row in zip(names, scaled, strict=True)}
-    return Same(dict(zip(names, map(float, scores), strict=True)), components, names[int(np.argmin(scores))],
-                notes + _notes(names, metrics, values))
+    components = {
+        name: dict(zip(metrics, map(float, row), strict=True)) for name, row in zip(names, scaled, strict=True)
+    }
+    return Same(
+        dict(zip(names, map(float, scores), strict=True)),
+        components,
+        names[int(np.argmin(scores))],
+        notes + _notes(names, metrics, values),
+    )
 
 
 def _weighted(weights: Mapping[str, float]) -> list[str]:
     """The metrics that count."""
     bad = {metric: weight for metric, weight in weights.items() if not (np.isfinite(weight) and weight >= 0)}
     if bad or not any(weights.values()):
-        raise InputError("the weights of SAMe cannot be used", found=bad or dict(weights),
-                         expected="numbers of at least 0, one of them above 0")
+        raise InputError(
+            "the weights of SAMe cannot be used",
+            found=bad or dict(weights),
+            expected="numbers of at least 0, one of them above 0",
+        )
     return [metric for metric, weight in weights.items() if weight > 0]
 
 
 def _value(table: Mapping[str, Mapping[str, float]], checkpoint: str, metric: str) -> float:
     value = table[checkpoint].get(metric)
     if value is None:
-        raise InputError(f"checkpoint {checkpoint} has no {metric}", expected="a number",
-                         todo="set same.weights of the metric to 0")
+        raise InputError(
+            f"checkpoint {checkpoint} has no {metric}", expected="a number", todo="set same.weights of the metric to 0"
+        )
     return float(value)
 
 
@@ -112,5 +131,8 @@ def _all_equal(column: np.ndarray) -> bool:
 def _notes(names: list[str], metrics: list[str], values: np.ndarray) -> list[str]:
     if len(names) == 1:
         return [f"{names[0]} is the only checkpoint: nothing to compare, every component is 0"]
-    return [f"{metric} is the same for all checkpoints and contributes 0"
-            for metric, column in zip(metrics, values.T, strict=True) if _all_equal(column)]
+    return [
+        f"{metric} is the same for all checkpoints and contributes 0"
+        for metric, column in zip(metrics, values.T, strict=True)
+        if _all_equal(column)
+    ]

@@ -21,12 +21,15 @@ def under_each_scaling(table: Table, weights: Mapping[str, float]) -> dict[str, 
     return {scaling: same(table, weights, scaling).best for scaling in SCALINGS}
 
 
-def win_shares(drawn: Mapping[str, Mapping[str, np.ndarray]], weights: Mapping[str, float],
-               scaling: str) -> dict[str, float]:
+def win_shares(
+    drawn: Mapping[str, Mapping[str, np.ndarray]], weights: Mapping[str, float], scaling: str
+) -> dict[str, float]:
     """Checkpoint -> share of the draws of patients (checkpoint -> metric -> (draws,)) in which it wins."""
     draws = len(next(iter(next(iter(drawn.values())).values())))
-    tables = ({name: {metric: values[draw] for metric, values in metrics.items()} for name, metrics in drawn.items()}
-              for draw in range(draws))
+    tables = (
+        {name: {metric: values[draw] for metric, values in metrics.items()} for name, metrics in drawn.items()}
+        for draw in range(draws)
+    )
     winners = [same(table, weights, scaling).best for table in tables]
     return {name: winners.count(name) / draws for name in drawn}
 

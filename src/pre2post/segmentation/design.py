@@ -10,13 +10,13 @@ from pre2post.core.errors import InputError
 from pre2post.core.paths import synthetic_name
 from pre2post.splits.splits import Splits
 
-SYNTHETIC = "synthetic"       # the first phase that a generator made: it trains, but never validates
-FURTHER = f"{SYNTHETIC}_"     # before the name of a further one, such as synthetic_post2
-STAND_IN = "post1"            # real phase that validates a setting of synthetic volumes alone: what these imitate
-SEPARATOR = "__"              # between case and phase in the name of an nnU-Net case
-SHARE_STREAM = 9              # number of this random stream, so that no stage draws the same numbers
+SYNTHETIC = "synthetic"  # the first phase that a generator made: it trains, but never validates
+FURTHER = f"{SYNTHETIC}_"  # before the name of a further one, such as synthetic_post2
+STAND_IN = "post1"  # real phase that validates a setting of synthetic volumes alone: what these imitate
+SEPARATOR = "__"  # between case and phase in the name of an nnU-Net case
+SHARE_STREAM = 9  # number of this random stream, so that no stage draws the same numbers
 
-Mix = Mapping[str, float]     # phase -> share of the training patients whose volume of that phase trains
+Mix = Mapping[str, float]  # phase -> share of the training patients whose volume of that phase trains
 
 
 def key(case_id: str, phase: str) -> str:
@@ -60,11 +60,17 @@ def fold_keys(mix: Mix, splits: Splits, fold: int, seed: int) -> dict[str, list[
     held_out = set(splits.folds[fold])
     training = [patient for patient in _shuffled(splits.in_folds, seed) if patient not in held_out]
     if not training or not held_out:
-        raise InputError(f"fold {fold} has no patient to {'train' if held_out else 'validate'} with",
-                         found=f"{len(training)} to train, {len(held_out)} to validate", todo="lower split.folds")
-    return {"train": sorted(key(patient, phase) for phase, share in mix.items()
-                            for patient in _take(training, phase, share)),
-            "val": sorted(key(patient, phase) for patient in held_out for phase in validation_phases(mix))}
+        raise InputError(
+            f"fold {fold} has no patient to {'train' if held_out else 'validate'} with",
+            found=f"{len(training)} to train, {len(held_out)} to validate",
+            todo="lower split.folds",
+        )
+    return {
+        "train": sorted(
+            key(patient, phase) for phase, share in mix.items() for patient in _take(training, phase, share)
+        ),
+        "val": sorted(key(patient, phase) for patient in held_out for phase in validation_phases(mix)),
+    }
 
 
 def setting_folds(mix: Mix, splits: Splits, seed: int) -> list[dict[str, list[str]]]:
@@ -120,9 +126,12 @@ def _shuffled(patients: Sequence[str], seed: int) -> list[str]:
 
 def _take(patients: Sequence[str], phase: str, share: float) -> Sequence[str]:
     """The first of the patients, a share of them, rounded."""
-    taken = patients[:round(share * len(patients))]
+    taken = patients[: round(share * len(patients))]
     if not taken:
-        raise InputError(f"this share of {phase} leaves no case to train with",
-                         found=f"{share:g} of {len(patients)} patients",
-                         expected=f"more than {0.5 / len(patients):.2g}", todo="raise it under segmentation.settings")
+        raise InputError(
+            f"this share of {phase} leaves no case to train with",
+            found=f"{share:g} of {len(patients)} patients",
+            expected=f"more than {0.5 / len(patients):.2g}",
+            todo="raise it under segmentation.settings",
+        )
     return taken

@@ -20,17 +20,23 @@ def setting_file(nnunet: Path, setting: str) -> Path:
     return nnunet / "settings" / f"{setting}.json"
 
 
-def write_setting(nnunet: Path, setting: str, folds: list[dict[str, list[str]]], plans_name: str,
-                  patients: Mapping[str, str]) -> None:
+def write_setting(
+    nnunet: Path, setting: str, folds: list[dict[str, list[str]]], plans_name: str, patients: Mapping[str, str]
+) -> None:
     """Writes {"folds": as nnU-Net's splits_final, "patients": {case: the patient's digest}, "sha256": {file: digest}},
     the last of the plan and every preprocessed file."""
     home = preprocessed_folder(nnunet)
     plans = home / f"{plans_name}.json"
     data = home / read_json(plans)["configurations"][CONFIGURATION]["data_identifier"]
     files = [plans, *(data / f"{name}{ending}" for name in _names(folds) for ending in ENDINGS)]
-    write_json(setting_file(nnunet, setting), {
-        "folds": folds, "patients": {case: patients[case] for case in sorted(set(map(case_of, _names(folds))))},
-        "sha256": {str(file.relative_to(home)): sha256_of(file) for file in files}})
+    write_json(
+        setting_file(nnunet, setting),
+        {
+            "folds": folds,
+            "patients": {case: patients[case] for case in sorted(set(map(case_of, _names(folds))))},
+            "sha256": {str(file.relative_to(home)): sha256_of(file) for file in files},
+        },
+    )
 
 
 def read_setting(nnunet: Path, setting: str) -> list[dict[str, list[str]]]:
@@ -41,8 +47,12 @@ def read_setting(nnunet: Path, setting: str) -> list[dict[str, list[str]]]:
     content = read_json(file)
     for name in content["sha256"]:
         if not (preprocessed_folder(nnunet) / name).is_file():
-            raise InputError("a preprocessed file is missing", file=preprocessed_folder(nnunet) / name,
-                             case=case_of(Path(name).stem) or None, todo=TODO)
+            raise InputError(
+                "a preprocessed file is missing",
+                file=preprocessed_folder(nnunet) / name,
+                case=case_of(Path(name).stem) or None,
+                todo=TODO,
+            )
     return content["folds"]
 
 

@@ -36,14 +36,21 @@ def load_trained_folder(folder: Path, fold: str = "0"):
     configuration = checkpoint["init_args"].get("configuration")
     _check_plans(plans, dataset, configuration, Path(folder))
     axes = checkpoint.get("inference_allowed_mirroring_axes")
-    segmenter = Segmenter(str(checkpoint.get("trainer_name")), plans, dataset, [checkpoint["network_weights"]],
-                          None if axes is None else tuple(axes), configuration)
+    segmenter = Segmenter(
+        str(checkpoint.get("trainer_name")),
+        plans,
+        dataset,
+        [checkpoint["network_weights"]],
+        None if axes is None else tuple(axes),
+        configuration,
+    )
     try:
         predictor = make_predictor(segmenter, mirroring=True)
         predictor.network.load_state_dict(checkpoint["network_weights"])
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError("these weights are not of the network in plans.json", file=file, found=_one_line(error),
-                         todo=TODO) from None
+        raise InputError(
+            "these weights are not of the network in plans.json", file=file, found=_one_line(error), todo=TODO
+        ) from None
     return predictor
 
 
@@ -70,15 +77,25 @@ def _check_plans(plans: dict, dataset: dict, configuration: str, folder: Path) -
         names = [(found.network_arch_class_name, NETWORKS), *((arguments[key], LAYERS) for key in imported)]
         channels = dataset.get("channel_names", dataset.get("modality"))
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError("these plans cannot be used", file=folder / "plans.json", found=_one_line(error),
-                         expected="plans and dataset.json as nnU-Net writes them", todo=TODO) from None
+        raise InputError(
+            "these plans cannot be used",
+            file=folder / "plans.json",
+            found=_one_line(error),
+            expected="plans and dataset.json as nnU-Net writes them",
+            todo=TODO,
+        ) from None
     for name, package in names:
         if name is not None and not _is_module(name, package):
-            raise InputError("these plans name a class that may not be loaded from a shared file",
-                             file=folder / "plans.json", found=name, expected=f"a class of {package.strip('.')}")
+            raise InputError(
+                "these plans name a class that may not be loaded from a shared file",
+                file=folder / "plans.json",
+                found=name,
+                expected=f"a class of {package.strip('.')}",
+            )
     if channels is None or len(channels) != 1:
-        raise InputError("this network does not take one image", file=folder / "dataset.json", expected="one channel",
-                         found=channels)
+        raise InputError(
+            "this network does not take one image", file=folder / "dataset.json", expected="one channel", found=channels
+        )
 
 
 def _one_line(error: Exception) -> str:

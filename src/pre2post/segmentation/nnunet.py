@@ -13,10 +13,10 @@ from types import ModuleType, SimpleNamespace
 
 DATASET = "Dataset200_pre2post"
 CONFIGURATION = "3d_fullres"
-OWN_PLANS = "nnUNetPlans"    # the name that nnU-Net gives to what it plans by itself
-SMALL_PLANS = "smallPlans"   # nnU-Net's plan with the network of small_plan.json
+OWN_PLANS = "nnUNetPlans"  # the name that nnU-Net gives to what it plans by itself
+SMALL_PLANS = "smallPlans"  # nnU-Net's plan with the network of small_plan.json
 PLANS_OF = {"nnunet": OWN_PLANS, "small": SMALL_PLANS}  # by the parameter segmentation.plan
-SECONDS_BETWEEN_LINES = 30   # of nnU-Net's progress bars where output goes to a file
+SECONDS_BETWEEN_LINES = 30  # of nnU-Net's progress bars where output goes to a file
 CPU_FLAGS = Path("/proc/cpuinfo")
 
 
@@ -26,13 +26,15 @@ def use_folders(nnunet: Path, results: Path, augmenters: int = 1) -> None:
     nnU-Net knows its folders by environment variables only, and looks them up each time it uses one. Call this before
     nnunetv2 is imported: it then needs no subprocess to guess how many processes may augment.
     """
-    os.environ.update({
-        "nnUNet_raw": str(nnunet / "nnUNet_raw"),
-        "nnUNet_preprocessed": str(nnunet / "nnUNet_preprocessed"),
-        "nnUNet_results": str(results),
-        "nnUNet_n_proc_DA": str(augmenters),  # processes that augment; with 0 this one does, but planning fails
-        "nnUNet_wandb_enabled": "0",   # a stage talks to nobody
-    })
+    os.environ.update(
+        {
+            "nnUNet_raw": str(nnunet / "nnUNet_raw"),
+            "nnUNet_preprocessed": str(nnunet / "nnUNet_preprocessed"),
+            "nnUNet_results": str(results),
+            "nnUNet_n_proc_DA": str(augmenters),  # processes that augment; with 0 this one does, but planning fails
+            "nnUNet_wandb_enabled": "0",  # a stage talks to nobody
+        }
+    )
 
 
 def raw_folder(nnunet: Path) -> Path:

@@ -65,12 +65,16 @@ def small_plans(plans: dict, small: dict) -> dict:
     network = {name: small[name] for name in NETWORK}
     fitting = _fit(small["patch_size"], own["median_image_size_in_voxels"], network["strides"])
     architecture = own["architecture"] | {
-        "arch_kwargs": own["architecture"]["arch_kwargs"] | network | {"n_stages": len(small["features_per_stage"])}}
+        "arch_kwargs": own["architecture"]["arch_kwargs"] | network | {"n_stages": len(small["features_per_stage"])}
+    }
     training = {name: value for name, value in small.items() if name not in NETWORK} | {
         "patch_size": fitting,
-        "training_patch_size": [min(sides) for sides in zip(small["training_patch_size"], fitting, strict=True)]}
-    return plans | {"plans_name": SMALL_PLANS,
-                    "configurations": {CONFIGURATION: own | training | {"architecture": architecture}}}
+        "training_patch_size": [min(sides) for sides in zip(small["training_patch_size"], fitting, strict=True)],
+    }
+    return plans | {
+        "plans_name": SMALL_PLANS,
+        "configurations": {CONFIGURATION: own | training | {"architecture": architecture}},
+    }
 
 
 def _fit(patch: list[int], median: list[float], strides: list[list[int]]) -> list[int]:

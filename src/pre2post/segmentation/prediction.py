@@ -38,30 +38,45 @@ def load_segmenter(name: str, folders: list[Path], plans_name: str, folds: list[
     for folder, own in zip(folders, plans, strict=True):
         check_same_plans(own, plans[0], folder)
         if folds is not None and read_json(folder / DATASET / "splits_final.json") != folds:
-            raise InputError("the folds have changed since this was trained", found="other volumes than now",
-                             expected="the folds of splits.json", file=folder / DATASET / "splits_final.json",
-                             todo="run `dvc repro evaluate_segmentation`, which trains this again")
+            raise InputError(
+                "the folds have changed since this was trained",
+                found="other volumes than now",
+                expected="the folds of splits.json",
+                file=folder / DATASET / "splits_final.json",
+                todo="run `dvc repro evaluate_segmentation`, which trains this again",
+            )
     for file in files:
         read_card(file)  # which refuses weights that are not those of their card
     checkpoints = [read_checkpoint(file) for file in files]
-    return Segmenter(name, plans[0], read_json(files[0].parents[1] / "dataset.json"),
-                     [checkpoint["network_weights"] for checkpoint in checkpoints],
-                     tuple(checkpoints[0]["inference_allowed_mirroring_axes"]))
+    return Segmenter(
+        name,
+        plans[0],
+        read_json(files[0].parents[1] / "dataset.json"),
+        [checkpoint["network_weights"] for checkpoint in checkpoints],
+        tuple(checkpoints[0]["inference_allowed_mirroring_axes"]),
+    )
 
 
 def check_same_plans(plans: dict, expected: dict, folder: Path) -> None:
     """Raises InputError when trainings that are to be compared or averaged come from different plans."""
     if plans != expected:
-        raise InputError("this was trained by other plans than the rest", file=folder,
-                         todo="train every setting and fold again: `dvc repro evaluate_segmentation`")
+        raise InputError(
+            "this was trained by other plans than the rest",
+            file=folder,
+            todo="train every setting and fold again: `dvc repro evaluate_segmentation`",
+        )
 
 
 def find_checkpoint(folder: Path, plans_name: str) -> Path:
     found = sorted(folder.glob(f"{DATASET}/*__{plans_name}__{CONFIGURATION}/fold_*/{CHECKPOINT}"))
     if len(found) != 1:
-        raise InputError("this training is missing or another plan's", file=folder,
-                         found=f"{len(found)} checkpoints of {plans_name}", expected="one",
-                         todo="run `dvc repro train_segmentation`")
+        raise InputError(
+            "this training is missing or another plan's",
+            file=folder,
+            found=f"{len(found)} checkpoints of {plans_name}",
+            expected="one",
+            todo="run `dvc repro train_segmentation`",
+        )
     return found[0]
 
 
@@ -74,8 +89,9 @@ def read_checkpoint(file: Path, todo: str = "delete its folder and run `dvc repr
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
-        raise InputError("the checkpoint cannot be read", file=file, found=str(error).split("\n")[0],
-                         todo=todo) from None
+        raise InputError(
+            "the checkpoint cannot be read", file=file, found=str(error).split("\n")[0], todo=todo
+        ) from None
 
 
 def make_predictor(segmenter: Segmenter, mirroring: bool):
@@ -89,15 +105,24 @@ def make_predictor(segmenter: Segmenter, mirroring: bool):
     plans = PlansManager(segmenter.plans)
     configuration = plans.get_configuration(segmenter.configuration)
     network = get_network_from_plans(
-        configuration.network_arch_class_name, configuration.network_arch_init_kwargs,
+        configuration.network_arch_class_name,
+        configuration.network_arch_init_kwargs,
         configuration.network_arch_init_kwargs_req_import,
         determine_num_input_channels(plans, configuration, segmenter.dataset),
-        plans.get_label_manager(segmenter.dataset).num_segmentation_heads, deep_supervision=False)
+        plans.get_label_manager(segmenter.dataset).num_segmentation_heads,
+        deep_supervision=False,
+    )
     with quiet():
-        predictor = nnUNetPredictor(use_mirroring=mirroring, allow_tqdm=False,
-                                    device=torch.device(best_device()))
-        predictor.manual_initialization(network, plans, configuration, segmenter.weights, segmenter.dataset,
-                                        segmenter.name, segmenter.mirroring_axes)
+        predictor = nnUNetPredictor(use_mirroring=mirroring, allow_tqdm=False, device=torch.device(best_device()))
+        predictor.manual_initialization(
+            network,
+            plans,
+            configuration,
+            segmenter.weights,
+            segmenter.dataset,
+            segmenter.name,
+            segmenter.mirroring_axes,
+        )
     return predictor
 
 
@@ -105,9 +130,14 @@ def preprocess_array(array: np.ndarray, spacing: tuple[float, float, float], pre
     """An array (z, y, x) with voxels of `spacing` (z, y, x) in mm as the network sees it, (1, z, y, x), and nnU-Net's
     notes on how to undo that. No mask is used."""
     preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
-    data, _, properties = preprocessor.run_case_npy(array[None], None, {"spacing": list(spacing)},
-                                                    predictor.plans_manager, predictor.configuration_manager,
-                                                    predictor.dataset_json)
+    data, _, properties = preprocessor.run_case_npy(
+        array[None],
+        None,
+        {"spacing": list(spacing)},
+        predictor.plans_manager,
+        predictor.configuration_manager,
+        predictor.dataset_json,
+    )
     return data, properties
 
 
@@ -124,5 +154,10 @@ def segment(predictor, data: np.ndarray, properties: dict, threads: int, bfloat1
     with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16() if bfloat16 is None else bfloat16):
         logits = predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data)).cpu()
     return convert_predicted_logits_to_segmentation_with_correct_shape(
-        logits, predictor.plans_manager, predictor.configuration_manager, predictor.label_manager, properties,
-        num_threads_torch=threads)
+        logits,
+        predictor.plans_manager,
+        predictor.configuration_manager,
+        predictor.label_manager,
+        properties,
+        num_threads_torch=threads,
+    )

@@ -20,8 +20,9 @@ LABELS = {"background": 0, "tumour": 1}
 ENDING = ".nii.gz"
 
 
-def write_raw_dataset(folder: Path, cases: Sequence[Case], phases: Sequence[str], synthetic: Path,
-                      one_breast: bool) -> None:
+def write_raw_dataset(
+    folder: Path, cases: Sequence[Case], phases: Sequence[str], synthetic: Path, one_breast: bool
+) -> None:
     """Writes imagesTr, labelsTr and dataset.json of every phase of every case into `folder`.
 
     Where `one_breast`, each is cut to the half of the body with its mask's centre of mass, and a mask that crosses the
@@ -52,17 +53,23 @@ def describe_dataset(names: Sequence[str]) -> dict:
         "numTraining": len(names),
         "file_ending": ENDING,
         "overwrite_image_reader_writer": "SimpleITKIO",
-        "dataset": {name: {"images": [f"imagesTr/{name}_0000{ENDING}"], "label": f"labelsTr/{name}{ENDING}"}
-                    for name in names},
+        "dataset": {
+            name: {"images": [f"imagesTr/{name}_0000{ENDING}"], "label": f"labelsTr/{name}{ENDING}"} for name in names
+        },
     }
 
 
 def check_image(image: Volume, mask: Volume, case_id: str, file: Path) -> None:
     """Raises InputError unless the image lies where its mask lies."""
     if not same_geometry(image, mask):
-        raise InputError("image and mask lie in different places", case=case_id, file=file,
-                         found=describe_geometry(image), expected=f"the mask's: {describe_geometry(mask)}",
-                         todo="resample the mask onto the image, or leave the case out")
+        raise InputError(
+            "image and mask lie in different places",
+            case=case_id,
+            file=file,
+            found=describe_geometry(image),
+            expected=f"the mask's: {describe_geometry(mask)}",
+            todo="resample the mask onto the image, or leave the case out",
+        )
 
 
 def _place(volume: Volume, file: Path, part: slice | None, target: Path) -> None:

@@ -14,8 +14,12 @@ from pre2post.core.files import atomic_path
 from pre2post.core.progress import progress
 from pre2post.segmentation.training_state import load_state, save_state
 
-HISTORY = {"learning_rate": "lrs", "train_loss": "train_losses", "validation_loss": "val_losses",
-           "pseudo_dice": "mean_fg_dice"}  # our columns, and nnU-Net's names for them
+HISTORY = {
+    "learning_rate": "lrs",
+    "train_loss": "train_losses",
+    "validation_loss": "val_losses",
+    "pseudo_dice": "mean_fg_dice",
+}  # our columns, and nnU-Net's names for them
 PLOT_FROM_EPOCHS = 50  # nnU-Net's progress.png takes seconds to draw and says little about a shorter training
 
 
@@ -74,8 +78,11 @@ class RepeatableTrainer(nnUNetTrainer):
         """nnU-Net's, but a loss that is no number ends the training: it would go on to the end and predict nothing."""
         super().on_train_epoch_end(train_outputs)
         if not np.isfinite(self.logger.get_value("train_losses", step=-1)):
-            raise InputError(f"the training of {self.title} diverged in epoch {self.current_epoch}",
-                             found="a loss that is not finite", todo="lower segmentation.learning_rate")
+            raise InputError(
+                f"the training of {self.title} diverged in epoch {self.current_epoch}",
+                found="a loss that is not finite",
+                todo="lower segmentation.learning_rate",
+            )
 
     def on_epoch_start(self) -> None:
         self.logger.log("epoch_start_timestamps", 0.0, self.current_epoch)
@@ -86,8 +93,9 @@ class RepeatableTrainer(nnUNetTrainer):
         for values in self.logger.get_checkpoint().values():
             values[:] = np.asarray(values).tolist()  # plain numbers: files with them load without running code
         said = {name: self.logger.get_value(name, step=-1) for name in ("train_losses", "val_losses", "mean_fg_dice")}
-        self.print_to_log_file("train_loss {train_losses:.4f}  val_loss {val_losses:.4f}  "
-                               "Pseudo dice {mean_fg_dice:.4f}".format(**said))
+        self.print_to_log_file(
+            "train_loss {train_losses:.4f}  val_loss {val_losses:.4f}  Pseudo dice {mean_fg_dice:.4f}".format(**said)
+        )
         self.report(self._history())
         if self.current_epoch == self.num_epochs - 1 >= PLOT_FROM_EPOCHS - 1:
             self.logger.plot_progress_png(self.output_folder)
@@ -96,8 +104,10 @@ class RepeatableTrainer(nnUNetTrainer):
     def _history(self) -> list[dict]:
         """A row an epoch so far, six digits each."""
         columns = {name: self.logger.get_value(logged, step=None) for name, logged in HISTORY.items()}
-        return [{"epoch": epoch + 1, **{name: float(f"{values[epoch]:.6g}") for name, values in columns.items()}}
-                for epoch in range(self.current_epoch + 1)]
+        return [
+            {"epoch": epoch + 1, **{name: float(f"{values[epoch]:.6g}") for name, values in columns.items()}}
+            for epoch in range(self.current_epoch + 1)
+        ]
 
     def save_checkpoint(self, filename: str) -> None:
         """nnU-Net's checkpoint, whole or not at all; through a file object, since a file's name enters its bytes."""
@@ -117,8 +127,12 @@ class RepeatableTrainer(nnUNetTrainer):
                 self._train_epoch(losses)
                 with torch.no_grad():
                     self.on_validation_epoch_start()
-                    self.on_validation_epoch_end([self.validation_step(next(self.dataloader_val))
-                                                  for _ in range(self.num_val_iterations_per_epoch)])
+                    self.on_validation_epoch_end(
+                        [
+                            self.validation_step(next(self.dataloader_val))
+                            for _ in range(self.num_val_iterations_per_epoch)
+                        ]
+                    )
                 self.on_epoch_end()
                 losses = []
         self.on_train_end()

@@ -10,7 +10,6 @@ import numpy as np
 from pre2post.core.device import best_device
 from pre2post.core.files import read_json, write_json
 from pre2post.core.resume import resume_folder
-from pre2post.pipeline.params import Segmentation
 from pre2post.segmentation.mix_file import setting_file
 from pre2post.segmentation.nnunet import (
     CONFIGURATION,
@@ -21,14 +20,33 @@ from pre2post.segmentation.nnunet import (
     quiet,
     use_folders,
 )
+from pre2post.segmentation.params import SegmentationParams
 from pre2post.segmentation.training_state import FILE
 
-UNSEEN = {"train", "settings", "folds", "test_phases", "train_on", "test_on", "judge", "lesion_overlap", "mirroring",
-          "state_every"}  # parameters that a training does not depend on, or by way of its data only
+UNSEEN = {
+    "train",
+    "settings",
+    "folds",
+    "test_phases",
+    "train_on",
+    "test_on",
+    "judge",
+    "lesion_overlap",
+    "mirroring",
+    "state_every",
+}  # parameters that a training does not depend on, or by way of its data only
 
 
-def train(params: Segmentation, name: str, fold: int, folds: list[dict[str, list[str]]], seed: int, nnunet: Path,
-          results: Path, report: Callable[[list[dict]], None]) -> Path:
+def train(
+    params: SegmentationParams,
+    name: str,
+    fold: int,
+    folds: list[dict[str, list[str]]],
+    seed: int,
+    nnunet: Path,
+    results: Path,
+    report: Callable[[list[dict]], None],
+) -> Path:
     """Trains on folds[fold]["train"], with a pseudo Dice of patches of its "val" each epoch, and leaves in `results`
     what nnU-Net would: <dataset>/<trainer>__<plans>__3d_fullres/fold_<fold>/checkpoint_final.pth and its companions.
     After every epoch `report` is given the losses so far, a row an epoch.
@@ -50,8 +68,11 @@ def train(params: Segmentation, name: str, fold: int, folds: list[dict[str, list
     trainer.state_every = params.state_every
     trainer.report = report
     precision = "bfloat16" if trainer.bfloat16 else "float16" if device.type == "cuda" else "float32"
-    print(f"{name}, fold {fold}: {len(split['train'])} volumes, {params.epochs} x {params.iterations} steps of "
-          f"{params.batch_size} patches; {device.type}, {params.threads} threads, {precision}", flush=True)
+    print(
+        f"{name}, fold {fold}: {len(split['train'])} volumes, {params.epochs} x {params.iterations} steps of "
+        f"{params.batch_size} patches; {device.type}, {params.threads} threads, {precision}",
+        flush=True,
+    )
     if (trainer.state_folder / FILE).is_file():
         print(f"carries on from the state in {trainer.state_folder}", flush=True)
     with quiet():
@@ -60,12 +81,17 @@ def train(params: Segmentation, name: str, fold: int, folds: list[dict[str, list
     return trainer.state_folder
 
 
-def make_trainer(params: Segmentation, name: str, fold: int, split: dict, plans: dict, dataset: dict, device):
+def make_trainer(params: SegmentationParams, name: str, fold: int, split: dict, plans: dict, dataset: dict, device):
     from pre2post.segmentation.trainer import RepeatableTrainer
 
     with quiet():
-        trainer = RepeatableTrainer(plans=plans | {"continue_training": False}, configuration=CONFIGURATION, fold=fold,
-                                    dataset_json=dataset, device=device)
+        trainer = RepeatableTrainer(
+            plans=plans | {"continue_training": False},
+            configuration=CONFIGURATION,
+            fold=fold,
+            dataset_json=dataset,
+            device=device,
+        )
         trainer.split, trainer.title = split, f"{name}, fold {fold}"
         trainer.bfloat16 = has_bfloat16(device.type)
         _use_training_patch(trainer.configuration_manager.configuration)
@@ -91,7 +117,7 @@ def _seed_everything(seed: int, name: str, fold: int) -> None:
     random.seed(int(state[2]))
 
 
-def read_plans(nnunet: Path, params: Segmentation, folds: list[dict[str, list[str]]]) -> tuple[dict, dict]:
+def read_plans(nnunet: Path, params: SegmentationParams, folds: list[dict[str, list[str]]]) -> tuple[dict, dict]:
     """The plans to train, with the batch size of the parameters, and dataset.json of what these folds hold alone: what
     other settings need must not show in the trained folder."""
     folder = preprocessed_folder(nnunet)
@@ -102,8 +128,9 @@ def read_plans(nnunet: Path, params: Segmentation, folds: list[dict[str, list[st
     return plans, dataset | {"dataset": own, "numTraining": len(own)}
 
 
-def _state_folder(params: Segmentation, name: str, fold: int, seed: int, nnunet: Path) -> Path:
+def _state_folder(params: SegmentationParams, name: str, fold: int, seed: int, nnunet: Path) -> Path:
     """Where this training keeps its state: a folder of these parameters, data and code."""
     settings = {"seed": seed, "setting": name, "fold": fold, **params.model_dump(exclude=UNSEEN)}
-    return resume_folder("train_segmentation", settings,
-                         [setting_file(nnunet, name), *Path(__file__).parent.glob("*.py")])
+    return resume_folder(
+        "train_segmentation", settings, [setting_file(nnunet, name), *Path(__file__).parent.glob("*.py")]
+    )

@@ -19,11 +19,16 @@ def save_state(folder: Path, trainer, losses: list[dict]) -> None:
     """Writes everything that the next step depends on; `losses` are those of the epoch under way."""
     import torch
 
-    content = {"network": trainer.network.state_dict(), "optimizer": trainer.optimizer.state_dict(),
-               "scaler": trainer.grad_scaler.state_dict() if trainer.grad_scaler else None,
-               "epoch": trainer.current_epoch, "losses": [float(one["loss"]) for one in losses],
-               "logging": trainer.logger.get_checkpoint(), "log": Path(trainer.log_file).read_text(encoding="utf-8"),
-               "random": _random_states()}
+    content = {
+        "network": trainer.network.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
+        "scaler": trainer.grad_scaler.state_dict() if trainer.grad_scaler else None,
+        "epoch": trainer.current_epoch,
+        "losses": [float(one["loss"]) for one in losses],
+        "logging": trainer.logger.get_checkpoint(),
+        "log": Path(trainer.log_file).read_text(encoding="utf-8"),
+        "random": _random_states(),
+    }
     with atomic_path(folder / FILE) as temporary, open(temporary, "wb") as file:
         torch.save(content, file)
 
@@ -50,9 +55,13 @@ def load_state(folder: Path, trainer) -> list[dict]:
         _restore_random(saved["random"])
         return [{"loss": np.float32(loss)} for loss in saved["losses"]]
     except Exception as error:
-        raise InputError("the saved training state cannot be used", file=file,
-                         found=" ".join(str(error).split())[:200], expected="the state of this very training",
-                         todo="delete its folder to start the training afresh") from None
+        raise InputError(
+            "the saved training state cannot be used",
+            file=file,
+            found=" ".join(str(error).split())[:200],
+            expected="the state of this very training",
+            todo="delete its folder to start the training afresh",
+        ) from None
 
 
 def _random_states() -> dict:
@@ -60,9 +69,12 @@ def _random_states() -> dict:
     import torch
 
     kind, keys, *rest = np.random.get_state()
-    return {"torch": torch.get_rng_state(), "python": random.getstate(),
-            "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+    return {
+        "torch": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
 
 
 def _restore_random(saved: dict) -> None:

@@ -31,21 +31,30 @@ def check_leakage(splits: Splits, cases: Sequence[Case]) -> None:
 def check_unseen(splits: Splits, cases: Sequence[Case], trained_on: Collection[str] | None, weights: Path) -> None:
     """Raises InputError when someone whose digest is in `trained_on` is to be scored; None, unknown, is a warning."""
     if trained_on is None:
-        print(f"warning: {weights} does not say who trained it, so nobody can tell whether it is scored on its own "
-              "training patients", file=sys.stderr)
+        print(
+            f"warning: {weights} does not say who trained it, so nobody can tell whether it is scored on its own "
+            "training patients",
+            file=sys.stderr,
+        )
         return
     found = []
     for part in SCORED:
         members = find_cases(getattr(splits, part), cases)
         seen = [case.id for case in members if digest(patient_of(case)) in trained_on]
         if seen:
-            found.append(f"{len(seen)} of {len(members)} in {part} ({', '.join(seen[:SHOWN])}"
-                         f"{', ...' if len(seen) > SHOWN else ''})")
+            found.append(
+                f"{len(seen)} of {len(members)} in {part} ({', '.join(seen[:SHOWN])}"
+                f"{', ...' if len(seen) > SHOWN else ''})"
+            )
     if found:
-        raise InputError("these weights were trained on patients who are to be scored", file=weights,
-                         found="; ".join(found), expected="nobody",
-                         todo="use weights that others trained, or a split that fits them: split.source=published goes "
-                              "with the released weights")
+        raise InputError(
+            "these weights were trained on patients who are to be scored",
+            file=weights,
+            found="; ".join(found),
+            expected="nobody",
+            todo="use weights that others trained, or a split that fits them: split.source=published goes "
+            "with the released weights",
+        )
 
 
 def _refuse_shared(parts: Mapping[str, Sequence[Case]]) -> None:
@@ -56,11 +65,13 @@ def _refuse_shared(parts: Mapping[str, Sequence[Case]]) -> None:
                 other_part, other = owners.setdefault(mark, (part, case))
                 if other_part != part:
                     raise InputError(
-                        f"two cases share {mark[0]} but not their part of the split", case=case.id,
+                        f"two cases share {mark[0]} but not their part of the split",
+                        case=case.id,
                         found=f"{other.id} in {other_part} and {case.id} in {part}: {mark[0]} {mark[1]}",
                         expected="both in one part",
                         todo="leave one of the two out of the cohort, or list both under one patient, and run `dvc "
-                             "repro split`; where split.source is file, put both in one part of that file")
+                        "repro split`; where split.source is file, put both in one part of that file",
+                    )
 
 
 def _marks(case: Case) -> list[tuple[str, str]]:

@@ -12,8 +12,16 @@ from pre2post.splits.splits import Splits, check_sizes, check_splits
 SPLIT_STREAM = 1  # number of this stage's random stream, so that no other stage draws the same numbers
 
 
-def make_splits(cases: Sequence[Case], seed: int, external_site: str, test_share: float, folds: int,
-                multifocal: str = "leave_out", generator_share: float = 0.0, listed: bool = False) -> Splits:
+def make_splits(
+    cases: Sequence[Case],
+    seed: int,
+    external_site: str,
+    test_share: float,
+    folds: int,
+    multifocal: str = "leave_out",
+    generator_share: float = 0.0,
+    listed: bool = False,
+) -> Splits:
     """Splits by patient, as the published study did: whoever has no mask trains the generator.
 
     Masked patients of `external_site` ("": there is none) are the external cohort, and its unmasked ones are used
@@ -28,9 +36,9 @@ def make_splits(cases: Sequence[Case], seed: int, external_site: str, test_share
     inside = [case for case in cases if not _of_site(case, external_site) and patient_of(case) not in away]
     masked = by_patient(case for case in inside if case.has_mask)
     drawn = in_random_order(masked, seed)
-    test = _listed(masked) if listed else set(drawn[:max(1, round(test_share * len(drawn)))])
+    test = _listed(masked) if listed else set(drawn[: max(1, round(test_share * len(drawn)))])
     rest = [patient for patient in drawn if patient not in test]
-    generator = set(rest[len(rest) - round(generator_share * len(rest)):])
+    generator = set(rest[len(rest) - round(generator_share * len(rest)) :])
     validation = {patient: masked[patient] for patient in rest if patient not in generator}
     many = several_lesions(validation, multifocal)
     splits = Splits(
@@ -39,7 +47,8 @@ def make_splits(cases: Sequence[Case], seed: int, external_site: str, test_share
         test=ids(masked[patient] for patient in test),
         external=ids([external]),
         folds=deal([own for patient, own in validation.items() if patient not in many], folds),
-        multifocal=ids(validation[patient] for patient in many))
+        multifocal=ids(validation[patient] for patient in many),
+    )
     check_sizes(splits)
     check_splits(splits)
     return splits
@@ -48,9 +57,12 @@ def make_splits(cases: Sequence[Case], seed: int, external_site: str, test_share
 def _listed(patients: Mapping[str, Sequence[Case]]) -> set[str]:
     found = {patient for patient, own in patients.items() if any(case.published_part == "test" for case in own)}
     if not found:
-        raise InputError("the cohort lists no test patients of its own", found=f"{len(patients)} masked patients",
-                         expected="a table such as MAMA-MIA's train_test_splits.csv",
-                         todo="set split.source to seeded")
+        raise InputError(
+            "the cohort lists no test patients of its own",
+            found=f"{len(patients)} masked patients",
+            expected="a table such as MAMA-MIA's train_test_splits.csv",
+            todo="set split.source to seeded",
+        )
     return found
 
 
@@ -75,8 +87,11 @@ def in_random_order(patients: Iterable[str], seed: int) -> list[str]:
 
 def several_lesions(patients: Mapping[str, Sequence[Case]], multifocal: str) -> set[str]:
     """Those that are left out of the folds for having more than one lesion; nobody unless `multifocal` says so."""
-    return {patient for patient, own in patients.items()
-            if multifocal == "leave_out" and any(case.lesions > 1 for case in own)}
+    return {
+        patient
+        for patient, own in patients.items()
+        if multifocal == "leave_out" and any(case.lesions > 1 for case in own)
+    }
 
 
 def deal(patients: Sequence[Sequence[Case]], folds: int) -> list[list[str]]:

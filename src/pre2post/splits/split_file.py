@@ -31,12 +31,18 @@ def splits_from_file(file: Path, cases: Sequence[Case], seed: int, folds: int, m
             listed = find_cases(splits.multifocal, cases)
             many = {*map(patient_of, listed)} if "multifocal" in given else several_lesions(validation, multifocal)
             order = [patient for patient in in_random_order(validation, seed) if patient not in many]
-            splits = replace(splits, folds=deal([validation[patient] for patient in order], folds),
-                             multifocal=ids(own for patient, own in validation.items() if patient in many))
+            splits = replace(
+                splits,
+                folds=deal([validation[patient] for patient in order], folds),
+                multifocal=ids(own for patient, own in validation.items() if patient in many),
+            )
         if len(splits.folds) != folds:
-            raise InputError("this split has another number of folds", found=len(splits.folds),
-                             expected=f"{folds}, which is split.folds", todo="set split.folds to it, or leave the "
-                             "folds out of the file to have them drawn")
+            raise InputError(
+                "this split has another number of folds",
+                found=len(splits.folds),
+                expected=f"{folds}, which is split.folds",
+                todo="set split.folds to it, or leave the folds out of the file to have them drawn",
+            )
         check_sizes(splits)
         check_splits(splits)
     return splits
@@ -46,10 +52,17 @@ def _check_usable(splits: Splits, cases: Sequence[Case]) -> None:
     known = {case.id: case for case in cases}
     absent = [name for part in PARTS for name in getattr(splits, part) if name not in known]
     if absent:
-        raise InputError(f"{len(absent)} cases of the split were not ingested", case=absent[0],
-                         expected=f"ids among the {len(known)} of cases.json",
-                         todo="correct the file, or add the cases to the cohort")
+        raise InputError(
+            f"{len(absent)} cases of the split were not ingested",
+            case=absent[0],
+            expected=f"ids among the {len(known)} of cases.json",
+            todo="correct the file, or add the cases to the cohort",
+        )
     unmasked = [name for part in SCORED for name in getattr(splits, part) if not known[name].has_mask]
     if unmasked:
-        raise InputError(f"{len(unmasked)} cases to be scored have no mask", case=unmasked[0],
-                         expected=f"masks in {', '.join(SCORED)}", todo="add the masks, or leave the cases out")
+        raise InputError(
+            f"{len(unmasked)} cases to be scored have no mask",
+            case=unmasked[0],
+            expected=f"masks in {', '.join(SCORED)}",
+            todo="add the masks, or leave the cases out",
+        )

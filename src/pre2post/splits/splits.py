@@ -31,33 +31,44 @@ class Splits:
 
     def __str__(self) -> str:
         folds = f"{len(self.in_folds)} in {len(self.folds)} folds, {len(self.multifocal)} with several lesions left out"
-        return (f"{len(self.gan_train)} train the generator, {len(self.validation)} validate ({folds}), "
-                f"{len(self.test)} test, {len(self.external)} external")
+        return (
+            f"{len(self.gan_train)} train the generator, {len(self.validation)} validate ({folds}), "
+            f"{len(self.test)} test, {len(self.external)} external"
+        )
 
 
 def check_splits(splits: Splits) -> None:
     """Asserts that no patient is in two parts or two folds, and that every validation patient is in one or left out."""
     _refuse_repeats({name: getattr(splits, name) for name in PARTS})
-    _refuse_repeats({f"fold {number}": fold for number, fold in enumerate(splits.folds)}
-                    | {"those left out": splits.multifocal})
+    _refuse_repeats(
+        {f"fold {number}": fold for number, fold in enumerate(splits.folds)} | {"those left out": splits.multifocal}
+    )
     odd = set(splits.validation) ^ {*splits.in_folds, *splits.multifocal}
     if odd:
-        raise InputError("the folds are not a partition of the validation patients", case=min(odd),
-                         todo="run `dvc repro split` to make them again")
+        raise InputError(
+            "the folds are not a partition of the validation patients",
+            case=min(odd),
+            todo="run `dvc repro split` to make them again",
+        )
 
 
 def check_sizes(splits: Splits) -> None:
     """Raises InputError when a part that the pipeline cannot do without is empty, or a fold."""
     if not splits.gan_train:
-        raise InputError("nobody is left to train the generator", expected="at least one",
-                         found="no patient without a mask outside the external site",
-                         todo="set split.generator_share above 0, or choose another split.external_site")
+        raise InputError(
+            "nobody is left to train the generator",
+            expected="at least one",
+            found="no patient without a mask outside the external site",
+            todo="set split.generator_share above 0, or choose another split.external_site",
+        )
     if not splits.test or not all(splits.folds):
-        raise InputError("too few masked patients for the folds and the test",
-                         found=f"{len(splits.in_folds)} for validation and {len(splits.test)} for the test, and "
-                               f"{len(splits.multifocal)} with several lesions, left out",
-                         expected=f"at least {len(splits.folds)} for validation, one a fold, and one for the test",
-                         todo="add masked patients, or lower split.folds or split.test_share")
+        raise InputError(
+            "too few masked patients for the folds and the test",
+            found=f"{len(splits.in_folds)} for validation and {len(splits.test)} for the test, and "
+            f"{len(splits.multifocal)} with several lesions, left out",
+            expected=f"at least {len(splits.folds)} for validation, one a fold, and one for the test",
+            todo="add masked patients, or lower split.folds or split.test_share",
+        )
 
 
 def write_splits(path: Path, splits: Splits) -> None:
@@ -79,14 +90,18 @@ def parse_splits(content) -> Splits:
     try:
         lists = {field.name: content[field.name] for field in fields(Splits)}
         folds = lists.pop("folds")
-        if not all(isinstance(own, list) and all(isinstance(name, str) for name in own)
-                   for own in (*lists.values(), *folds)):
+        if not all(
+            isinstance(own, list) and all(isinstance(name, str) for name in own) for own in (*lists.values(), *folds)
+        ):
             raise TypeError("list: ids must be texts in lists")
         splits = Splits(**{name: sorted(own) for name, own in lists.items()}, folds=[*map(sorted, folds)])
     except (KeyError, TypeError) as error:
-        raise InputError("these are not splits", found=f"no usable {error}",
-                         expected=", ".join(field.name for field in fields(Splits)),
-                         todo="run `dvc repro split`") from None
+        raise InputError(
+            "these are not splits",
+            found=f"no usable {error}",
+            expected=", ".join(field.name for field in fields(Splits)),
+            todo="run `dvc repro split`",
+        ) from None
     return splits
 
 
@@ -95,7 +110,11 @@ def _refuse_repeats(parts: dict[str, list[str]]) -> None:
     for name, patients in parts.items():
         for patient in patients:
             if patient in owner:
-                raise InputError("a patient is in two parts of the split", case=patient,
-                                 found=f"in {owner[patient]} and in {name}", expected="in one",
-                                 todo="run `dvc repro split` to make the split again")
+                raise InputError(
+                    "a patient is in two parts of the split",
+                    case=patient,
+                    found=f"in {owner[patient]} and in {name}",
+                    expected="in one",
+                    todo="run `dvc repro split` to make the split again",
+                )
             owner[patient] = name

@@ -8,10 +8,10 @@ import numpy as np
 
 from pre2post.metrics.frechet import Moments, moments, pooled
 
-WIDE = 128    # features kept of each patient; more are turned into this many along random orthonormal axes
-AXES = 32     # of most variance over the real set, along which distances are drawn: ten times as fast as along a
-              # hundred, and from draw to draw checkpoints differ as in the whole distance (correlation above 0.999)
-BLOCK = 100   # draws at a time: their covariances lie in memory at once
+WIDE = 128  # features kept of each patient; more are turned into this many along random orthonormal axes
+AXES = 32  # of most variance over the real set, along which distances are drawn: ten times as fast as along a
+# hundred, and from draw to draw checkpoints differ as in the whole distance (correlation above 0.999)
+BLOCK = 100  # draws at a time: their covariances lie in memory at once
 
 
 class PatientMoments:
@@ -42,8 +42,9 @@ def resampled_means(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return counts @ values / counts.sum(axis=1)
 
 
-def resampled_distances(real: Sequence[Moments], others: Mapping[str, Sequence[Moments]], counts: np.ndarray,
-                        threads: int = 1) -> dict[str, np.ndarray]:
+def resampled_distances(
+    real: Sequence[Moments], others: Mapping[str, Sequence[Moments]], counts: np.ndarray, threads: int = 1
+) -> dict[str, np.ndarray]:
     """Squared Frechet distance (draws,) of each other set to the real one, the same patients drawn on both sides.
 
     Moments are those of each patient, in one order; counts (draws, patients) say how often each is drawn. Distances are
@@ -56,7 +57,7 @@ def resampled_distances(real: Sequence[Moments], others: Mapping[str, Sequence[M
     found = {name: [] for name in others}
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(counts), BLOCK):
-            block = counts[start:start + BLOCK]
+            block = counts[start : start + BLOCK]
             mean, covariance = _drawn(sums[""], block)
             roots = _roots(covariance)
             tasks = {name: pool.submit(_distances, mean, covariance, roots, sums[name], block) for name in others}

@@ -5,8 +5,8 @@ import numpy as np
 from pre2post.stats.summary import Seed
 
 PERMUTATIONS = 9999  # drawn where there are more than this; so all 5040 of 7 patients are taken, and p reaches 0.0002
-DIGITS = 12          # beyond these, a correlation is rounding: 0 stays 0
-FEWEST = 3           # pairs: with two, every correlation is 1 or -1
+DIGITS = 12  # beyond these, a correlation is rounding: 0 stays 0
+FEWEST = 3  # pairs: with two, every correlation is 1 or -1
 
 
 def spearman(x, y, seed: Seed, min_patients: int) -> dict[str, float | int | None]:
@@ -48,6 +48,12 @@ def _complete(x, y) -> np.ndarray:
 def _p(first: np.ndarray, second: np.ndarray, seed: Seed) -> float:
     from scipy.stats import permutation_test
 
-    found = permutation_test((first,), lambda drawn, axis=-1: drawn @ second, permutation_type="pairings",
-                             vectorized=True, n_resamples=PERMUTATIONS, rng=np.random.default_rng(seed))
+    found = permutation_test(
+        (first,),
+        lambda drawn, axis=-1: drawn @ second,
+        permutation_type="pairings",
+        vectorized=True,
+        n_resamples=PERMUTATIONS,
+        rng=np.random.default_rng(seed),
+    )
     return float(found.pvalue)

@@ -17,5 +17,11 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool], min_patients: int) ->
     only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
     both, discordant = pairs.count((True, True)), only_first + only_second
     p = float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
-    return {"first": (both + only_first) / n if n else None, "second": (both + only_second) / n if n else None,
-            "only_first": only_first, "only_second": only_second, "p": p if n >= min_patients else None, "n": n}
+    return {
+        "first": (both + only_first) / n if n else None,
+        "second": (both + only_second) / n if n else None,
+        "only_first": only_first,
+        "only_second": only_second,
+        "p": p if n >= min_patients else None,
+        "n": n,
+    }

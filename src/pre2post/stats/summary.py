@@ -27,8 +27,14 @@ def summarise(values, confidence: float, draws: int, seed: Seed, min_patients: i
     if n == 0:
         return {"mean": None, "sd": None, "median": None, "low": None, "high": None, "n": 0}
     low, high = mean_interval(values, confidence, draws, seed) if n >= min_patients else (None, None)
-    return {"mean": float(values.mean()), "sd": float(values.std(ddof=1)) if n > 1 else None,
-            "median": float(np.median(values)), "low": low, "high": high, "n": n}
+    return {
+        "mean": float(values.mean()),
+        "sd": float(values.std(ddof=1)) if n > 1 else None,
+        "median": float(np.median(values)),
+        "low": low,
+        "high": high,
+        "n": n,
+    }
 
 
 def paired(a, b, confidence: float, draws: int, seed: Seed, min_patients: int) -> Summary:
@@ -40,12 +46,16 @@ def paired(a, b, confidence: float, draws: int, seed: Seed, min_patients: int) -
     """
     a, b = _checked(a), _checked(b)
     if a.shape != b.shape:
-        raise InputError("a paired comparison needs the same patients on both sides",
-                         found=f"{len(a)} and {len(b)} values")
+        raise InputError(
+            "a paired comparison needs the same patients on both sides", found=f"{len(a)} and {len(b)} values"
+        )
     differences = a - b
     p = _wilcoxon(differences) if len(differences) >= min_patients else None
-    return {**summarise(differences, confidence, draws, seed, min_patients), "p": p,
-            "effect": rank_biserial(differences) if len(differences) else None}
+    return {
+        **summarise(differences, confidence, draws, seed, min_patients),
+        "p": p,
+        "effect": rank_biserial(differences) if len(differences) else None,
+    }
 
 
 def mean_interval(values: np.ndarray, confidence: float, draws: int, seed: Seed) -> tuple[float, float]:
@@ -56,8 +66,14 @@ def mean_interval(values: np.ndarray, confidence: float, draws: int, seed: Seed)
     if spread <= CONSTANT * np.abs(values).max():
         return float(centre), float(centre)
     # The interval moves and stretches with the values, so it is taken in their own unit: nothing under- or overflows.
-    found = bootstrap(((values - centre) / spread,), np.mean, n_resamples=draws, confidence_level=confidence,
-                      method="BCa", rng=np.random.default_rng(seed)).confidence_interval
+    found = bootstrap(
+        ((values - centre) / spread,),
+        np.mean,
+        n_resamples=draws,
+        confidence_level=confidence,
+        method="BCa",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
     return float(centre + spread * found.low), float(centre + spread * found.high)
 
 
@@ -103,7 +119,9 @@ def _wilcoxon(differences: np.ndarray) -> float:
 def _checked(values) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64).reshape(-1)
     if not np.isfinite(values).all():
-        raise InputError("a patient's value is not finite",
-                         found=f"{np.count_nonzero(~np.isfinite(values))} of {len(values)}",
-                         expected="a number for each patient")
+        raise InputError(
+            "a patient's value is not finite",
+            found=f"{np.count_nonzero(~np.isfinite(values))} of {len(values)}",
+            expected="a number for each patient",
+        )
     return values

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from pre2post.core.numbers import rounded
-from pre2post.pipeline.params import Statistics
+from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import Seed, holm
 
 Item = TypeVar("Item")
@@ -19,13 +19,19 @@ def grouped(items: Iterable[Item], names: Sequence[str], get: Callable = getattr
         yield dict(zip(names, key, strict=True)), own
 
 
-def interval_options(options: Statistics, seed: Seed) -> dict:
+def interval_options(options: StatisticsParams, seed: Seed) -> dict:
     """The section `statistics` of params.yaml as keywords of quality.statistics."""
-    return {"confidence": options.confidence, "draws": options.bootstrap_draws, "seed": seed,
-            "min_patients": options.min_patients}
+    return {
+        "confidence": options.confidence,
+        "draws": options.bootstrap_draws,
+        "seed": seed,
+        "min_patients": options.min_patients,
+    }
 
 
 def corrected(family: Sequence[Mapping]) -> list[dict]:
     """The rows of one family of comparisons with "p_holm" from all their "p"."""
-    return [{**row, "p_holm": rounded(adjusted)}
-            for row, adjusted in zip(family, holm([row["p"] for row in family]), strict=True)]
+    return [
+        {**row, "p_holm": rounded(adjusted)}
+        for row, adjusted in zip(family, holm([row["p"] for row in family]), strict=True)
+    ]

@@ -44,16 +44,30 @@ class Project:
         self.path, self.notes = path / "project", path / "notes"
         self.notes.mkdir(parents=True)
         self.path.mkdir()
-        files = {"dvc.yaml": DVC_YAML, "prepare.py": PREPARE, "train.py": TRAIN, "broken.txt": "none\n",
-                 ".gitignore": "/data\n/out\n/all.txt\n/.matrix\n/.resume\n", ".dvcignore": ".matrix\n.resume\n"}
+        files = {
+            "dvc.yaml": DVC_YAML,
+            "prepare.py": PREPARE,
+            "train.py": TRAIN,
+            "broken.txt": "none\n",
+            ".gitignore": "/data\n/out\n/all.txt\n/.matrix\n/.resume\n",
+            ".dvcignore": ".matrix\n.resume\n",
+        }
         for name, content in files.items():
             (self.path / name).write_text(content)
         self.environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"} | {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NOTES": str(self.notes),
-            "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(path / "site")}
-        for command in (["git", "init", "-q"], ["git", "config", "user.name", "Test"],
-                        ["git", "config", "user.email", "test@localhost"], ["dvc", "init", "-q"],
-                        ["git", "add", "-A"], ["git", "commit", "-qm", "A project"]):
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "NOTES": str(self.notes),
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(path / "site"),
+        }
+        for command in (
+            ["git", "init", "-q"],
+            ["git", "config", "user.name", "Test"],
+            ["git", "config", "user.email", "test@localhost"],
+            ["dvc", "init", "-q"],
+            ["git", "add", "-A"],
+            ["git", "commit", "-qm", "A project"],
+        ):
             subprocess.run(command, cwd=self.path, env=self.environment, check=True)
 
     def command(self, *arguments: str) -> list[str]:
@@ -61,8 +75,15 @@ class Project:
 
     def run(self, *arguments: str, expect: int = 0, **environment: str) -> str:
         """Runs run_matrix.py and returns what it printed (both streams)."""
-        done = subprocess.run(self.command(*arguments), cwd=self.path, env=self.environment | environment, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.path,
+            env=self.environment | environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=300,
+        )
         assert done.returncode == expect, done.stdout
         return done.stdout
 

@@ -47,8 +47,9 @@ def test_what_is_done_is_not_done_again_and_the_head_alone_writes_the_lock(proje
     project.run("train*", "--jobs", "2")
     project.run("gather")
     assert project.trained() == ["b_0", "b_1"]
-    status = subprocess.run(["dvc", "status"], cwd=project.path, env=project.environment, text=True,
-                            capture_output=True, check=True)
+    status = subprocess.run(
+        ["dvc", "status"], cwd=project.path, env=project.environment, text=True, capture_output=True, check=True
+    )
     assert "up to date" in status.stdout
     # What another checkout ran comes out of the run cache, without a training.
     subprocess.run(["git", "checkout", "-q", "--", "."], cwd=project.path, check=True)
@@ -57,8 +58,9 @@ def test_what_is_done_is_not_done_again_and_the_head_alone_writes_the_lock(proje
     assert project.trained() == []
 
 
-@pytest.mark.parametrize(("environment", "expected"), [
-    ({"CUDA_VISIBLE_DEVICES": "3,5"}, {"3", "5"}), ({}, {"GPU-a", "GPU-b"})])
+@pytest.mark.parametrize(
+    ("environment", "expected"), [({"CUDA_VISIBLE_DEVICES": "3,5"}, {"3", "5"}), ({}, {"GPU-a", "GPU-b"})]
+)
 def test_every_job_has_a_gpu_of_its_own(project, tmp_path, environment, expected):
     smi = tmp_path / "bin/nvidia-smi"
     smi.parent.mkdir()
@@ -93,9 +95,15 @@ def _runs(process):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_children_and_leaves_nothing_half_done(project, how):
-    process = subprocess.Popen(project.command("train*", "--jobs", "2"), cwd=project.path, text=True,
-                               env=project.environment | {"SECONDS": "600"}, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, start_new_session=True)
+    process = subprocess.Popen(
+        project.command("train*", "--jobs", "2"),
+        cwd=project.path,
+        text=True,
+        env=project.environment | {"SECONDS": "600"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + 120
     while len(list(project.notes.iterdir())) < 2:
         assert time.monotonic() < deadline and process.poll() is None
@@ -124,16 +132,19 @@ def test_jobs_see_files_that_git_does_not_know_yet_and_git_stays_as_it_was(proje
 
 def test_states_of_killed_trainings_are_the_heads(project):
     train = (project.path / "train.py").read_text()
-    (project.path / "train.py").write_text(train + "pathlib.Path(os.environ['DVC_ROOT'], '.resume/' + setting + fold)"
-                                                   ".write_text('here')\n")
+    (project.path / "train.py").write_text(
+        train + "pathlib.Path(os.environ['DVC_ROOT'], '.resume/' + setting + fold).write_text('here')\n"
+    )
     project.run("train@a-0")
     assert (project.path / ".resume/a0").read_text() == "here"
 
 
 def test_what_cannot_be_run_is_refused_in_one_line(project, tmp_path):
     printed = project.run("tain*", expect=1)
-    assert printed.splitlines() == ["error: no stage has such a name; found: tain*; expected: gather, prepare, "
-                                    "train@a-0, train@a-1, train@b-0, train@b-1"]
+    assert printed.splitlines() == [
+        "error: no stage has such a name; found: tain*; expected: gather, prepare, "
+        "train@a-0, train@a-1, train@b-0, train@b-1"
+    ]
     (tmp_path / "elsewhere").mkdir()
     done = subprocess.run(project.command("train*"), cwd=tmp_path / "elsewhere", capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.startswith("error: file") and "top folder" in done.stderr
@@ -152,9 +163,15 @@ def test_slurm_that_is_not_there_is_told(project, tmp_path):
 
 
 def test_metrics_of_a_stage_travel_too(project):
-    yaml = (project.path / "dvc.yaml").read_text().replace(
-        '    outs: ["out/${item.setting}_${item.fold}"]\n', '    outs: ["out/${item.setting}_${item.fold}"]\n'
-        '    metrics:\n    - ${item.setting}_${item.fold}.json: {cache: false}\n')
+    yaml = (
+        (project.path / "dvc.yaml")
+        .read_text()
+        .replace(
+            '    outs: ["out/${item.setting}_${item.fold}"]\n',
+            '    outs: ["out/${item.setting}_${item.fold}"]\n'
+            "    metrics:\n    - ${item.setting}_${item.fold}.json: {cache: false}\n",
+        )
+    )
     (project.path / "dvc.yaml").write_text(yaml)
     with open(project.path / "train.py", "a") as file:
         file.write("pathlib.Path(f'{setting}_{fold}.json').write_text('{\"loss\": 1}')\n")
@@ -163,8 +180,15 @@ def test_metrics_of_a_stage_travel_too(project):
 
 
 def _start(project, *arguments, **environment):
-    return subprocess.Popen(project.command(*arguments), cwd=project.path, env=project.environment | environment,
-                            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    return subprocess.Popen(
+        project.command(*arguments),
+        cwd=project.path,
+        env=project.environment | environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 def _notes(project, count, process):
@@ -184,9 +208,11 @@ def _wait_for_the_end_of(processes):
 
 
 def test_sigterm_also_ends_a_stage_before_that_runs_here(project):
-    (project.path / "prepare.py").write_text("import os, pathlib, time\n"
-                                             "pathlib.Path(os.environ['NOTES'], f'prepare.{os.getpid()}').touch()\n"
-                                             "time.sleep(600)\n")
+    (project.path / "prepare.py").write_text(
+        "import os, pathlib, time\n"
+        "pathlib.Path(os.environ['NOTES'], f'prepare.{os.getpid()}').touch()\n"
+        "time.sleep(600)\n"
+    )
     process = _start(project, "train*")
     child = int(_notes(project, 1, process)[0].suffix[1:])
     process.terminate()
@@ -223,8 +249,10 @@ def test_the_environment_need_not_be_activated(project, tmp_path):
 
 def test_parts_of_a_divided_gpu_are_had_one_by_one(run_matrix, tmp_path, monkeypatch):
     smi = tmp_path / "nvidia-smi"
-    smi.write_text("#!/bin/sh\necho 'GPU 0: Some GPU (UUID: GPU-a)'\n"
-                   "echo '  MIG 3g.20gb Device 0: (UUID: MIG-1)'\necho '  MIG 3g.20gb Device 1: (UUID: MIG-2)'\n")
+    smi.write_text(
+        "#!/bin/sh\necho 'GPU 0: Some GPU (UUID: GPU-a)'\n"
+        "echo '  MIG 3g.20gb Device 0: (UUID: MIG-1)'\necho '  MIG 3g.20gb Device 1: (UUID: MIG-2)'\n"
+    )
     smi.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert run_matrix.visible_gpus({}) == ["MIG-1", "MIG-2"]
@@ -236,8 +264,9 @@ def test_inputs_are_linked_unless_the_project_says_otherwise(project):
         file.write("notes.joinpath('names').write_text(str(os.stat('data/numbers.txt').st_nlink))\n")
     project.run("train@a-0")
     assert (project.notes / "names").read_text() == "2"
-    subprocess.run(["dvc", "config", "--local", "cache.type", "copy"], cwd=project.path, env=project.environment,
-                   check=True)
+    subprocess.run(
+        ["dvc", "config", "--local", "cache.type", "copy"], cwd=project.path, env=project.environment, check=True
+    )
     project.run("train@a-1")
     assert (project.notes / "names").read_text() == "1"
 

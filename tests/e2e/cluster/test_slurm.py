@@ -76,12 +76,17 @@ def slurm():
     controller, node = free_ports(2)
     (folder / "slurm.conf").write_text(CONFIGURATION.format(folder=folder, controller=controller, node=node))
     environment = {**os.environ, "PATH": path, "SLURM_CONF": str(folder / "slurm.conf")}
-    munge = [f"--{name}={folder}/munge.{name.split('-')[0]}" for name in ("key-file", "pid-file", "log-file",
-                                                                          "seed-file", "socket")]
+    munge = [
+        f"--{name}={folder}/munge.{name.split('-')[0]}"
+        for name in ("key-file", "pid-file", "log-file", "seed-file", "socket")
+    ]
     daemons = []
     try:
-        for command in (["munged", "--foreground", "--force", *munge], ["slurmctld", "-D"],
-                        ["slurmd", "-D", "-N", "localhost"]):
+        for command in (
+            ["munged", "--foreground", "--force", *munge],
+            ["slurmctld", "-D"],
+            ["slurmd", "-D", "-N", "localhost"],
+        ):
             with open(folder / f"{command[0]}.log", "w") as log:
                 daemons.append(subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT))
             if command[0] == "munged":
@@ -125,9 +130,15 @@ def is_alive(note: Path) -> bool:
 
 def start(project, *arguments: str, **environment: str) -> subprocess.Popen:
     """Starts run_matrix.py with Slurm and leaves it to run."""
-    return subprocess.Popen(project.command("train*", "--slurm", *arguments), cwd=project.path, text=True,
-                            env=project.environment | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            start_new_session=True)
+    return subprocess.Popen(
+        project.command("train*", "--slurm", *arguments),
+        cwd=project.path,
+        text=True,
+        env=project.environment | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 def clones(project) -> list[Path]:
@@ -205,7 +216,9 @@ def test_an_array_that_outlives_its_head_is_not_joined_by_another(project, slurm
     process.communicate()
     array = ask(slurm, "squeue", "--noheader", "--format=%F").split()[0]
     printed = project.run("train*", "--slurm", expect=1)
-    assert printed.splitlines() == [f"error: an array of an earlier run is still at work; found: Slurm's job {array}; "
-                                    f"what to do: wait for it, or `scancel {array}`"]
+    assert printed.splitlines() == [
+        f"error: an array of an earlier run is still at work; found: Slurm's job {array}; "
+        f"what to do: wait for it, or `scancel {array}`"
+    ]
     subprocess.run(["scancel", array], env=slurm, check=True)
     wait_until(lambda: not ask(slurm, "squeue", "--noheader"), "the array is gone")

@@ -10,11 +10,26 @@ import pytest
 from repository import ROOT
 from ruamel.yaml import YAML
 
-TINY = {"slices.size": 32, "split.folds": 2, "gan.width": 4, "gan.downs": 2, "gan.blocks": 1,
-        "gan.discriminator_width": 4, "gan.epochs": 2, "gan.save_every": 1, "gan.slices_per_case": 2, "gan.threads": 1,
-        "segmentation.train": ["pre", "pre_synthetic"], "segmentation.folds": [0, 1], "segmentation.epochs": 1,
-        "segmentation.judge": "pre", "segmentation.iterations": 2, "segmentation.threads": 1,
-        "statistics.bootstrap_draws": 100, "statistics.min_patients": 2}
+TINY = {
+    "slices.size": 32,
+    "split.folds": 2,
+    "gan.width": 4,
+    "gan.downs": 2,
+    "gan.blocks": 1,
+    "gan.discriminator_width": 4,
+    "gan.epochs": 2,
+    "gan.save_every": 1,
+    "gan.slices_per_case": 2,
+    "gan.threads": 1,
+    "segmentation.train": ["pre", "pre_synthetic"],
+    "segmentation.folds": [0, 1],
+    "segmentation.epochs": 1,
+    "segmentation.judge": "pre",
+    "segmentation.iterations": 2,
+    "segmentation.threads": 1,
+    "statistics.bootstrap_draws": 100,
+    "statistics.min_patients": 2,
+}
 
 
 class Clone:
@@ -28,13 +43,22 @@ class Clone:
         """The user's, with the commands of this Python environment, without the paths of these tests, and with a home
         beside the clone, in which the repository's own remote lies."""
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        return inherited | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                            "HOME": str(self.path.parent)}
+        return inherited | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(self.path.parent),
+        }
 
     def run(self, *command: str, expect: int = 0) -> str:
         """Runs a command, checks its exit code, returns what it printed (both streams)."""
-        done = subprocess.run(command, cwd=self.path, env=self.environment, text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=600)
+        done = subprocess.run(
+            command,
+            cwd=self.path,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=600,
+        )
         assert done.returncode == expect, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
@@ -63,8 +87,9 @@ class Clone:
 def clone_repository(path: Path) -> Clone:
     """Clones the repository as it stands, with what is not committed yet laid over it."""
     subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, path], check=True)
-    listed = subprocess.run(["git", "ls-files", "-z", "-mo", "--exclude-standard"], cwd=ROOT, check=True,
-                            capture_output=True, text=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "-mo", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -108,25 +108,44 @@ def test_an_experiment_in_a_temporary_folder_leaves_the_workspace_alone(swept):
     here = read_json(swept.path / "metrics/same.json")["provenance"][0]
     assert made["params"] != here["params"]
     assert {name: made[name] for name in made if name != "params"} == {
-        name: here[name] for name in here if name != "params"}
+        name: here[name] for name in here if name != "params"
+    }
 
 
 def test_nested_keys_lists_and_new_settings_reach_the_parameters(swept):
-    swept.run("dvc", "exp", "run", "-n", "nested", "-S", "segmentation.settings.pre_synthetic.synthetic=0.5", "-S",
-              "segmentation.train=[pre,quarter]", "-S", "+segmentation.settings.quarter={post1: 1.0, synthetic: 0.25}",
-              "-S", "split.test_share=0.4", "split")
+    swept.run(
+        "dvc",
+        "exp",
+        "run",
+        "-n",
+        "nested",
+        "-S",
+        "segmentation.settings.pre_synthetic.synthetic=0.5",
+        "-S",
+        "segmentation.train=[pre,quarter]",
+        "-S",
+        "+segmentation.settings.quarter={post1: 1.0, synthetic: 0.25}",
+        "-S",
+        "split.test_share=0.4",
+        "split",
+    )
     content = swept.run("git", "show", f"{commit_of(swept, 'nested')}:params.yaml")
     assert "quarter" in content and read_json(swept.path / "splits.json")["test"]
     assert "# share" in content or "# of the masked patients" in content  # comments stay
     swept.restore()
 
 
-@pytest.mark.parametrize(("settings", "words"), [
-    ("gan.nope=1", "Could not override 'gan.nope'"),
-    ("gan.epochs=many", "gan.epochs: found 'many' (str), allowed: a valid integer"),
-    ("gan.downs=5", "slices.size 32 does not fit gan.downs 5"), ("segmentation.train=[pre,none]", "train names 'none'"),
-    ("segmentation.folds=[0,7]", "segmentation.folds has 7"),
-    ("synthesis.weights=none.safetensors", "none.safetensors")])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("gan.nope=1", "Could not override 'gan.nope'"),
+        ("gan.epochs=many", "gan.epochs: found 'many' (str), allowed: a valid integer"),
+        ("gan.downs=5", "slices.size 32 does not fit gan.downs 5"),
+        ("segmentation.train=[pre,none]", "train names 'none'"),
+        ("segmentation.folds=[0,7]", "segmentation.folds has 7"),
+        ("synthesis.weights=none.safetensors", "none.safetensors"),
+    ],
+)
 def test_what_cannot_work_is_refused_by_the_first_stage_in_one_line(swept, settings, words):
     printed = swept.run("dvc", "exp", "run", "-S", settings, expect=255)
     swept.restore()

@@ -33,6 +33,7 @@ EXPERIMENTS = [(file, line) for file in FILES for line in lines_of(file)]
 @pytest.fixture
 def applied(tmp_path):
     """The parameters with settings put in, as DVC would."""
+
     def apply(settings):
         content = yaml.safe_load((ROOT / "params.yaml").read_text())
         for name, value in settings:
@@ -44,6 +45,7 @@ def applied(tmp_path):
             section[key] = value
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
         return load_params(tmp_path / "params.yaml")
+
     return apply
 
 

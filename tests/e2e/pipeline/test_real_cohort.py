@@ -51,8 +51,19 @@ def test_the_published_split_of_a_cohort_as_it_comes(duke):
     assert f"layout duke, {len(patients)} cases" in told and f"usable: {len(patients)}" in told
     lines = (clone.path / "experiments/duke.args").read_text().splitlines()
     settings = " ".join(line for line in lines if not line.startswith("#")).split()
-    clone.run("dvc", "exp", "run", *settings, "-S", f"split.folds={FOLDS}", "-S", "ingest.n4_bias_correction=false",
-              "-S", f"slices.size={SIZE}", "cut_slices")
+    clone.run(
+        "dvc",
+        "exp",
+        "run",
+        *settings,
+        "-S",
+        f"split.folds={FOLDS}",
+        "-S",
+        "ingest.n4_bias_correction=false",
+        "-S",
+        f"slices.size={SIZE}",
+        "cut_slices",
+    )
     splits = read_json(clone.path / "splits.json")
     masked = {patient for patient, has_mask in patients.items() if has_mask}
     assert set(splits["gan_train"]) == set(patients) - masked and not splits["external"]

@@ -11,8 +11,9 @@ from pre2post.io.volume_file import read_volume
 
 SETTINGS = ("pre", "pre_synthetic")
 GENERATOR = "artifacts/generator/generator.safetensors"
-DOMAINS = tuple(f"{group}_{phase}" for group in ("test", "external")
-                for phase in ("pre", "post1", "post2", "synthetic"))
+DOMAINS = tuple(
+    f"{group}_{phase}" for group in ("test", "external") for phase in ("pre", "post1", "post2", "synthetic")
+)
 
 
 def numbers(content):
@@ -31,7 +32,8 @@ def test_every_metric_is_there_and_finite(reproduced):
         assert all(map(math.isfinite, found))
     dice = read_json(reproduced.path / "metrics" / "segmentation.json")
     assert {(setting, domain) for setting in SETTINGS for domain in dice[setting]} == {
-        (setting, domain) for setting in SETTINGS for domain in DOMAINS}
+        (setting, domain) for setting in SETTINGS for domain in DOMAINS
+    }
     assert set(dice["gain"]["pre_synthetic"]) == set(DOMAINS)
 
 
@@ -59,15 +61,27 @@ def test_synthetic_volumes_have_the_geometry_and_scale_of_their_input(reproduced
 
 def test_per_patient_rows_back_the_summaries(reproduced):
     summary = read_json(reproduced.path / "metrics" / "segmentation.json")["pre"]["test_post1"]
-    rows = [float(row["dice"]) for row in read_table(reproduced.path / "plots" / "segmentation.csv")
-            if (row["setting"], row["domain"]) == ("pre", "test_post1")]
+    rows = [
+        float(row["dice"])
+        for row in read_table(reproduced.path / "plots" / "segmentation.csv")
+        if (row["setting"], row["domain"]) == ("pre", "test_post1")
+    ]
     assert summary["n"] == len(rows)
     assert math.isclose(summary["dice"], sum(rows) / len(rows), rel_tol=1e-5, abs_tol=1e-9)
 
 
 def test_figures_are_pictures(reproduced):
-    for name in ("detection", "dice", "dice_paired", "examples", "gan_losses", "same", "same_dice",
-                 "segmentation_worst", "synthesis"):
+    for name in (
+        "detection",
+        "dice",
+        "dice_paired",
+        "examples",
+        "gan_losses",
+        "same",
+        "same_dice",
+        "segmentation_worst",
+        "synthesis",
+    ):
         assert (reproduced.path / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 

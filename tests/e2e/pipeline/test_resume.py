@@ -33,8 +33,14 @@ def states(clone):
 def kill_while_training(clone, *command, after):
     """Starts a command and kills it with all its children some seconds after the training has saved a new state."""
     before = states(clone)
-    training = subprocess.Popen(command, cwd=clone.path, env=clone.environment, stdout=subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL, start_new_session=True)
+    training = subprocess.Popen(
+        command,
+        cwd=clone.path,
+        env=clone.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + 120
     while not states(clone) - before:
         assert time.monotonic() < deadline and training.poll() is None, "the training saved no state"
@@ -89,8 +95,9 @@ def test_a_longer_training_goes_on_from_the_shorter_one(clone):
 
 
 def test_two_processes_train_and_only_one_speaks(clone):
-    printed = clone.run("dvc", "exp", "run", "-S", "gan.devices=2", "-S", "gan.batch_size=2", "-S", "gan.epochs=1",
-                        "train_gan")
+    printed = clone.run(
+        "dvc", "exp", "run", "-S", "gan.devices=2", "-S", "gan.batch_size=2", "-S", "gan.epochs=1", "train_gan"
+    )
     assert printed.count("trains on 2 x cpu, float32, channels first, not compiled, batch 2") == 1
     assert list(checkpoints(clone)) == ["epoch_0001.safetensors"]
 

@@ -13,8 +13,14 @@ from pre2post.pipeline.model_card import read_card
 from pre2post.pix2pixhd import load_generator
 
 GENERATOR = "artifacts/generator/generator.safetensors"
-IMAGES = ("data", "artifacts/volumes", "artifacts/slices", "artifacts/synthetic", "artifacts/nnunet",
-          "artifacts/predictions")
+IMAGES = (
+    "data",
+    "artifacts/volumes",
+    "artifacts/slices",
+    "artifacts/synthetic",
+    "artifacts/nnunet",
+    "artifacts/predictions",
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +44,21 @@ def test_checkpoints_travel_and_images_do_not(shared):
     """Neither by push nor by the run cache, which knows every earlier run."""
     store = shared.path.with_name("pre2post-shared") / "files/md5"
     sent = {file.parent.name + file.name for file in store.glob("*/*")}
-    hashes = {folder: {hashlib.md5(file.read_bytes()).hexdigest() for file in (shared.path / folder).rglob("*")
-                       if file.is_file() and file.suffix != ".json"} for folder in (*IMAGES, "artifacts/gan")}
+    hashes = {
+        folder: {
+            hashlib.md5(file.read_bytes()).hexdigest()
+            for file in (shared.path / folder).rglob("*")
+            if file.is_file() and file.suffix != ".json"
+        }
+        for folder in (*IMAGES, "artifacts/gan")
+    }
     assert hashes["artifacts/gan"] and hashes["artifacts/gan"] <= sent
     assert all(hashes[folder] and not hashes[folder] & sent for folder in IMAGES)
     starts = [file.read_bytes()[:400] for file in store.glob("*/*")]
-    assert not any(start.startswith((b"\x93NUMPY", b"\x1f\x8b")) or b"n+1\0" in start or start[128:132] == b"DICM"
-                   for start in starts), "a volume or slices were sent under another name"
+    assert not any(
+        start.startswith((b"\x93NUMPY", b"\x1f\x8b")) or b"n+1\0" in start or start[128:132] == b"DICM"
+        for start in starts
+    ), "a volume or slices were sent under another name"
 
 
 def test_checkpoints_alone_are_pulled_and_nothing_has_to_run_until_something_changes(second):
@@ -112,9 +126,14 @@ def test_metrics_are_computed_anew_and_compared_with_git(shared):
     assert "metrics/same.json:mae: 1 of 1 values differ: value: 1." in told and "computed" in told
 
 
-@pytest.mark.parametrize(("wanted", "words"), [
-    (["metrics/none.json"], "no stage makes these metrics"), (["metrics/same.json:a.b"], "there is no a.b"),
-    (["metrics/same.json", "--revision", "nowhere"], "this is not in Git")])
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (["metrics/none.json"], "no stage makes these metrics"),
+        (["metrics/same.json:a.b"], "there is no a.b"),
+        (["metrics/same.json", "--revision", "nowhere"], "this is not in Git"),
+    ],
+)
 def test_what_cannot_be_verified_is_told_in_one_line(shared, wanted, words):
     told = shared.run(sys.executable, "src/verify.py", *wanted, expect=1)
     assert told.startswith("error: ") and words in told and len(told.splitlines()) == 1

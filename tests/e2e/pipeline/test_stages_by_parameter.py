@@ -25,8 +25,7 @@ TABLE = {
     "split": ("split",),
     "slices": ("cut_slices", *GENERATOR, "evaluate_synthesis"),
     "slices.size": ("cut_slices", *GENERATOR, "evaluate_synthesis", "evaluate_same"),
-    "slices.phases": ("cut_slices", *GENERATOR, "evaluate_synthesis", "evaluate_detection", "evaluate_same",
-                      "report"),
+    "slices.phases": ("cut_slices", *GENERATOR, "evaluate_synthesis", "evaluate_detection", "evaluate_same", "report"),
     "gan": ("train_gan", "select_checkpoint"),
     "gan.threads": ("train_gan", *GENERATOR),
     "quality": ("select_checkpoint", "evaluate_synthesis"),
@@ -90,8 +89,10 @@ def project(tmp_path_factory):
         shutil.copy(ROOT / name, folder)
     with pytest.MonkeyPatch.context() as patch, Repo.init(folder, no_scm=True) as repo:
         patch.chdir(folder)
-        found = {stage.name.partition("@")[0]: [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
-                 for stage in repo.stage.collect()}
+        found = {
+            stage.name.partition("@")[0]: [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
+            for stage in repo.stage.collect()
+        }
         for dep in (dep for deps in found.values() for dep in deps):
             dep.save()  # as after a run with these parameters
         yield folder / "params.yaml", found

@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 
 from verify import count_values, differences, select
 
-VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-                      lambda inner: st.dictionaries(st.text(st.characters(exclude_characters="."), min_size=1), inner),
-                      max_leaves=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.dictionaries(st.text(st.characters(exclude_characters="."), min_size=1), inner),
+    max_leaves=8,
+)
 
 
 @given(VALUES)
@@ -23,11 +25,18 @@ def test_a_share_may_be_tolerated(content, share):
     assert not [*differences(content, off, 1.01 * share)]
 
 
-@pytest.mark.parametrize(("one", "other", "words"), [
-    ({"a": {"b": 1}}, {"a": {"b": 2}}, "a.b: 1 in Git, 2 computed"), ({"a": 1}, {}, "a: 1 in Git, null computed"),
-    ({}, {"a": 1}, "a: null in Git, 1 computed"), ({"a": 1}, {"a": True}, "a: 1 in Git, true computed"),
-    ({"a": {"b": 1}}, {"a": 1}, 'a: {"b": 1} in Git, 1 computed'), (0.5, 0.25, "value: 0.5 in Git, 0.25 computed"),
-    ({"a": "x"}, {"a": "y"}, 'a: "x" in Git, "y" computed')])
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ({"a": {"b": 1}}, {"a": {"b": 2}}, "a.b: 1 in Git, 2 computed"),
+        ({"a": 1}, {}, "a: 1 in Git, null computed"),
+        ({}, {"a": 1}, "a: null in Git, 1 computed"),
+        ({"a": 1}, {"a": True}, "a: 1 in Git, true computed"),
+        ({"a": {"b": 1}}, {"a": 1}, 'a: {"b": 1} in Git, 1 computed'),
+        (0.5, 0.25, "value: 0.5 in Git, 0.25 computed"),
+        ({"a": "x"}, {"a": "y"}, 'a: "x" in Git, "y" computed'),
+    ],
+)
 def test_differences_are_named(one, other, words):
     assert [*differences(one, other, 0.0)] == [words]
 

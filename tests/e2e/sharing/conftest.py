@@ -59,6 +59,7 @@ def clone(_clone, owner, remote) -> Project:
 @pytest.fixture
 def objects(owner) -> dict[str, str]:
     """Keys in the remote: of the folder's list, the weights and the card."""
+
     def key(md5: str) -> str:
         return f"files/md5/{md5[:2]}/{md5[2:]}"
 

@@ -28,15 +28,18 @@ class Project:
     def environment(self) -> dict[str, str]:
         """The user's, without what would let a command look elsewhere than it is told."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHONPATH"))}
-        return inherited | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                            "HOME": str(self.path.parent),  # the repository's own remote lies there
-                            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",  # Swift knows no other
-                            "AWS_MAX_ATTEMPTS": "1",  # no waiting for a server that is down
-                            "DVC_SITE_CACHE_DIR": str(self.path.with_name(f"{self.path.name}.site"))}
+        return inherited | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(self.path.parent),  # the repository's own remote lies there
+            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",  # Swift knows no other
+            "AWS_MAX_ATTEMPTS": "1",  # no waiting for a server that is down
+            "DVC_SITE_CACHE_DIR": str(self.path.with_name(f"{self.path.name}.site")),
+        }
 
     def start(self, *command: str) -> subprocess.Popen:
-        return subprocess.Popen(command, cwd=self.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                env=self.environment)
+        return subprocess.Popen(
+            command, cwd=self.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.environment
+        )
 
     def run(self, *command: str, expect: int = 0) -> str:
         """Runs a command, checks its exit code, returns what it printed (both streams)."""

@@ -38,18 +38,23 @@ class Remote:
     def through(self, port: int) -> dict[str, str]:
         """Options that lead to the same server by another port."""
         options = {"url": self.url, **self.options}
-        return {name: options[name].replace(str(self.port), str(port)) for name in ("url", "port", "endpointurl")
-                if name in options}
+        return {
+            name: options[name].replace(str(self.port), str(port))
+            for name in ("url", "port", "endpointurl")
+            if name in options
+        }
 
 
 def folder_remote(kind: str, port: int, url: str, folder: Path, **more) -> Remote:
     """A remote whose server keeps its objects as files below a folder."""
+
     def write(key: str, content: bytes) -> None:
         (folder / key).unlink(missing_ok=True)  # DVC leaves its objects read-only
         (folder / key).write_bytes(content)
 
-    return Remote(kind, port, url, lambda key: (folder / key).read_bytes(), write,
-                  lambda key: (folder / key).unlink(), **more)
+    return Remote(
+        kind, port, url, lambda key: (folder / key).read_bytes(), write, lambda key: (folder / key).unlink(), **more
+    )
 
 
 @contextmanager
@@ -63,35 +68,50 @@ def ssh(folder: Path) -> Iterator[Remote]:
     (folder / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
         f"PidFile none\nStrictModes no\nPasswordAuthentication no\nPermitRootLogin yes\nUsePAM no\n"
-        "Subsystem sftp internal-sftp\n")
+        "Subsystem sftp internal-sftp\n"
+    )
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # where sshd parts with its privileges; gone after a restart
     with running([SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], folder / "sshd.log"):
         wait_for(port, folder / "sshd.log")
-        yield folder_remote("ssh", port, f"ssh://127.0.0.1{store}", store,
-                            options={"port": str(port), "keyfile": str(folder / "user")})
+        yield folder_remote(
+            "ssh", port, f"ssh://127.0.0.1{store}", store, options={"port": str(port), "keyfile": str(folder / "user")}
+        )
 
 
 @contextmanager
 def s3(folder: Path) -> Iterator[Remote]:
     """OpenStack Swift with its S3 interface, or, where that is not installed, moto's server."""
     folder.mkdir(parents=True)
-    with (swift.swift(folder) if swift.installed() else moto(folder)) as url:
+    with swift.swift(folder) if swift.installed() else moto(folder) as url:
         import boto3
 
-        client = boto3.client("s3", endpoint_url=url, aws_access_key_id=swift.ACCESS_KEY,
-                              aws_secret_access_key=swift.SECRET_KEY, region_name="us-east-1")
+        client = boto3.client(
+            "s3",
+            endpoint_url=url,
+            aws_access_key_id=swift.ACCESS_KEY,
+            aws_secret_access_key=swift.SECRET_KEY,
+            region_name="us-east-1",
+        )
         client.create_bucket(Bucket="models")
 
         def path(key: str) -> dict[str, str]:
             return {"Bucket": "models", "Key": f"store/{key}"}
 
-        yield Remote("s3", int(url.rpartition(":")[2]), "s3://models/store",
-                     lambda key: client.get_object(**path(key))["Body"].read(),
-                     lambda key, content: client.put_object(**path(key), Body=content),
-                     lambda key: client.delete_object(**path(key)),
-                     {"endpointurl": url, "access_key_id": swift.ACCESS_KEY, "secret_access_key": swift.SECRET_KEY,
-                      "region": "us-east-1"})
+        yield Remote(
+            "s3",
+            int(url.rpartition(":")[2]),
+            "s3://models/store",
+            lambda key: client.get_object(**path(key))["Body"].read(),
+            lambda key, content: client.put_object(**path(key), Body=content),
+            lambda key: client.delete_object(**path(key)),
+            {
+                "endpointurl": url,
+                "access_key_id": swift.ACCESS_KEY,
+                "secret_access_key": swift.SECRET_KEY,
+                "region": "us-east-1",
+            },
+        )
 
 
 @contextmanager

@@ -13,8 +13,14 @@ from pathlib import Path
 
 from servers import free_port, running, wait_for
 
-PROGRAMS = ("swift-proxy-server", "swift-account-server", "swift-container-server", "swift-object-server",
-            "memcached", "unshare")
+PROGRAMS = (
+    "swift-proxy-server",
+    "swift-account-server",
+    "swift-container-server",
+    "swift-object-server",
+    "memcached",
+    "unshare",
+)
 # Debian's eventlet ends the answer to a HEAD without a length as if it had a body, which strict clients cannot read.
 HEAD_LENGTHS = """
 def factory(settings, **local):
@@ -78,8 +84,10 @@ user_test_tester = testing .admin
 [filter:cache]
 use = egg:swift#memcache
 memcache_servers = 127.0.0.1:{memcached}
-""" + "".join(f"[filter:{name}]\nuse = egg:swift#{name}\n" for name in (
-    "catch_errors", "listing_formats", "s3api", "copy", "slo", "dlo", "versioned_writes"))
+""" + "".join(
+    f"[filter:{name}]\nuse = egg:swift#{name}\n"
+    for name in ("catch_errors", "listing_formats", "s3api", "copy", "slo", "dlo", "versioned_writes")
+)
 ACCESS_KEY, SECRET_KEY = "test:tester", "testing"
 
 
@@ -101,12 +109,18 @@ def swift(folder: Path) -> Iterator[str]:
     (etc / "head_lengths.py").write_text(HEAD_LENGTHS)
     (etc / "proxy-server.conf").write_text(PROXY.format(port=ports["proxy"], memcached=ports["memcached"]))
     with ExitStack() as stack:
-        stack.enter_context(running(["memcached", "-u", "root", "-l", "127.0.0.1", "-p", str(ports["memcached"])],
-                                    folder / "memcached.log"))
+        stack.enter_context(
+            running(
+                ["memcached", "-u", "root", "-l", "127.0.0.1", "-p", str(ports["memcached"])], folder / "memcached.log"
+            )
+        )
         for kind in (*KINDS, "proxy"):
             command = f"mount --bind {etc} /etc/swift && exec swift-{kind}-server /etc/swift/{kind}-server.conf"
-            stack.enter_context(running(["unshare", "--mount", "env", "PYTHONPATH=/etc/swift", "sh", "-c", command],
-                                        folder / f"{kind}.log"))
+            stack.enter_context(
+                running(
+                    ["unshare", "--mount", "env", "PYTHONPATH=/etc/swift", "sh", "-c", command], folder / f"{kind}.log"
+                )
+            )
         for name, port in ports.items():
             wait_for(port, folder / f"{name}.log")
         yield f"http://127.0.0.1:{ports['proxy']}"

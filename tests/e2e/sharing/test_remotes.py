@@ -11,8 +11,11 @@ from pre2post.core.errors import InputError
 from pre2post.pipeline.model_card import read_card
 from pre2post.pix2pixhd import load_generator
 
-DAMAGE = {"one bit": lambda content: content[:-1] + bytes([content[-1] ^ 1]),
-          "truncated": lambda content: content[:len(content) // 2], "emptied": lambda content: b""}
+DAMAGE = {
+    "one bit": lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+    "truncated": lambda content: content[: len(content) // 2],
+    "emptied": lambda content: b"",
+}
 NO_OBJECT = {"ssh": "[Errno 2] No such file or directory", "s3": "The specified key does not exist", "http": "http://"}
 NOT_CHECKED_OUT = f"Checkout failed for following targets:\n{FOLDER}"
 over_http = pytest.mark.parametrize("remote", ["http"], indirect=True)  # for what is the same over every kind
@@ -107,6 +110,7 @@ def test_without_verify_dvc_takes_what_it_gets_and_the_card_refuses_it(clone, re
 
 def test_what_cannot_be_reached_or_entered_is_told_in_one_line(clone, remote):
     """One line of ours for each; what DVC says of the same stands in SHARING.md."""
+
     def told(*more: str) -> str:
         printed = clone.run("python", "src/check_remote.py", *more, expect=1)
         last = printed.splitlines()[-1]

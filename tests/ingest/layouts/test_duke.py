@@ -12,10 +12,16 @@ from pre2post.ingest.layouts.duke import read_listing, recognises
 from pre2post.ingest.study import open_examination
 
 ORIGINS = ("pre", "post_1", "post_2")
-CLINICAL = [["Patient Information", "MRI Technical Information", "", "Demographics"],
-            ["Patient ID", "Manufacturer", "Field Strength (Tesla)", "Menopause (at diagnosis)"],
-            ["", "GE MEDICAL SYSTEMS=0, MPTronic software=1, SIEMENS=2", "1.494=0, 1.5=1, 2.8936=2, 3=3",
-             "{0 = pre, 1 = post, 2 = N/A}"]]
+CLINICAL = [
+    ["Patient Information", "MRI Technical Information", "", "Demographics"],
+    ["Patient ID", "Manufacturer", "Field Strength (Tesla)", "Menopause (at diagnosis)"],
+    [
+        "",
+        "GE MEDICAL SYSTEMS=0, MPTronic software=1, SIEMENS=2",
+        "1.494=0, 1.5=1, 2.8936=2, 3=3",
+        "{0 = pre, 1 = post, 2 = N/A}",
+    ],
+]
 
 
 def save_sheet(path: Path, rows) -> None:
@@ -36,8 +42,9 @@ def save_duke(root: Path, dicom, cases=("Breast_MRI_001", "Breast_MRI_002"), cla
     for seed, case in enumerate(cases):
         for phase, origin in enumerate(ORIGINS):
             made = root / "work"
-            files = dicom.save_series(made, dicom.body_array(seed) + 100 * phase, f"ax dyn {phase}", 5 + phase,
-                                      f"09{phase:02d}00", case)
+            files = dicom.save_series(
+                made, dicom.body_array(seed) + 100 * phase, f"ax dyn {phase}", 5 + phase, f"09{phase:02d}00", case
+            )
             head = dcmread(files[0], stop_before_pixels=True)
             named = f"{5 + phase}.000000-ax dyn {phase}-{phase}2345"
             parts = (head.StudyInstanceUID, head.SeriesInstanceUID) if classic else ("01-01-1990-MRI BREAST-9", named)
@@ -45,10 +52,14 @@ def save_duke(root: Path, dicom, cases=("Breast_MRI_001", "Breast_MRI_002"), cla
             target.parent.mkdir(parents=True, exist_ok=True)
             made.rename(target)
             folders.setdefault(case, []).append(str(target))
-            rows += [[f"DICOM_Images/{case}/{origin}/{case}_{origin}_{n + 1:03d}.dcm",
-                      f"Duke-Breast-Cancer-MRI/{case}/{head.StudyInstanceUID}/{head.SeriesInstanceUID}/{file.name}",
-                      f"Duke-Breast-Cancer-MRI/{case}/01-01-1990-MRI BREAST-9/{named}/{file.name}"]
-                     for n, file in enumerate(files)]
+            rows += [
+                [
+                    f"DICOM_Images/{case}/{origin}/{case}_{origin}_{n + 1:03d}.dcm",
+                    f"Duke-Breast-Cancer-MRI/{case}/{head.StudyInstanceUID}/{head.SeriesInstanceUID}/{file.name}",
+                    f"Duke-Breast-Cancer-MRI/{case}/01-01-1990-MRI BREAST-9/{named}/{file.name}",
+                ]
+                for n, file in enumerate(files)
+            ]
     save_sheet(root / "Breast-Cancer-MRI-filepath_filename-mapping.xlsx", rows)
     return folders
 
@@ -61,7 +72,8 @@ def test_both_ways_of_naming_folders_give_the_phases_of_the_mapping(tmp_path, di
     for entry in listing.entries:
         phases = open_examination(entry).phases
         assert {role: str(phase.file) for role, phase in phases.items()} == dict(
-            zip(("pre", "post1", "post2"), folders[entry.case], strict=True))
+            zip(("pre", "post1", "post2"), folders[entry.case], strict=True)
+        )
         assert [phase.seconds for phase in phases.values()] == [0, 60, 120]
 
 
@@ -89,21 +101,29 @@ def test_t1_of_the_mapping_is_no_phase(tmp_path, dicom):
 
 def test_facts_come_from_the_clinical_table_behind_its_second_header(tmp_path, dicom):
     save_duke(tmp_path, dicom)
-    save_sheet(tmp_path / "Clinical_and_Other_Features.xlsx",
-               [*CLINICAL, ["Breast_MRI_001", 2, 1, 0], ["Breast_MRI_002", 0, 3, 1], ["Breast_MRI_003", 0, 3, 1]])
+    save_sheet(
+        tmp_path / "Clinical_and_Other_Features.xlsx",
+        [*CLINICAL, ["Breast_MRI_001", 2, 1, 0], ["Breast_MRI_002", 0, 3, 1], ["Breast_MRI_003", 0, 3, 1]],
+    )
     save_sheet(tmp_path / "Imaging_Features.xlsx", [["Patient ID", "F1"], ["Breast_MRI_001", 1], ["Breast_MRI_900", 2]])
     listing = read_listing(tmp_path)
     assert [dict(entry.facts) for entry in listing.entries] == [
         {"manufacturer": "SIEMENS", "field_strength_t": "1.5"},
-        {"manufacturer": "GE MEDICAL SYSTEMS", "field_strength_t": "3"}]
+        {"manufacturer": "GE MEDICAL SYSTEMS", "field_strength_t": "3"},
+    ]
     reason = "in the archive's tables, but there are no images"
     assert dict(listing.unlisted) == {"Breast_MRI_003": reason, "Breast_MRI_900": reason}
 
 
 def test_known_exceptions_are_applied_to_the_real_patient_only(tmp_path, dicom):
     for number, minute in ((5, 0), (8, 1), (11, 2), (13, 3), (15, 4)):
-        dicom.save_series(tmp_path / f"Duke-Breast-Cancer-MRI/Breast_MRI_120/s/{number}", dicom.body_array(0) + number,
-                          "ax dyn pre" if number < 15 else "ax dyn 1st pass", number, f"09{minute:02d}00")
+        dicom.save_series(
+            tmp_path / f"Duke-Breast-Cancer-MRI/Breast_MRI_120/s/{number}",
+            dicom.body_array(0) + number,
+            "ax dyn pre" if number < 15 else "ax dyn 1st pass",
+            number,
+            f"09{minute:02d}00",
+        )
     entry = read_listing(tmp_path).entries[0]
     series = open_examination(entry).phases
     assert [phase.file.name for phase in series.values()] == ["5", "8", "11", "13", "15"]
@@ -122,8 +142,15 @@ def test_the_folders_of_the_downloader(tmp_path, dicom, where):
     assert recognises(inside) and len(read_listing(inside).entries) == 2
 
 
-@pytest.mark.parametrize("place", ["segmentations/Breast_MRI_001.nii.gz", "masks/duke_001.nii.gz",
-                                   "segmentations/DUKE_001.nii", "masks/Breast_MRI_001.dcm"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "segmentations/Breast_MRI_001.nii.gz",
+        "masks/duke_001.nii.gz",
+        "segmentations/DUKE_001.nii",
+        "masks/Breast_MRI_001.dcm",
+    ],
+)
 def test_masks_are_found_under_the_names_they_have(tmp_path, dicom, place):
     save_duke(tmp_path, dicom)
     (tmp_path / place).parent.mkdir()
@@ -134,18 +161,24 @@ def test_masks_are_found_under_the_names_they_have(tmp_path, dicom, place):
 def test_a_box_is_that_of_its_patient_and_others_are_told(tmp_path, dicom):
     save_duke(tmp_path, dicom)
     columns = ["Patient ID", "Start Row", "End Row", "Start Column", "End Column", "Start Slice", "End Slice"]
-    save_sheet(tmp_path / "Annotation_Boxes.xlsx", [columns, ["Breast_MRI_002", 1, 2, 3, 4, 5, 6],
-                                                    ["Breast_MRI_007", 1, 2, 3, 4, 5, 6]])
+    save_sheet(
+        tmp_path / "Annotation_Boxes.xlsx",
+        [columns, ["Breast_MRI_002", 1, 2, 3, 4, 5, 6], ["Breast_MRI_007", 1, 2, 3, 4, 5, 6]],
+    )
     listing = read_listing(tmp_path)
     assert [entry.box is not None for entry in listing.entries] == [False, True]
     assert listing.entries[1].box.values["End Slice"] == "6" and list(listing.unlisted) == ["Breast_MRI_007"]
 
 
-@pytest.mark.parametrize("name, rows, words", [
-    ("Clinical_and_Other_Features.xlsx", [["a"], ["b"], ["c"]], "a column Patient ID"),
-    ("Imaging_Features.xlsx", [["Patient", "F1"], ["Breast_MRI_001", 1]], "a column Patient ID"),
-    ("Breast-Cancer-MRI-filepath_filename-mapping.csv", [["path"], ["x"]], "original_path_and_filename"),
-    ("Annotation_Boxes.xlsx", [["Patient ID", "Start Row"], ["Breast_MRI_001", 1]], "no column End Row")])
+@pytest.mark.parametrize(
+    "name, rows, words",
+    [
+        ("Clinical_and_Other_Features.xlsx", [["a"], ["b"], ["c"]], "a column Patient ID"),
+        ("Imaging_Features.xlsx", [["Patient", "F1"], ["Breast_MRI_001", 1]], "a column Patient ID"),
+        ("Breast-Cancer-MRI-filepath_filename-mapping.csv", [["path"], ["x"]], "original_path_and_filename"),
+        ("Annotation_Boxes.xlsx", [["Patient ID", "Start Row"], ["Breast_MRI_001", 1]], "no column End Row"),
+    ],
+)
 def test_a_table_that_is_not_the_archives_is_refused(tmp_path, dicom, name, rows, words, refused):
     save_duke(tmp_path, dicom, cases=("Breast_MRI_001",))
     (tmp_path / "Breast-Cancer-MRI-filepath_filename-mapping.xlsx").unlink()
@@ -159,23 +192,38 @@ def test_a_folder_that_is_not_listed_is_told(tmp_path, dicom):
     assert dict(read_listing(tmp_path).unlisted) == {"P9": "a folder that cases.csv does not list"}
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda root: None, ("no cohort", "nothing")), (lambda root: root.write_text("x"), ("no cohort", "a file")),
-    (lambda root: root.mkdir(), ("empty", "make_phantom")),
-    (lambda root: (root / "holiday").mkdir(parents=True), ("not a cohort", "holiday")),
-    (lambda root: [root.mkdir(), (root / "cases.csv").write_text("case,site,mask\n")],
-     ("not a cohort", "cases.csv", "ingest.layout"))])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda root: None, ("no cohort", "nothing")),
+        (lambda root: root.write_text("x"), ("no cohort", "a file")),
+        (lambda root: root.mkdir(), ("empty", "make_phantom")),
+        (lambda root: (root / "holiday").mkdir(parents=True), ("not a cohort", "holiday")),
+        (
+            lambda root: [root.mkdir(), (root / "cases.csv").write_text("case,site,mask\n")],
+            ("not a cohort", "cases.csv", "ingest.layout"),
+        ),
+    ],
+)
 def test_what_is_no_cohort_is_refused(tmp_path, make, words, refused):
     make(tmp_path / "data")
     refused(lambda: read_cohort(tmp_path / "data"), str(tmp_path / "data"), "found", "expected", "what to do", *words)
 
 
-@pytest.mark.parametrize("table, words", [
-    ("case,site,mask\n", ("no line",)), ("case,mask\nP1,\n", ("no column site",)), ("", ("no header",)),
-    ("case,site,mask\n,A,\n", ("no usable id", "line 2")), ("case,site,mask\nP1,,\n", ("no usable id",)),
-    ("case,site,mask\n../P1,A,\n", ("no usable id",)), ("case,site,mask\nP1\n", ("no usable id",)),
-    ("case,site,mask\nP1,A,\nP1,B,\n", ("two patients have one id", "case P1")),
-    ("case,site,mask\nP1,A,\np1,A,\n", ("two patients have one id", "P1 and p1"))])
+@pytest.mark.parametrize(
+    "table, words",
+    [
+        ("case,site,mask\n", ("no line",)),
+        ("case,mask\nP1,\n", ("no column site",)),
+        ("", ("no header",)),
+        ("case,site,mask\n,A,\n", ("no usable id", "line 2")),
+        ("case,site,mask\nP1,,\n", ("no usable id",)),
+        ("case,site,mask\n../P1,A,\n", ("no usable id",)),
+        ("case,site,mask\nP1\n", ("no usable id",)),
+        ("case,site,mask\nP1,A,\nP1,B,\n", ("two patients have one id", "case P1")),
+        ("case,site,mask\nP1,A,\np1,A,\n", ("two patients have one id", "P1 and p1")),
+    ],
+)
 def test_a_bad_table_is_refused(tmp_path, dicom, table, words, refused):
     dicom.save_cohort(tmp_path, 1)
     (tmp_path / "cases.csv").write_text(table)

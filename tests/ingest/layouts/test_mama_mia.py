@@ -48,11 +48,16 @@ def root(tmp_path):
     save_images(tmp_path, "NACT_01", (0, 1))
     for kind, name in (("expert", "duke_001"), ("automatic", "duke_001"), ("automatic", "ISPY1_1001")):
         save_mask(tmp_path, kind, name)
-    save_table(tmp_path, ("DUKE_001", "DUKE", None, "SIEMENS", 1.5, "[0, 584, 714]"),
-               ("ISPY1_1001", "ISPY1", None, "GE", 3.0, "[0, 150]"),
-               ("ISPY2_100899", "ISPY2", "Site AAI", "GE", 3, None), (None, None, "a note", None, None, None))
+    save_table(
+        tmp_path,
+        ("DUKE_001", "DUKE", None, "SIEMENS", 1.5, "[0, 584, 714]"),
+        ("ISPY1_1001", "ISPY1", None, "GE", 3.0, "[0, 150]"),
+        ("ISPY2_100899", "ISPY2", "Site AAI", "GE", 3, None),
+        (None, None, "a note", None, None, None),
+    )
     (tmp_path / "train_test_splits.csv").write_text(
-        "train_split,test_split\nDUKE_001,NACT_01\nISPY1_1001,\nISPY2_100899,\n")
+        "train_split,test_split\nDUKE_001,NACT_01\nISPY1_1001,\nISPY2_100899,\n"
+    )
     return tmp_path
 
 
@@ -60,18 +65,32 @@ def test_a_dataset_is_listed(root):
     listing = read_listing(root)
     assert recognises(root) and listing.unlisted == {}
     assert [(entry.case, entry.site, entry.patient, len(entry.images)) for entry in listing.entries] == [
-        ("DUKE_001", "duke", "duke:001", 3), ("ISPY1_1001", "ispy1", "ispy1:1001", 2),
-        ("ISPY2_100899", "ispy2", "ispy2:100899", 8), ("NACT_01", "nact", "nact:01", 2)]
+        ("DUKE_001", "duke", "duke:001", 3),
+        ("ISPY1_1001", "ispy1", "ispy1:1001", 2),
+        ("ISPY2_100899", "ispy2", "ispy2:100899", 8),
+        ("NACT_01", "nact", "nact:01", 2),
+    ]
     duke, ispy1, ispy2, nact = listing.entries
-    assert list(duke.images.items()) == [(role, root / f"images/DUKE_001/duke_001_000{number}.nii.gz")
-                                         for number, role in enumerate(("pre", "post1", "post2"))]
+    assert list(duke.images.items()) == [
+        (role, root / f"images/DUKE_001/duke_001_000{number}.nii.gz")
+        for number, role in enumerate(("pre", "post1", "post2"))
+    ]
     assert duke.mask == root / "segmentations/expert/duke_001.nii.gz"
     assert ispy1.mask == root / "segmentations/automatic/ISPY1_1001.nii.gz"
     assert ispy2.mask is nact.mask is None
-    assert duke.facts == {"manufacturer": "SIEMENS", "field_strength_t": "1.5", "times_s": "0 584 714",
-                          "published_part": "train"}
-    assert ispy1.facts == {"manufacturer": "GE", "field_strength_t": "3", "times_s": "0 150", "mask": "automatic",
-                           "published_part": "train"}
+    assert duke.facts == {
+        "manufacturer": "SIEMENS",
+        "field_strength_t": "1.5",
+        "times_s": "0 584 714",
+        "published_part": "train",
+    }
+    assert ispy1.facts == {
+        "manufacturer": "GE",
+        "field_strength_t": "3",
+        "times_s": "0 150",
+        "mask": "automatic",
+        "published_part": "train",
+    }
     assert ispy2.facts == {"manufacturer": "GE", "field_strength_t": "3", "published_part": "train"}
     assert nact.facts == {"published_part": "test"}
 
@@ -92,9 +111,19 @@ def test_roles_come_from_the_numbers(tmp_path_factory, numbers, lower):
     assert all(path.is_file() for path in images.values())
 
 
-@pytest.mark.parametrize("text, times", [
-    ("[0, 584, 714, 846]", "0 584 846"), ("[0, 60.5, 90, 120.25, 200]", "0 60.5 120.25"), ("[0, 584, 714]", None),
-    ("[0, nan, 714, 846]", None), ("[0, 900, 714, 846]", None), ("soon", None), ("[]", None), ("", None)])
+@pytest.mark.parametrize(
+    "text, times",
+    [
+        ("[0, 584, 714, 846]", "0 584 846"),
+        ("[0, 60.5, 90, 120.25, 200]", "0 60.5 120.25"),
+        ("[0, 584, 714]", None),
+        ("[0, nan, 714, 846]", None),
+        ("[0, 900, 714, 846]", None),
+        ("soon", None),
+        ("[]", None),
+        ("", None),
+    ],
+)
 def test_times_belong_to_the_numbers_of_the_phases(tmp_path, text, times):
     save_images(tmp_path, "DUKE_001", (0, 1, 3))
     save_table(tmp_path, ("DUKE_001", text), columns=("patient_id", "acquisition_times"))
@@ -119,37 +148,64 @@ def test_what_is_no_case_is_told_with_the_reason(root):
     save_table(root, ("DUKE_600", "DUKE"), ("duke_001", "duke"), columns=("patient_id", "dataset"))
     listing = read_listing(root)
     assert [entry.case for entry in listing.entries] == ["DUKE_001", "ISPY1_1001", "ISPY2_100899", "NACT_01"]
-    reasons = {"DUKE_002": "no file DUKE_002_0000.nii.gz", "thumbnails": "no id of MAMA-MIA",
-               "images/NACT_01/NACT_02_0000.nii.gz": "not named after NACT_01",
-               "segmentations/expert/nact_77.nii.gz": "no folder images/NACT_77",
-               "DUKE_500": "train_test_splits.csv lists it", "DUKE_600": "clinical_and_imaging_info.xlsx lists it"}
+    reasons = {
+        "DUKE_002": "no file DUKE_002_0000.nii.gz",
+        "thumbnails": "no id of MAMA-MIA",
+        "images/NACT_01/NACT_02_0000.nii.gz": "not named after NACT_01",
+        "segmentations/expert/nact_77.nii.gz": "no folder images/NACT_77",
+        "DUKE_500": "train_test_splits.csv lists it",
+        "DUKE_600": "clinical_and_imaging_info.xlsx lists it",
+    }
     assert list(listing.unlisted) == sorted(reasons)
     assert all(part in listing.unlisted[name] for name, part in reasons.items())
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda root: save_images(root, "duke_001"), ("case only", "DUKE_001 and duke_001")),
-    (lambda root: save_images(root, "DUKE_001", (1,)), ("case only", "DUKE_001_0001.nii.gz and duke_001_0001.nii.gz")),
-    (lambda root: save_mask(root, "expert", "DUKE_001"), ("case only", "segmentations/expert")),
-    (lambda root: save_table(root, ("NACT_01", "DUKE"), columns=("patient_id", "dataset")),
-     ("case NACT_01", "contradicts", "DUKE", "expected: NACT")),
-    (lambda root: save_table(root, ("NACT_01",), ("nact_01",), columns=("patient_id",)), ("case NACT_01", "twice")),
-    (lambda root: save_table(root, ("NACT_01",), columns=("patient",)), ("imaging_info.xlsx", "no column patient_id")),
-    (lambda root: (root / "train_test_splits.csv").write_text("train_split,test_split\nNACT_01,nact_01\n"),
-     ("case NACT_01", "both parts")),
-    (lambda root: (root / "train_test_splits.csv").write_text("train,test_split\nNACT_01,\n"),
-     ("no column train_split",)),
-    (lambda root: (root / "clinical_and_imaging_info.xlsx").write_text("x"), ("no readable workbook",))])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda root: save_images(root, "duke_001"), ("case only", "DUKE_001 and duke_001")),
+        (
+            lambda root: save_images(root, "DUKE_001", (1,)),
+            ("case only", "DUKE_001_0001.nii.gz and duke_001_0001.nii.gz"),
+        ),
+        (lambda root: save_mask(root, "expert", "DUKE_001"), ("case only", "segmentations/expert")),
+        (
+            lambda root: save_table(root, ("NACT_01", "DUKE"), columns=("patient_id", "dataset")),
+            ("case NACT_01", "contradicts", "DUKE", "expected: NACT"),
+        ),
+        (lambda root: save_table(root, ("NACT_01",), ("nact_01",), columns=("patient_id",)), ("case NACT_01", "twice")),
+        (
+            lambda root: save_table(root, ("NACT_01",), columns=("patient",)),
+            ("imaging_info.xlsx", "no column patient_id"),
+        ),
+        (
+            lambda root: (root / "train_test_splits.csv").write_text("train_split,test_split\nNACT_01,nact_01\n"),
+            ("case NACT_01", "both parts"),
+        ),
+        (
+            lambda root: (root / "train_test_splits.csv").write_text("train,test_split\nNACT_01,\n"),
+            ("no column train_split",),
+        ),
+        (lambda root: (root / "clinical_and_imaging_info.xlsx").write_text("x"), ("no readable workbook",)),
+    ],
+)
 def test_what_is_ambiguous_or_unusable_is_refused(root, make, words, refused):
     make(root)
     refused(lambda: read_listing(root), str(root), "found", "expected", "what to do", *words)
 
 
-@pytest.mark.parametrize("make", [
-    lambda root: None, lambda root: root.mkdir(), lambda root: root.write_text("x"),
-    lambda root: (root / "images").mkdir(parents=True), lambda root: (root / "images/P1").mkdir(parents=True),
-    lambda root: [root.mkdir(), (root / "images").write_text("x")],
-    lambda root: [(root / "images").mkdir(parents=True), (root / "images/DUKE_001").write_text("x")]])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda root: None,
+        lambda root: root.mkdir(),
+        lambda root: root.write_text("x"),
+        lambda root: (root / "images").mkdir(parents=True),
+        lambda root: (root / "images/P1").mkdir(parents=True),
+        lambda root: [root.mkdir(), (root / "images").write_text("x")],
+        lambda root: [(root / "images").mkdir(parents=True), (root / "images/DUKE_001").write_text("x")],
+    ],
+)
 def test_another_folder_is_not_recognised(tmp_path, make):
     make(tmp_path / "data")
     assert not recognises(tmp_path / "data")

@@ -12,9 +12,15 @@ from pre2post.ingest.case_source import can_name_a_case
 from pre2post.ingest.layouts.nifti import read_listing, recognises
 
 HEADER = ("case", "phase", "path")
-NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters="/\\") | st.just(" "),
-                min_size=1, max_size=8).map(str.strip).filter(
-    lambda text: can_name_a_case(text) and not text.startswith("="))
+NAMES = (
+    st.text(
+        st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters="/\\") | st.just(" "),
+        min_size=1,
+        max_size=8,
+    )
+    .map(str.strip)
+    .filter(lambda text: can_name_a_case(text) and not text.startswith("="))
+)
 
 
 def save(root, rows, name="cases.csv", header=HEADER):
@@ -29,9 +35,9 @@ def save(root, rows, name="cases.csv", header=HEADER):
         book.save(root / name)
 
 
-COHORTS = st.dictionaries(NAMES, st.tuples(st.sets(st.integers(1, 20), max_size=3), NAMES, st.booleans()), min_size=1,
-                          max_size=3).filter(lambda cases: len({normalize("NFC", case.casefold())
-                                                                for case in cases}) == len(cases))
+COHORTS = st.dictionaries(
+    NAMES, st.tuples(st.sets(st.integers(1, 20), max_size=3), NAMES, st.booleans()), min_size=1, max_size=3
+).filter(lambda cases: len({normalize("NFC", case.casefold()) for case in cases}) == len(cases))
 
 
 @pytest.mark.parametrize("name", ["cases.csv", "cases.xlsx"])
@@ -48,16 +54,25 @@ def test_a_table_reads_back_as_it_was_meant(tmp_path_factory, name, cases, data)
     assert recognises(root)
     listing = read_listing(root)
     assert listing.unlisted == {}
-    assert [(entry.case, entry.site, entry.patient, list(entry.images.items()), entry.mask, entry.facts)
-            for entry in listing.entries] == meant
+    assert [
+        (entry.case, entry.site, entry.patient, list(entry.images.items()), entry.mask, entry.facts)
+        for entry in listing.entries
+    ] == meant
 
 
 @pytest.mark.parametrize("name", ["cases.csv", "cases.xlsx"])
 def test_what_is_optional_is_read(tmp_path, name):
     header = (*HEADER, "mask", "site", "patient", "manufacturer", "field_strength_t", "time_s", "remark")
-    save(tmp_path, [("A", "post1", "a1.nii", "", "Ghent", "", "Philips", "", 100.5, "x"),
-                    ("A", "pre", "a0.nii", "m/a.nii", "", "w:1", "Philips", 3.0, 10, ""),
-                    ("B", "pre", "/b0.nii", "/b.nii", "", "w:1", "", "", "", "")], name, header)
+    save(
+        tmp_path,
+        [
+            ("A", "post1", "a1.nii", "", "Ghent", "", "Philips", "", 100.5, "x"),
+            ("A", "pre", "a0.nii", "m/a.nii", "", "w:1", "Philips", 3.0, 10, ""),
+            ("B", "pre", "/b0.nii", "/b.nii", "", "w:1", "", "", "", ""),
+        ],
+        name,
+        header,
+    )
     first, second = read_listing(tmp_path).entries
     assert (first.site, first.patient, first.mask) == ("Ghent", "w:1", tmp_path / "m/a.nii")
     assert list(first.images) == ["pre", "post1"]
@@ -69,17 +84,28 @@ def test_what_is_optional_is_read(tmp_path, name):
 PRE = ("A", "pre", "a0.nii")
 
 
-@pytest.mark.parametrize("rows, words", [
-    ([], ("no line",)), ([PRE, ("A", "post", "a1.nii")], ("unknown phase", "'post'")),
-    ([PRE, ("A", "post0", "a1.nii")], ("unknown phase",)), ([PRE, ("A", "", "a1.nii")], ("unknown phase", "''")),
-    ([PRE, ("A", "post01", "a1.nii")], ("unknown phase",)),
-    ([PRE, ("A", "post" + "9" * 5000, "x")], ("unknown phase",)),
-    ([PRE, ("A", "pre", "b0.nii")], ("two lines", "a0.nii and b0.nii")), ([PRE, PRE], ("two lines",)),
-    ([("A", "post1", "a1.nii")], ("phase pre is missing", "case A")), ([("A", "pre", "")], ("names no file",)),
-    ([PRE, ("A", "post1", "./a0.nii")], ("given as two images", "A pre and as A post1")),
-    ([PRE, ("a", "pre", "b0.nii")], ("differ in case only", "'A' and 'a'")),
-    ([("\u00e9", "pre", "a0.nii"), ("e\u0301", "pre", "b0.nii")], ("encoding of an accent", "case e\u0301")),
-    *(([(case, "pre", "a0.nii")], ("no usable id",)) for case in ("", ".", "..", "a/b", "/", "a\\b", "a\nb", "../a"))])
+@pytest.mark.parametrize(
+    "rows, words",
+    [
+        ([], ("no line",)),
+        ([PRE, ("A", "post", "a1.nii")], ("unknown phase", "'post'")),
+        ([PRE, ("A", "post0", "a1.nii")], ("unknown phase",)),
+        ([PRE, ("A", "", "a1.nii")], ("unknown phase", "''")),
+        ([PRE, ("A", "post01", "a1.nii")], ("unknown phase",)),
+        ([PRE, ("A", "post" + "9" * 5000, "x")], ("unknown phase",)),
+        ([PRE, ("A", "pre", "b0.nii")], ("two lines", "a0.nii and b0.nii")),
+        ([PRE, PRE], ("two lines",)),
+        ([("A", "post1", "a1.nii")], ("phase pre is missing", "case A")),
+        ([("A", "pre", "")], ("names no file",)),
+        ([PRE, ("A", "post1", "./a0.nii")], ("given as two images", "A pre and as A post1")),
+        ([PRE, ("a", "pre", "b0.nii")], ("differ in case only", "'A' and 'a'")),
+        ([("\u00e9", "pre", "a0.nii"), ("e\u0301", "pre", "b0.nii")], ("encoding of an accent", "case e\u0301")),
+        *(
+            ([(case, "pre", "a0.nii")], ("no usable id",))
+            for case in ("", ".", "..", "a/b", "/", "a\\b", "a\nb", "../a")
+        ),
+    ],
+)
 @pytest.mark.parametrize("name", ["cases.csv", "cases.xlsx"])
 def test_a_table_that_could_be_misread_is_refused(tmp_path, name, rows, words, refused):
     save(tmp_path, rows, name)
@@ -93,21 +119,34 @@ def test_a_contradiction_is_refused(tmp_path, column, refused):
     refused(lambda: read_listing(tmp_path), "case A", "cases.csv", f"contradict each other in {column}", "1 and 2")
 
 
-@pytest.mark.parametrize("column, values, words", [
-    ("time_s", ("0", ""), "not a number"), ("time_s", ("0", "nan"), "not a number"), ("time_s", ("0", "-1"), "number"),
-    ("time_s", ("60", "60"), "do not rise"), ("time_s", ("60", "0"), "do not rise"),
-    ("field_strength_t", ("", "strong"), "not a number"), ("field_strength_t", ("inf", ""), "not a number")])
+@pytest.mark.parametrize(
+    "column, values, words",
+    [
+        ("time_s", ("0", ""), "not a number"),
+        ("time_s", ("0", "nan"), "not a number"),
+        ("time_s", ("0", "-1"), "number"),
+        ("time_s", ("60", "60"), "do not rise"),
+        ("time_s", ("60", "0"), "do not rise"),
+        ("field_strength_t", ("", "strong"), "not a number"),
+        ("field_strength_t", ("inf", ""), "not a number"),
+    ],
+)
 def test_numbers_are_checked(tmp_path, column, values, words, refused):
     save(tmp_path, [(*PRE, values[0]), ("A", "post1", "a1.nii", values[1])], header=(*HEADER, column))
     refused(lambda: read_listing(tmp_path), "case A", "cases.csv", words, "found", "expected", "what to do")
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda root: None, "no table of cases"), (lambda root: root.mkdir(), "no cases.csv and no cases.xlsx"),
-    (lambda root: save(root, [("A", "s", "")], header=("case", "site", "mask")), "no column path, phase"),
-    (lambda root: [root.mkdir(), (root / "cases.csv").touch()], "no header"),
-    (lambda root: [root.mkdir(), (root / "cases.xlsx").write_text("x")], "no readable workbook"),
-    (lambda root: [root.mkdir(), (root / "cases.csv").mkdir()], "no table of cases")])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda root: None, "no table of cases"),
+        (lambda root: root.mkdir(), "no cases.csv and no cases.xlsx"),
+        (lambda root: save(root, [("A", "s", "")], header=("case", "site", "mask")), "no column path, phase"),
+        (lambda root: [root.mkdir(), (root / "cases.csv").touch()], "no header"),
+        (lambda root: [root.mkdir(), (root / "cases.xlsx").write_text("x")], "no readable workbook"),
+        (lambda root: [root.mkdir(), (root / "cases.csv").mkdir()], "no table of cases"),
+    ],
+)
 def test_another_folder_is_neither_recognised_nor_read(tmp_path, make, words, refused):
     make(tmp_path / "data")
     assert not recognises(tmp_path / "data")

@@ -35,8 +35,12 @@ def read_cohort(root: Path, layout: str = "auto") -> tuple[str, Listing]:
     _check_folder(root, known)
     if layout != "auto":
         if layout not in known:
-            raise InputError("there is no such layout", found=layout, expected=", ".join(["auto", *known]),
-                             todo="correct ingest.layout")
+            raise InputError(
+                "there is no such layout",
+                found=layout,
+                expected=", ".join(["auto", *known]),
+                todo="correct ingest.layout",
+            )
         found = [layout]
     else:
         found = [name for name, module in known.items() if module.recognises(root)]
@@ -45,33 +49,57 @@ def read_cohort(root: Path, layout: str = "auto") -> tuple[str, Listing]:
     listing = known[found[0]].read_listing(root)
     if not listing.entries:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(listing.unlisted.items())[:SHOWN])
-        raise InputError("the cohort has no case", file=root, found=reasons or "no patient",
-                         expected=known[found[0]].EXPECTED, todo="look at the folder's tables and images")
+        raise InputError(
+            "the cohort has no case",
+            file=root,
+            found=reasons or "no patient",
+            expected=known[found[0]].EXPECTED,
+            todo="look at the folder's tables and images",
+        )
     return found[0], listing
 
 
 def _check_folder(root: Path, known: dict[str, ModuleType]) -> None:
     expected = _expected(known)
     if not root.is_dir():
-        raise InputError("there is no cohort", file=root, found="a file" if root.exists() else "nothing",
-                         expected=expected, todo=PHANTOM)
+        raise InputError(
+            "there is no cohort",
+            file=root,
+            found="a file" if root.exists() else "nothing",
+            expected=expected,
+            todo=PHANTOM,
+        )
     if not any(not path.name.startswith(".") for path in root.iterdir()):
         raise InputError("the data folder is empty", file=root, found="no file", expected=expected, todo=PHANTOM)
 
 
 def _unclear(root: Path, found: list[str], known: dict[str, ModuleType]) -> InputError:
     if found:
-        return InputError("the folder looks like several layouts", file=root, found=", ".join(found), expected="one",
-                          todo="set ingest.layout")
+        return InputError(
+            "the folder looks like several layouts",
+            file=root,
+            found=", ".join(found),
+            expected="one",
+            todo="set ingest.layout",
+        )
     names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
     tables = [name for name in names if name.startswith("cases.")]
     if tables:
-        return InputError("the folder is not a cohort in a known layout", file=root / tables[0],
-                          found="a table without the columns of a layout, or one that cannot be read",
-                          expected=_expected(known), todo="correct the table, or set ingest.layout, which tells more")
+        return InputError(
+            "the folder is not a cohort in a known layout",
+            file=root / tables[0],
+            found="a table without the columns of a layout, or one that cannot be read",
+            expected=_expected(known),
+            todo="correct the table, or set ingest.layout, which tells more",
+        )
     shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-    return InputError("the folder is not a cohort in a known layout", file=root, found=shown,
-                      expected=_expected(known), todo="point ingest.cohort at the folder of a cohort")
+    return InputError(
+        "the folder is not a cohort in a known layout",
+        file=root,
+        found=shown,
+        expected=_expected(known),
+        todo="point ingest.cohort at the folder of a cohort",
+    )
 
 
 def _expected(known: dict[str, ModuleType]) -> str:

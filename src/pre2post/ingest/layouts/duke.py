@@ -38,15 +38,22 @@ def read_listing(root: Path) -> Listing:
     """The cases that cases.csv lists, or all of the archive's patients. Raises InputError for an unusable table."""
     images = _images(root)
     if images is None:
-        raise InputError("the folder is not a cohort in the Duke layout", file=root, expected=EXPECTED,
-                         found=f"no folder {IMAGES}", todo="point ingest.cohort at the download")
+        raise InputError(
+            "the folder is not a cohort in the Duke layout",
+            file=root,
+            expected=EXPECTED,
+            found=f"no folder {IMAGES}",
+            todo="point ingest.cohort at the download",
+        )
     folders = {path.name for path in images.iterdir() if path.is_dir() and not path.name.startswith(".")}
     listed = (root / TABLE).is_file()
     entries = _from_table(root, images) if listed else _from_folders(root, images, folders)
     tables = [*dict.fromkeys((root, images.parent, images))]
     boxes, known = _annotations(tables), {entry.case for entry in entries}
-    unlisted = {name: f"a folder that {TABLE} does not list" if listed else "not one of the archive's patients"
-                for name in folders - known}
+    unlisted = {
+        name: f"a folder that {TABLE} does not list" if listed else "not one of the archive's patients"
+        for name in folders - known
+    }
     for case in [*boxes, *read_patients(tables)]:
         if case not in known:
             unlisted.setdefault(case, "in the archive's tables, but there are no images")
@@ -67,15 +74,25 @@ def _from_table(root: Path, images: Path) -> list[Entry]:
     rows = read_sheet(root / TABLE)
     absent = [column for column in COLUMNS if rows and column not in rows[0]]
     if not rows or absent:
-        raise InputError("the table lists no cases", file=root / TABLE, expected=", ".join(COLUMNS),
-                         found=f"no column {absent[0]}" if absent else "no line", todo="write one line a case")
+        raise InputError(
+            "the table lists no cases",
+            file=root / TABLE,
+            expected=", ".join(COLUMNS),
+            found=f"no column {absent[0]}" if absent else "no line",
+            todo="write one line a case",
+        )
     entries = [_entry(root, images, row, line) for line, row in enumerate(rows, start=2)]
     seen: dict[str, str] = {}
     for entry in entries:
         if entry.case.casefold() in seen:
-            raise InputError("two patients have one id", case=entry.case, file=root / TABLE,
-                             found=f"{seen[entry.case.casefold()]} and {entry.case}",
-                             expected="an id of its own for each", todo="correct the table")
+            raise InputError(
+                "two patients have one id",
+                case=entry.case,
+                file=root / TABLE,
+                found=f"{seen[entry.case.casefold()]} and {entry.case}",
+                expected="an id of its own for each",
+                todo="correct the table",
+            )
         seen[entry.case.casefold()] = entry.case
     return entries
 
@@ -83,9 +100,13 @@ def _from_table(root: Path, images: Path) -> list[Entry]:
 def _entry(root: Path, images: Path, row: dict[str, str], line: int) -> Entry:
     case, site, mask = (row[column] for column in COLUMNS)
     if not can_name_a_case(case) or not site or not site.isprintable():
-        raise InputError("a case has no usable id or site", file=root / TABLE,
-                         found=f"line {line}: the id {case!r} and the site {site!r}",
-                         expected="an id that names its folder, and a site", todo="correct the table")
+        raise InputError(
+            "a case has no usable id or site",
+            file=root / TABLE,
+            found=f"line {line}: the id {case!r} and the site {site!r}",
+            expected="an id that names its folder, and a site",
+            todo="correct the table",
+        )
     patient = row.get("patient") or _patient(root, case)
     return Entry(case, site, images / case, root / mask if mask else None, patient=patient)
 
@@ -117,6 +138,16 @@ def _annotations(tables: list[Path]) -> dict[str, Annotation]:
 def _completed(entries: list[Entry], tables: list[Path], boxes: Mapping[str, Annotation]) -> list[Entry]:
     """The entries with what the spreadsheets know of them."""
     facts, roles, exceptions = read_facts(tables), read_roles(tables), read_exceptions()
-    return [Entry(entry.case, entry.site, entry.images, entry.mask, boxes.get(entry.case), entry.patient,
-                  {**roles.get(entry.case, {}), **exceptions.get(entry.patient, {})}, facts.get(entry.case, {}))
-            for entry in entries]
+    return [
+        Entry(
+            entry.case,
+            entry.site,
+            entry.images,
+            entry.mask,
+            boxes.get(entry.case),
+            entry.patient,
+            {**roles.get(entry.case, {}), **exceptions.get(entry.patient, {})},
+            facts.get(entry.case, {}),
+        )
+        for entry in entries
+    ]

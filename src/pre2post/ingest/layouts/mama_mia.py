@@ -15,8 +15,10 @@ from pre2post.ingest.case_source import Entry, Listing
 from pre2post.ingest.phases import role
 
 NAME = "mama_mia"
-EXPECTED = ("images/<ID>/<id>_0000.nii.gz, _0001, ..., and if there are any segmentations/expert/<id>.nii.gz, "
-            "segmentations/automatic/<id>.nii.gz, clinical_and_imaging_info.xlsx, train_test_splits.csv")
+EXPECTED = (
+    "images/<ID>/<id>_0000.nii.gz, _0001, ..., and if there are any segmentations/expert/<id>.nii.gz, "
+    "segmentations/automatic/<id>.nii.gz, clinical_and_imaging_info.xlsx, train_test_splits.csv"
+)
 
 IMAGES = "images"
 MASKS = ("automatic", "expert")  # folders of segmentations, the better one last
@@ -45,15 +47,28 @@ def read_listing(root: Path) -> Listing:
     """
     root = Path(root)
     if not (root / IMAGES).is_dir():
-        raise InputError("the folder is not MAMA-MIA", file=root, found=f"no folder {IMAGES}", expected=EXPECTED,
-                         todo="fetch the dataset, or point ingest.cohort at the folder that holds it")
+        raise InputError(
+            "the folder is not MAMA-MIA",
+            file=root,
+            found=f"no folder {IMAGES}",
+            expected=EXPECTED,
+            todo="fetch the dataset, or point ingest.cohort at the folder that holds it",
+        )
     folders = {case: path for case, path in _by_id(root / IMAGES).items() if path.is_dir()}
     masks = {kind: _by_id(root / "segmentations" / kind, ENDING) for kind in MASKS}
     table, parts = _information(root / INFORMATION), _published_parts(root / SPLITS)
-    unlisted = {case: f"no folder of images, though {file} lists it"
-                for file, ids in ((SPLITS, parts), (INFORMATION, table)) for case in ids if case not in folders}
-    unlisted |= {str(path.relative_to(root)): f"no folder {IMAGES}/{case}"
-                 for found in masks.values() for case, path in found.items() if case not in folders}
+    unlisted = {
+        case: f"no folder of images, though {file} lists it"
+        for file, ids in ((SPLITS, parts), (INFORMATION, table))
+        for case in ids
+        if case not in folders
+    }
+    unlisted |= {
+        str(path.relative_to(root)): f"no folder {IMAGES}/{case}"
+        for found in masks.values()
+        for case, path in found.items()
+        if case not in folders
+    }
     entries = []
     for case, folder in folders.items():
         phases, strangers = _phases(case, folder)
@@ -63,24 +78,35 @@ def read_listing(root: Path) -> Listing:
             facts = {"published_part": parts[case]} if case in parts else {}
             entries.append(_entry(case, phases, best, facts | _facts(table.get(case, {}), phases)))
         else:
-            unlisted[folder.name] = f"no file {case}_0000{ENDING}, _0001, ..." if ID.fullmatch(case) else \
-                "the name is no id of MAMA-MIA"
+            unlisted[folder.name] = (
+                f"no file {case}_0000{ENDING}, _0001, ..." if ID.fullmatch(case) else "the name is no id of MAMA-MIA"
+            )
     return Listing(sorted(entries, key=lambda entry: entry.case), dict(sorted(unlisted.items())))
 
 
 def _by_id(folder: Path, ending: str = "") -> dict[str, Path]:
     """What lies in a folder, by its name in capitals without `ending`; other names and hidden ones are left aside."""
     if os.path.lexists(folder) and not folder.is_dir():
-        raise InputError("this should be a folder", file=folder, found="a file, or a link that leads nowhere",
-                         expected=EXPECTED, todo="put the folder there, or remove it")
+        raise InputError(
+            "this should be a folder",
+            file=folder,
+            found="a file, or a link that leads nowhere",
+            expected=EXPECTED,
+            todo="put the folder there, or remove it",
+        )
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(".") or not path.name.lower().endswith(ending):
             continue
-        case = path.name[:len(path.name) - len(ending)].upper()
+        case = path.name[: len(path.name) - len(ending)].upper()
         if case in found:
-            raise InputError("two names differ in case only", file=folder, expected="one of them",
-                             found=f"{found[case].name} and {path.name}", todo="remove the copy")
+            raise InputError(
+                "two names differ in case only",
+                file=folder,
+                expected="one of them",
+                found=f"{found[case].name} and {path.name}",
+                todo="remove the copy",
+            )
         found[case] = path
     return found
 
@@ -102,8 +128,14 @@ def _entry(case: str, phases: Mapping[int, Path], masks: Mapping[str, Path], fac
     kind = max(masks, key=MASKS.index, default=None)
     if kind == "automatic":
         facts["mask"] = kind
-    return Entry(case, source, {role(index): path for index, path in phases.items()}, masks.get(kind),
-                 patient=f"{source}:{number}", facts=facts)
+    return Entry(
+        case,
+        source,
+        {role(index): path for index, path in phases.items()},
+        masks.get(kind),
+        patient=f"{source}:{number}",
+        facts=facts,
+    )
 
 
 def _information(file: Path) -> dict[str, dict[str, str]]:
@@ -114,24 +146,42 @@ def _information(file: Path) -> dict[str, dict[str, str]]:
         if not case:
             continue
         if case in found:
-            raise InputError("the table lists a case twice", case=case, file=file, found="two lines",
-                             expected="one line a case", todo="remove one of them")
+            raise InputError(
+                "the table lists a case twice",
+                case=case,
+                file=file,
+                found="two lines",
+                expected="one line a case",
+                todo="remove one of them",
+            )
         if source and ID.fullmatch(case) and not case.startswith(f"{source}_"):
-            raise InputError("the table contradicts the id of a case", case=case, file=file,
-                             found=f"the dataset {source}", expected=case.split("_")[0], todo="correct the line")
+            raise InputError(
+                "the table contradicts the id of a case",
+                case=case,
+                file=file,
+                found=f"the dataset {source}",
+                expected=case.split("_")[0],
+                todo="correct the line",
+            )
         found[case] = row
     return found
 
 
 def _published_parts(file: Path) -> dict[str, str]:
-    """"train" or "test" by id in capitals, as published; none where there is no table."""
+    """ "train" or "test" by id in capitals, as published; none where there is no table."""
     found: dict[str, str] = {}
     for row in _rows(file, PARTS):
         for column, part in PARTS.items():
             case = row[column].upper()
             if case and found.setdefault(case, part) != part:
-                raise InputError("the table puts a case into both parts", case=case, file=file,
-                                 found="train and test", expected="one of them", todo="correct the table")
+                raise InputError(
+                    "the table puts a case into both parts",
+                    case=case,
+                    file=file,
+                    found="train and test",
+                    expected="one of them",
+                    todo="correct the table",
+                )
     return found
 
 
@@ -141,16 +191,23 @@ def _rows(file: Path, needed: Iterable[str], sheet: str | None = None) -> list[d
     header = read_header(file, sheet=sheet)
     absent = [column for column in needed if column not in header]
     if absent:
-        raise InputError("this is not the table of MAMA-MIA", file=file, found=f"no column {absent[0]}",
-                         expected=", ".join(needed), todo="fetch it again, or take it away")
+        raise InputError(
+            "this is not the table of MAMA-MIA",
+            file=file,
+            found=f"no column {absent[0]}",
+            expected=", ".join(needed),
+            todo="fetch it again, or take it away",
+        )
     return read_sheet(file, sheet=sheet)
 
 
 def _facts(row: Mapping[str, str], phases: Mapping[int, Path]) -> dict[str, str]:
     strength = NUMBER.search(row.get("field_strength", ""))
-    facts = {"manufacturer": row.get("manufacturer", ""),
-             "field_strength_t": f"{float(strength[0]):g}" if strength else "",
-             "times_s": _times(row.get("acquisition_times", ""), phases)}
+    facts = {
+        "manufacturer": row.get("manufacturer", ""),
+        "field_strength_t": f"{float(strength[0]):g}" if strength else "",
+        "times_s": _times(row.get("acquisition_times", ""), phases),
+    }
     return {name: value for name, value in facts.items() if value}
 
 

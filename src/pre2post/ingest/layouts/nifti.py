@@ -18,8 +18,10 @@ from pre2post.ingest.case_source import Entry, Listing, can_name_a_case
 NAME = "nifti"
 TABLES = ("cases.csv", "cases.xlsx")
 COLUMNS = ("case", "phase", "path")
-EXPECTED = (f"{' or '.join(TABLES)} with the columns {', '.join(COLUMNS)} and if wanted mask, site, patient, "
-            "manufacturer, field_strength_t, time_s, one line a phase")
+EXPECTED = (
+    f"{' or '.join(TABLES)} with the columns {', '.join(COLUMNS)} and if wanted mask, site, patient, "
+    "manufacturer, field_strength_t, time_s, one line a phase"
+)
 
 OWN_SITE = "own"
 PHASE = re.compile(r"pre|post([1-9][0-9]{0,2})", re.A)  # no examination comes near 999 phases
@@ -60,11 +62,21 @@ def _find_table(root: Path) -> Path:
     present = [root / name for name in TABLES if (root / name).is_file()]
     fitting = [table for table in present if _fits(table)]
     if len(fitting) > 1:
-        raise InputError("there are two tables of cases", file=root, found=" and ".join(TABLES), expected="one",
-                         todo="remove one of them")
+        raise InputError(
+            "there are two tables of cases",
+            file=root,
+            found=" and ".join(TABLES),
+            expected="one",
+            todo="remove one of them",
+        )
     if not present:
-        raise InputError("there is no table of cases", file=root, found=f"no {' and no '.join(TABLES)}",
-                         expected=EXPECTED, todo="write one, or point ingest.cohort at the folder of a cohort")
+        raise InputError(
+            "there is no table of cases",
+            file=root,
+            found=f"no {' and no '.join(TABLES)}",
+            expected=EXPECTED,
+            todo="write one, or point ingest.cohort at the folder of a cohort",
+        )
     return (fitting or present)[0]
 
 
@@ -72,23 +84,44 @@ def _read_rows(table: Path) -> Rows:
     absent = sorted(set(COLUMNS) - set(read_header(table)))
     rows = [] if absent else read_sheet(table)
     if not rows:
-        raise InputError("the table lists no cases", file=table, expected=EXPECTED, todo="write one line a phase",
-                         found=f"no column {', '.join(absent)}" if absent else "no line")
+        raise InputError(
+            "the table lists no cases",
+            file=table,
+            expected=EXPECTED,
+            todo="write one line a phase",
+            found=f"no column {', '.join(absent)}" if absent else "no line",
+        )
     return rows
 
 
 def _check_line(row: dict[str, str], table: Path) -> None:
     case = row["case"]
     if not can_name_a_case(case) or not row.get("site", "").isprintable():
-        raise InputError("a line has no usable id of a case, or no usable site", file=table,
-                         found=f"{_shown(row)}, site {row.get('site', '')!r}",
-                         expected="an id that can name a folder, a site in one line", todo="correct the line")
+        raise InputError(
+            "a line has no usable id of a case, or no usable site",
+            file=table,
+            found=f"{_shown(row)}, site {row.get('site', '')!r}",
+            expected="an id that can name a folder, a site in one line",
+            todo="correct the line",
+        )
     if not PHASE.fullmatch(row["phase"]):
-        raise InputError("the table names an unknown phase", case=case, file=table, found=repr(row["phase"]),
-                         expected="pre, post1, post2, ...", todo="correct the line")
+        raise InputError(
+            "the table names an unknown phase",
+            case=case,
+            file=table,
+            found=repr(row["phase"]),
+            expected="pre, post1, post2, ...",
+            todo="correct the line",
+        )
     if not row["path"]:
-        raise InputError("a line names no file", case=case, file=table, found=_shown(row),
-                         expected="the path of a volume", todo="correct the line, or remove it")
+        raise InputError(
+            "a line names no file",
+            case=case,
+            file=table,
+            found=_shown(row),
+            expected="the path of a volume",
+            todo="correct the line, or remove it",
+        )
 
 
 def _refuse_alike(cases: Iterable[str], table: Path) -> None:
@@ -97,9 +130,14 @@ def _refuse_alike(cases: Iterable[str], table: Path) -> None:
     for case in cases:
         first = seen.setdefault(normalize("NFC", case.casefold()), case)
         if first != case:
-            raise InputError("two ids differ in case only, or in the encoding of an accent", case=case, file=table,
-                             found=f"{first!a} and {case!a}", expected="one spelling for each case",
-                             todo="correct the table")
+            raise InputError(
+                "two ids differ in case only, or in the encoding of an accent",
+                case=case,
+                file=table,
+                found=f"{first!a} and {case!a}",
+                expected="one spelling for each case",
+                todo="correct the table",
+            )
 
 
 def _refuse_shared_files(rows: Iterable[dict[str, str]], root: Path, table: Path) -> None:
@@ -108,21 +146,33 @@ def _refuse_shared_files(rows: Iterable[dict[str, str]], root: Path, table: Path
         place, what = os.path.normpath(root / row["path"]), f"{row['case']} {row['phase']}"
         first = seen.setdefault(place, what)
         if first != what:
-            raise InputError("one file is given as two images", case=row["case"], file=table,
-                             found=f"{row['path']} as {first} and as {what}", expected="a file of its own for each",
-                             todo="correct the table")
+            raise InputError(
+                "one file is given as two images",
+                case=row["case"],
+                file=table,
+                found=f"{row['path']} as {first} and as {what}",
+                expected="a file of its own for each",
+                todo="correct the table",
+            )
 
 
 def _entry(case: str, rows: Rows, table: Path) -> Entry:
     phases = _by_phase(case, rows, table)
     mask, site, patient = (_agreed(case, rows, column, table) for column in ("mask", "site", "patient"))
     strength = _agreed(case, rows, "field_strength_t", table)
-    facts = {"manufacturer": _agreed(case, rows, "manufacturer", table),
-             "field_strength_t": f"{_number(case, strength, 'field_strength_t', table):g}" if strength else "",
-             "times_s": _times(case, phases.values(), table)}
-    return Entry(case, site or OWN_SITE, {phase: table.parent / row["path"] for phase, row in phases.items()},
-                 table.parent / mask if mask else None, patient=patient or case,
-                 facts={name: value for name, value in facts.items() if value})
+    facts = {
+        "manufacturer": _agreed(case, rows, "manufacturer", table),
+        "field_strength_t": f"{_number(case, strength, 'field_strength_t', table):g}" if strength else "",
+        "times_s": _times(case, phases.values(), table),
+    }
+    return Entry(
+        case,
+        site or OWN_SITE,
+        {phase: table.parent / row["path"] for phase, row in phases.items()},
+        table.parent / mask if mask else None,
+        patient=patient or case,
+        facts={name: value for name, value in facts.items() if value},
+    )
 
 
 def _by_phase(case: str, rows: Rows, table: Path) -> dict[str, dict[str, str]]:
@@ -131,11 +181,23 @@ def _by_phase(case: str, rows: Rows, table: Path) -> dict[str, dict[str, str]]:
     for row in sorted(rows, key=lambda row: int(PHASE.fullmatch(row["phase"])[1] or 0)):
         first = found.setdefault(row["phase"], row)
         if first is not row:
-            raise InputError("a phase has two lines", case=case, file=table, expected=f"one file for {row['phase']}",
-                             found=f"{first['path']} and {row['path']}", todo="remove one of the two")
+            raise InputError(
+                "a phase has two lines",
+                case=case,
+                file=table,
+                expected=f"one file for {row['phase']}",
+                found=f"{first['path']} and {row['path']}",
+                todo="remove one of the two",
+            )
     if "pre" not in found:
-        raise InputError("the phase pre is missing", case=case, file=table, found=", ".join(found),
-                         expected="pre, post1, ...", todo="add the line, or take the case out")
+        raise InputError(
+            "the phase pre is missing",
+            case=case,
+            file=table,
+            found=", ".join(found),
+            expected="pre, post1, ...",
+            todo="add the line, or take the case out",
+        )
     return found
 
 
@@ -143,8 +205,14 @@ def _agreed(case: str, rows: Rows, column: str, table: Path) -> str:
     """What the lines of a case say in a column, "" where none says anything."""
     values = sorted({row[column] for row in rows if row.get(column)})
     if len(values) > 1:
-        raise InputError(f"the lines of a case contradict each other in {column}", case=case, file=table,
-                         found=" and ".join(values), expected="one value a case", todo="correct the table")
+        raise InputError(
+            f"the lines of a case contradict each other in {column}",
+            case=case,
+            file=table,
+            found=" and ".join(values),
+            expected="one value a case",
+            todo="correct the table",
+        )
     return values[0] if values else ""
 
 
@@ -155,8 +223,14 @@ def _times(case: str, rows: Iterable[dict[str, str]], table: Path) -> str:
         return ""
     times = [_number(case, text, "time_s", table) for text in texts]
     if times != sorted(set(times)):
-        raise InputError("the times of the phases do not rise", case=case, file=table, found=", ".join(texts),
-                         expected="pre first, then post1, ...", todo="correct time_s or phase, or leave time_s empty")
+        raise InputError(
+            "the times of the phases do not rise",
+            case=case,
+            file=table,
+            found=", ".join(texts),
+            expected="pre first, then post1, ...",
+            todo="correct time_s or phase, or leave time_s empty",
+        )
     return " ".join(f"{time - times[0]:g}" for time in times)
 
 
@@ -166,9 +240,14 @@ def _number(case: str, text: str, column: str, table: Path) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value < 0:
-        raise InputError(f"{column} is not a number", case=case, file=table, found=repr(text),
-                         expected="a number in every line of the case" if column == "time_s" else "a number of tesla",
-                         todo="correct it, or leave the column empty for this case")
+        raise InputError(
+            f"{column} is not a number",
+            case=case,
+            file=table,
+            found=repr(text),
+            expected="a number in every line of the case" if column == "time_s" else "a number of tesla",
+            todo="correct it, or leave the column empty for this case",
+        )
     return value
 
 

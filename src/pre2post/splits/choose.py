@@ -1,0 +1,48 @@
+"""The split that split.strategy names, and the role of each case in it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pre2post.cohort.case import Case
+from pre2post.core.section import Seed, StageParams
+from pre2post.splits.params import SplitParams
+from pre2post.splits.published_split import published_splits
+from pre2post.splits.random_split import make_splits
+from pre2post.splits.split_file import splits_from_file
+from pre2post.splits.splits import Splits
+
+ROLES = {"gan_train": "generator training", "validation": "validation", "test": "test", "external": "external"}
+
+
+class SplitStageParams(StageParams):
+    """The parameters that this stage reads."""
+
+    seed: Seed
+    split: SplitParams
+
+
+def choose_split(params: SplitStageParams, cases: Sequence[Case]) -> Splits:
+    """The split that split.source names."""
+    settings = params.split
+    if settings.source == "published":
+        return published_splits(cases, settings.external_site, settings.folds, settings.multifocal)
+    if settings.source == "file":
+        return splits_from_file(Path(settings.file), cases, params.seed, settings.folds, settings.multifocal)
+    return make_splits(
+        cases,
+        params.seed,
+        settings.external_site,
+        settings.test_share,
+        settings.folds,
+        settings.multifocal,
+        settings.generator_share,
+        settings.source == "listed",
+    )
+
+
+def with_roles(rows: Sequence[Mapping[str, str]], splits: Splits) -> list[dict[str, str]]:
+    """The lines of the cohort table with the part that each case has in the study; whoever has none is "unused"."""
+    roles = {case: role for part, role in ROLES.items() for case in getattr(splits, part)}
+    return [
+        {**row, "role": roles.get(row["case"], "unused" if row["status"] == "used" else row["status"])} for row in rows
+    ]

@@ -1,0 +1,13 @@
+"""Section `statistics` of params.yaml; see the comments there for units and reasons."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pre2post.core.section import Section
+
+
+class StatisticsParams(Section):
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    bootstrap_draws: Annotated[int, Field(ge=100)]
+    min_patients: Annotated[int, Field(ge=2)]
