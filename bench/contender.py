@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from pre2post.core.device import best_device
-from pre2post.pix2pixhd.runtime import Execution
+from pre2post.pix2pixhd.runtime import RuntimeConfig
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Variant:
     """What is measured: the original step, or ours (`run` is not None) under an execution."""
 
     name: str
-    run: Execution | None
+    run: RuntimeConfig | None
 
 
 class Contender:

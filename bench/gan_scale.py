@@ -77,10 +77,8 @@ def measure(settings, size: int, processes: int, options: argparse.Namespace) ->
     """Images a second of that many processes together."""
     import torch.multiprocessing
 
-    from pre2post.pix2pixhd.runtime import choose
-
     joint = settings.model_copy(update={"batch_size": options.batch * processes})
-    run = replace(choose(joint, processes), compile=options.compile)
+    run = replace(resolve_runtime(joint, processes), compile=options.compile)
     threads = max(1, options.threads // processes)
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.spawn(
@@ -97,6 +95,7 @@ def _work(rank: int, settings, run, size: int, threads: int, steps: int, folder:
 
     from pre2post.pix2pixhd.distributed import Group
     from pre2post.pix2pixhd.memory import keep_freed_memory
+    from pre2post.pix2pixhd.runtime import resolve_runtime
     from pre2post.pix2pixhd.step import Pix2PixHD
 
     keep_freed_memory()
@@ -132,7 +131,7 @@ def count_flops(settings, size: int, vgg: bool = False) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from pre2post.pix2pixhd.runtime import Execution
+    from pre2post.pix2pixhd.runtime import RuntimeConfig
     from pre2post.pix2pixhd.step import Pix2PixHD
     from pre2post.pix2pixhd.vgg import PerceptualLoss
 
@@ -144,7 +143,7 @@ def count_flops(settings, size: int, vgg: bool = False) -> int:
             return torch.optim.SGD(weights)  # not counted, and Adam's fused kernel needs a real device
 
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        model = Weightless(settings, Execution())
+        model = Weightless(settings, RuntimeConfig())
         images = [torch.empty(1, settings.channels, size, size, requires_grad=True) for _ in range(2)]
         model.step(*(image.detach() for image in images))
         if vgg:

@@ -20,7 +20,7 @@ from reading import milliseconds_to_read
 
 from pre2post.core.files import write_json
 from pre2post.pipeline.params import load_params
-from pre2post.pix2pixhd.runtime import Execution
+from pre2post.pix2pixhd.runtime import RuntimeConfig
 
 # Dense bfloat16 TFLOP/s of the makers' data sheets, by a part of the name that CUDA gives the chip.
 PEAK_TFLOPS = {"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125, "RTX 4090": 165}
@@ -95,7 +95,7 @@ def variants(options: argparse.Namespace) -> list[Variant]:
     import torch
 
     gpu = torch.cuda.is_available()
-    plain = Execution("cuda" if gpu else "cpu", batch_size=options.batch)
+    plain = RuntimeConfig("cuda" if gpu else "cpu", batch_size=options.batch)
     ours = [plain]
     able = torch.cpu.get_capabilities()
     if torch.cuda.is_bf16_supported() if gpu else able.get("avx512_bf16") or able.get("amx_bf16"):

@@ -32,9 +32,9 @@ from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from pre2post.core.errors import run_stage
-from pre2post.ingest.case_source import Entry
-from pre2post.ingest.ingest_case import take_in
-from pre2post.io.volume_file import use_one_thread
+from pre2post.ingest.case_source import CaseSource
+from pre2post.ingest.ingest_case import ingest_case
+from pre2post.image.itk import use_one_thread
 from pre2post.pipeline.params import load_params
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -140,13 +140,13 @@ def _reference(number: int) -> Dataset:
 def ours(root: Path, n4: bool = False, workers: int = 1) -> None:
     """Takes in as many cases as there are workers."""
     settings = load_params(ROOT / "params.yaml").ingest.model_copy(update={"n4_bias_correction": n4})
-    entries = [Entry(case.name, "A", case) for case in _cases(root)[:workers]]
+    entries = [CaseSource(case.name, "A", case) for case in _cases(root)[:workers]]
     with tempfile.TemporaryDirectory(dir=root.parent) as target:
         if workers == 1:
-            results = [take_in(entries[0], Path(target), settings)]
+            results = [ingest_case(entries[0], Path(target), settings)]
         else:
             with ProcessPoolExecutor(workers, initializer=use_one_thread) as pool:
-                results = list(pool.map(take_in, entries, [Path(target)] * workers, [settings] * workers))
+                results = list(pool.map(ingest_case, entries, [Path(target)] * workers, [settings] * workers))
     assert all(result.case for result in results), results
 
 

@@ -52,10 +52,10 @@ def measure(folder: Path, jobs: int, options: argparse.Namespace) -> float:
     run(["git", "clone", "--quiet", str(ROOT), str(folder)], ROOT)
     cache = subprocess.run(["dvc", "cache", "dir"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
     run(["dvc", "cache", "dir", "--local", str((ROOT / cache).resolve())], folder)
-    run(["dvc", "checkout", "--quiet", "ingest", "synthesize", "plan_segmentation"], folder)
+    run(["dvc", "checkout", "--quiet", "ingest", "synthesize", "plan_and_preprocess"], folder)
     edit(folder / "params.yaml", options)
     run(["dvc", "cache", "dir", "--local", str(folder / ".dvc" / "cache")], folder)  # an empty one from here on
-    run(["dvc", "commit", "--force", "--quiet", "plan_segmentation"], folder)
+    run(["dvc", "commit", "--force", "--quiet", "plan_and_preprocess"], folder)
     names = subprocess.run(
         ["dvc", "stage", "list", "--name-only"], cwd=folder, check=True, capture_output=True, text=True
     ).stdout.split()

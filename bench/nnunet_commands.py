@@ -45,7 +45,7 @@ class NnUNet:
     """nnU-Net's commands on one raw dataset. Methods that run one return seconds by part."""
 
     def __init__(self, folder: Path, matched: dict, device: str, processes: int | None = None):
-        """`matched` has epochs, iterations, batch_size, learning_rate, folds (numbers) and mirroring."""
+        """`matched` has epochs, iterations, batch_size, learning_rate, folds (numbers) and use_mirroring."""
         self.folder, self.matched, self.device = folder, matched, device
         self.raw, self.preprocessed = (folder / name / DATASET for name in ("nnUNet_raw", "nnUNet_preprocessed"))
         trainers = folder / "trainers"
@@ -78,7 +78,7 @@ class NnUNet:
     def train(self, plans: dict, splits: list[dict]) -> dict[str, float]:
         """Trains every fold of the splits, one after the other, by these plans on the data of nnU-Net's own plan.
 
-        "train" is all of it. Of that, "validation" predicts the fold's own patients, with mirroring, and "epoch ends"
+        "train" is all of it. Of that, "validation" predicts the fold's own patients, with use_mirroring, and "epoch ends"
         draw and save. "start" is what a fold takes until its first step, on average.
         """
         plans["configurations"][CONFIGURATION]["batch_size"] = self.matched["batch_size"]
@@ -105,7 +105,7 @@ class NnUNet:
     def test(self, images: Path, labels: Path) -> dict[str, float]:
         """Predicts <case>_0000.nii.gz by the ensemble of all folds, and compares with <case>.nii.gz."""
         shutil.rmtree(self._predicted, ignore_errors=True)
-        mirroring = [] if self.matched["mirroring"] else ["--disable_tta"]
+        use_mirroring = [] if self.matched["use_mirroring"] else ["--disable_tta"]
         predict = self._run(
             "nnUNetv2_predict",
             "-i",
@@ -122,7 +122,7 @@ class NnUNet:
             CONFIGURATION,
             "-f",
             *self.matched["folds"],
-            *mirroring,
+            *use_mirroring,
             "-device",
             self.device,
         )

@@ -47,7 +47,7 @@ def main() -> None:
 def start(clone: Path, stage: str) -> tuple[float, float, float]:
     """Seconds to import our modules alone, to import everything that a stage's script asks for, and to read params."""
     code = (
-        f"import {stage}, time; from pipeline.params import load_params; t = time.perf_counter(); load_params(); "
+        f"import {stage}, time; from pre2post.pipeline.params import load_params; t = time.perf_counter(); load_params(); "
         "print(time.perf_counter() - t)"
     )
     done = subprocess.run(

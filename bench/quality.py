@@ -65,12 +65,12 @@ def same(options: argparse.Namespace) -> None:
 
     from pre2post.core.paths import SPLITS
     from pre2post.pipeline.params import load_params
-    from pre2post.pix2pixhd.runtime import choose
+    from pre2post.pix2pixhd.runtime import resolve_runtime
 
     params = load_params()
     split = json.loads(SPLITS.read_text())
     steps = params.gan.epochs * params.gan.slices_per_case * len(split["gan_train"])
-    training = Variant("training", choose(params.gan, 1))
+    training = Variant("training", resolve_runtime(params.gan, 1))
     trainer = Contender(training, params.gan, params.slices.size, params.gan.threads, warm_up=5)
     times = []
     for _ in range(ROUNDS):
@@ -80,7 +80,7 @@ def same(options: argparse.Namespace) -> None:
     training, scoring = statistics.median(trainer.times) * steps / 1000, statistics.median(times)
     print(
         f"\nSAMe of 10 checkpoints on {24 * len(split['validation'])} slices of {params.slices.size} pixels, with "
-        f"{params.same.draws} draws of patients\n\n| | seconds |\n|---|---|\n"
+        f"{params.same.n_resamples} draws of patients\n\n| | seconds |\n|---|---|\n"
         f"| training, {steps} steps of {statistics.median(trainer.times):.1f} ms | {training:.1f} |\n"
         f"| SAMe, everything included | {scoring:.1f} |\n\nShare of the training: {scoring / training:.3f}"
     )
@@ -153,7 +153,7 @@ def _score_ten(params, slices: int) -> None:
     from pre2post.pix2pixhd.architecture import Architecture
     from pre2post.pix2pixhd.checkpoint import load_generator, save_generator
     from pre2post.pix2pixhd.generator import make_generator
-    from pre2post.pix2pixhd.infer import translate
+    from pre2post.pix2pixhd.infer import infer
     from pre2post.same.checkpoint_scores import Slices, score_checkpoints
     from pre2post.same.stability import win_shares
     from pre2post.stats.bootstrap import draw_patients
@@ -167,14 +167,13 @@ def _score_ten(params, slices: int) -> None:
         for path in paths.values():
             save_generator(make_generator(Architecture.of(params.gan)), path)
         checkpoints = {
-            epoch: lambda path=path: lambda images: translate(load_generator(path), images)
-            for epoch, path in paths.items()
+            epoch: lambda path=path: lambda images: infer(load_generator(path), images) for epoch, path in paths.items()
         }
         found = score_checkpoints(
             checkpoints,
             Slices(pre, post, np.zeros_like(pre, np.uint8), patients),
             make_extractors(params.metrics, 0),
-            draw_patients(slices // 24, params.same.draws, 0),
+            draw_patients(slices // 24, params.same.n_resamples, 0),
             threads=params.gan.threads,
         )
     win_shares(found.drawn, params.same.weights.model_dump(), params.same.scaling)

@@ -4,7 +4,7 @@
     python bench/segmentation.py --folds 0 1 2 3 4 --seeds 1 --repeats 1
     python bench/segmentation.py --cases 1 --epochs 2 --iterations 2 --seeds 1 --repeats 1   # whether it runs
 
-Ours are the stage scripts in a temporary project: plan_segmentation, train_segmentation, evaluate_segmentation. Theirs
+Ours are the stage scripts in a temporary project: plan_and_preprocess, train_segmentation, evaluate_segmentation. Theirs
 are nnUNetv2_plan_and_preprocess, _train, _predict and _evaluate_folder. Both train the same network (smallPlans) by the
 same numbers on the same folds and patches, and predict the same test and external volumes. Parts take turns, so that
 whatever else the machine does hits both alike: trust the ratios. On a CPU with bfloat16 ours computes in it; nnU-Net
@@ -38,7 +38,10 @@ TIMES_AS_FAST = 3.0  # what ours should reach end to end
 START_S = 6.0  # what a training may take until its first step
 STARTS = 3  # trainings of one step that measure it
 CONFIDENCE = 0.95  # of the interval of the difference in Dice
-WHOLE_BREASTS = ("train_on", "test_on")  # parameters, where there are: nnU-Net's commands do not cut to one breast
+WHOLE_BREASTS = (
+    "train_crop",
+    "score_region",
+)  # parameters, where there are: nnU-Net's commands do not cut to one breast
 OURS, THEIRS, END_TO_END = "ours", "nnU-Net", "end to end"
 OWN, EVERYTHING = ["plan", "train", "test"], ["plan", "train", "predict", "evaluate"]
 EXTRAS = ["validation", "epoch ends"]
@@ -102,7 +105,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
         "torch": torch.__version__,
         "nnunetv2": version("nnunetv2"),
         "timm_stands_in": theirs.stands_in,
-        "setting": options.setting,
+        "mix": options.mix,
         "phase": options.phase,
         "processes": options.processes or "default",
         **theirs.matched,
@@ -133,7 +136,7 @@ class Project:
     """This repository's stage scripts in a folder of their own. Methods that run one return seconds by part."""
 
     def __init__(self, folder: Path, options: argparse.Namespace):
-        self.folder, self.setting = folder, options.setting
+        self.folder, self.mix = folder, options.mix
         (folder / VOLUMES).parent.mkdir(parents=True)
         for shared in (Path("src"), VOLUMES, SYNTHETIC):
             (folder / shared).symlink_to(ROOT / shared)
@@ -142,7 +145,7 @@ class Project:
         self.params = yaml.safe_load((ROOT / PARAMS).read_text(encoding="utf-8"))
         self.seed, self.study = self.params["seed"], self.params["segmentation"]
         self.study |= {
-            "train": [options.setting],
+            "train": [options.mix],
             "folds": options.folds,
             "test_phases": [options.phase],
             "plan": "small",
@@ -150,7 +153,7 @@ class Project:
         self.study |= {name: "both" for name in WHOLE_BREASTS if name in self.study}
         self.study |= {
             name: getattr(options, name)
-            for name in ("epochs", "iterations", "mirroring")
+            for name in ("epochs", "iterations", "use_mirroring")
             if getattr(options, name) is not None
         }
         self.patients = sum(map(len, read_json(folder / SPLITS)["folds"]))
@@ -165,7 +168,7 @@ class Project:
         """What nnU-Net has to do likewise."""
         return {
             name: self.study[name]
-            for name in ("epochs", "iterations", "batch_size", "learning_rate", "folds", "mirroring")
+            for name in ("epochs", "iterations", "batch_size", "learning_rate", "folds", "use_mirroring")
         }
 
     def tested(self) -> list[str]:
@@ -173,13 +176,13 @@ class Project:
         return splits["test"] + splits["external"]
 
     def plan(self) -> dict[str, float]:
-        return {"plan": self._run("plan_segmentation")}
+        return {"plan": self._run("plan_and_preprocess")}
 
     def train(self) -> dict[str, float]:
         return {"train": sum(self.train_one(fold) for fold in self.study["folds"])}
 
     def train_one(self, fold: int) -> float:
-        return self._run("train_segmentation", "--setting", self.setting, "--fold", fold)
+        return self._run("train_segmentation", "--mix", self.mix, "--fold", fold)
 
     def test(self) -> dict[str, float]:
         """Prediction and evaluation are one stage, of the test cases and of the external ones."""
@@ -191,7 +194,7 @@ class Project:
 
     @property
     def raw(self) -> Path:
-        """The training volumes as nnU-Net's raw dataset, which plan_segmentation has written."""
+        """The training volumes as nnU-Net's raw dataset, which plan_and_preprocess has written."""
         return self.folder / NNUNET / "nnUNet_raw" / DATASET
 
     def plans(self) -> dict:
@@ -199,7 +202,7 @@ class Project:
 
     def splits(self) -> list[dict]:
         """The folds as a training leaves them: nnU-Net's splits_final.json."""
-        trained = self.folder / SEGMENTERS / f"{self.setting}_{self.study['folds'][0]}"
+        trained = self.folder / SEGMENTERS / f"{self.mix}_{self.study['folds'][0]}"
         return read_json(trained / DATASET / "splits_final.json")
 
     def _run(self, stage: str, *words) -> float:
@@ -251,9 +254,9 @@ def table(result: dict) -> str:
         else "is installed"
     )
     lines = [
-        f"\nSetting {result['setting']}, folds {result['folds']} of {result['patients']} patients, "
+        f"\nSetting {result['mix']}, folds {result['folds']} of {result['patients']} patients, "
         f"{result['epochs']} x {result['iterations']} steps of {result['batch_size']} patches; tested on "
-        f"{result['phase']} of {result['cases']} cases, mirroring {result['mirroring']}; {result['device']}, "
+        f"{result['phase']} of {result['cases']} cases, use_mirroring {result['use_mirroring']}; {result['device']}, "
         f"{result['cores']} cores, load before {result['load']:.1f}; nnunetv2 {result['nnunetv2']} "
         f"(processes: {result['processes']}), torch {result['torch']}; timm {said}\n",
         "| part | ours, median s | range | nnU-Net, median s | range | times as fast | of minima |",
@@ -310,14 +313,14 @@ def dice_table(dice: dict[str, list[float]]) -> list[str]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--setting", default="post", help="a name under segmentation.settings")
+    parser.add_argument("--mix", default="post", help="a name under segmentation.mixes")
     parser.add_argument("--phase", default="post1", help="phase of the test volumes: pre, post1, post2")
     parser.add_argument("--folds", type=int, nargs="+", default=[0], help="trained one by one, then ensembled")
     parser.add_argument("--cases", type=_count, help="at most so many of each fold and test group; all unless given")
     parser.add_argument("--epochs", type=_count, help="as params.yaml unless given")
     parser.add_argument("--iterations", type=_count, help="steps an epoch, as params.yaml unless given")
     parser.add_argument(
-        "--mirroring",
+        "--use_mirroring",
         action=argparse.BooleanOptionalAction,
         help="of both sides, as params.yaml unless given; nnU-Net's final validation always mirrors",
     )

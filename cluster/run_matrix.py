@@ -88,7 +88,7 @@ class Children:
         while process not in self.look():
             pass
         if process.returncode:
-            raise InputError(f"`{shlex.join(command)}` failed", todo="see above")
+            raise InputError(f"`{shlex.join(command)}` failed", hint="see above")
 
     def end(self) -> None:
         """Ends what still runs and all that it started: politely, so that it tidies up, then by force."""
@@ -110,7 +110,7 @@ def main() -> None:
     # Stages say `python`, also where this environment is not activated.
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     if not Path("dvc.yaml").is_file() or not Path(".git").exists():
-        raise InputError("this is no project with dvc.yaml and .git", file=Path.cwd(), todo="run from its top folder")
+        raise InputError("this is no project with dvc.yaml and .git", file=Path.cwd(), hint="run from its top folder")
     jobs = find_jobs(options.stages)
     children, lock = Children(), alone()
     try:
@@ -132,7 +132,7 @@ def main() -> None:
     if failed:
         raise InputError(
             "; ".join(f"{job.stage} failed, see {os.path.relpath(job.log)}" for job in failed),
-            todo="mend the cause and run the same command again, what is done is kept",
+            hint="mend the cause and run the same command again, what is done is kept",
         )
 
 
@@ -149,14 +149,14 @@ def alone() -> int:
     except BlockingIOError:
         raise InputError(
             "another run_matrix.py, or a job of one that was killed, is at work in this project",
-            todo=f"wait for it; `fuser {FOLDER / 'lock'}` says which",
+            hint=f"wait for it; `fuser {FOLDER / 'lock'}` says which",
         ) from None
     number = FOLDER / "slurm" / "array"
     if number.is_file() and shutil.which("squeue") and _queued(array := number.read_text()):
         raise InputError(
             "an array of an earlier run is still at work",
             found=f"Slurm's job {array}",
-            todo=f"wait for it, or `scancel {array}`",
+            hint=f"wait for it, or `scancel {array}`",
         )
     return lock
 
@@ -199,7 +199,7 @@ def find_jobs(patterns: Sequence[str]) -> list[Job]:
             raise InputError(
                 "these stages cannot run side by side",
                 found=f"{name} needs {min(needed)}",
-                todo="run them in two commands, one after the other",
+                hint="run them in two commands, one after the other",
             )
     return [Job(name, tuple(sorted(stage.addressing for stage in graph.successors(stages[name])))) for name in found]
 
@@ -311,7 +311,7 @@ def run_by_slurm(
         raise InputError(
             "there is no Slurm here",
             found="no command sbatch",
-            todo="leave --slurm out, or log in to a node from where jobs can be submitted",
+            hint="leave --slurm out, or log in to a node from where jobs can be submitted",
         )
     folder, jobs = (FOLDER / "slurm").resolve(), list(commands)
     shutil.rmtree(folder, ignore_errors=True)
@@ -338,7 +338,7 @@ def run_by_slurm(
     )
     if submitted.returncode:
         raise InputError(
-            "Slurm refused the jobs", found=" ".join(submitted.stderr.split()), todo="correct the options in --sbatch"
+            "Slurm refused the jobs", found=" ".join(submitted.stderr.split()), hint="correct the options in --sbatch"
         )
     array = submitted.stdout.strip().split(";")[0]
     (folder / "array").write_text(array)

@@ -76,12 +76,12 @@ def _run_all(commands: Sequence[Sequence[str]], folder: Path) -> int:
 
 
 def _ask(head: Path, *words: str) -> str:
-    """What DVC says at the head; nothing for a setting that is not made."""
+    """What DVC says at the head; nothing for a mix that is not made."""
     return subprocess.run([*DVC, *words], cwd=head, capture_output=True, text=True).stdout.strip()
 
 
 def _share(head: Path, folder: Path) -> None:
-    """The user's own settings of DVC, and the states of trainings that were killed: the next job goes on from them."""
+    """The user's own mixes of DVC, and the states of trainings that were killed: the next job goes on from them."""
     own = head / ".dvc" / "config.local"
     if own.is_file():
         shutil.copyfile(own, folder / ".dvc" / "config.local")

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from pre2post.core.errors import InputError, run_stage
 from pre2post.core.progress import progress
-from pre2post.ingest.case_source import Entry
-from pre2post.ingest.ingest_case import take_in
+from pre2post.ingest.case_source import CaseSource
+from pre2post.ingest.ingest_case import ingest_case
 from pre2post.ingest.layouts import layouts, read_cohort
 from pre2post.ingest.params import IngestParams
-from pre2post.ingest.preflight import Survey, survey_case
+from pre2post.ingest.preflight import Preflight, preflight_case
 from pre2post.ingest.study import shared_patients
 from pre2post.pipeline.params import load_params
 
@@ -55,14 +55,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _survey_all(entries: Sequence[Entry], workers: int) -> list[Survey]:
+def _survey_all(entries: Sequence[CaseSource], workers: int) -> list[Preflight]:
     shared = shared_patients(entries)
     with ProcessPoolExecutor(max(1, min(workers, len(entries)))) as pool:
-        surveys = list(progress(pool.map(survey_case, entries), "check", total=len(entries), unit="case"))
+        surveys = list(progress(pool.map(preflight_case, entries), "check", total=len(entries), unit="case"))
     return [replace(one, error=one.error or shared.get(one.entry.case)) for one in surveys]
 
 
-def _print_summary(path: Path, layout: str, surveys: Sequence[Survey], usable: Sequence[Survey]) -> None:
+def _print_summary(path: Path, layout: str, surveys: Sequence[Preflight], usable: Sequence[Preflight]) -> None:
     print(
         f"{path}: layout {layout}, {len(surveys)} cases, {sum(one.files for one in surveys)} files, "
         f"{sum(one.size for one in surveys) / GB:.1f} GB"
@@ -79,7 +79,7 @@ def _print_summary(path: Path, layout: str, surveys: Sequence[Survey], usable: S
         print(f"{name}: " + ", ".join(f"{value} ({count})" for value, count in counts))
 
 
-def _series(usable: Sequence[Survey]) -> list[str]:
+def _series(usable: Sequence[Preflight]) -> list[str]:
     """Each kind once: names differ by their numbers, of which there are thousands."""
     lines = (line for one in usable for line in one.left_out)
     kinds = Counter(f"{line.rpartition(' (')[0]}: {line.rpartition(': ')[2]}" for line in lines)
@@ -94,12 +94,12 @@ def _print_lines(title: str, lines: Sequence[str], shown: int) -> None:
         print(f"  ... and {len(lines) - shown} more: see them with --all")
 
 
-def _print_cost(usable: Sequence[Survey], workers: int, settings: IngestParams) -> None:
+def _print_cost(usable: Sequence[Preflight], workers: int, settings: IngestParams) -> None:
     """Hours and gigabytes, from one typical case taken in for the purpose."""
     typical = sorted(usable, key=lambda one: one.ingested)[len(usable) // 2]
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        taken = take_in(typical.entry, Path(folder), settings)
+        taken = ingest_case(typical.entry, Path(folder), settings)
         seconds = time.perf_counter() - start
     if taken.error:
         print(f"a case that its headers would let pass: {taken.error}")
@@ -119,15 +119,15 @@ def _refuse(path: Path, bad: int, usable: int, settings: IngestParams) -> None:
             file=path,
             found=f"{bad} cases, all with an error",
             expected="at least one",
-            todo="see the lines above",
+            hint="see the lines above",
         )
-    if bad and settings.bad_cases == "stop":
+    if bad and settings.on_error == "raise":
         raise InputError(
             "ingest would stop",
             file=path,
             found=f"{bad} cases that cannot be used",
-            expected="none, since ingest.bad_cases is stop",
-            todo="mend them, or go on without them: dvc exp run -S ingest.bad_cases=leave_out",
+            expected="none, since ingest.on_error is raise",
+            hint="mend them, or go on without them: dvc exp run -S ingest.on_error=skip",
         )
 
 

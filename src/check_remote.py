@@ -54,7 +54,7 @@ def main() -> None:
             "nothing of this is there",
             file=remote.path,
             found=f"none of {len(objects)} objects",
-            todo="check the url and that the server is up, or `dvc push` first",
+            hint="check the url and that the server is up, or `dvc push` first",
         )
     for stored, problem in bad.items():
         print(f"{stored.name}: {problem} ({stored.oid})")
@@ -92,7 +92,7 @@ def open_remote(repo, name: str | None):
         raise InputError(
             "there is no such remote",
             found=error,
-            todo="`dvc remote list` shows those that are there; `dvc remote add` makes one",
+            hint="`dvc remote list` shows those that are there; `dvc remote add` makes one",
         ) from None
 
 
@@ -111,7 +111,7 @@ def unusable(remote, error: Exception) -> InputError:
         "the remote does not answer, or does not let you in",
         file=remote.path,
         found=first_line(error),
-        todo="check url, port and credentials: `dvc remote list`, .dvc/config.local",
+        hint="check url, port and credentials: `dvc remote list`, .dvc/config.local",
     )
 
 

@@ -32,9 +32,9 @@ def main() -> None:
     properties = {case.id: measure_lesion(case, phases) for case in progress(cases, "evaluate_detection", unit="case")}
     rows = [
         {
-            **{name: pair[name] for name in ("setting", "group", "case")},
+            **{name: pair[name] for name in ("mix", "split", "case")},
             **properties[pair["case"]],
-            **{name: pair[name] for name in pair if name.startswith(("touched", "dice"))},
+            **{name: pair[name] for name in pair if name.startswith(("detected", "dice"))},
         }
         for pair in pairs
         if properties[pair["case"]]
@@ -47,9 +47,9 @@ def main() -> None:
     if note:
         print(note)
     for row in rates:
-        if row["group"] == BOTH:
+        if row["split"] == BOTH:
             print(
-                f"{row['setting']:20}found in {row['synthetic']:.0%} of the synthetic and {row['real']:.0%} of the "
+                f"{row['mix']:20}found in {row['synthetic']:.0%} of the synthetic and {row['real']:.0%} of the "
                 f"real volumes of {row['n']} patients" + ("" if row["p"] is None else f", p {row['p']:.2g}")
             )
 

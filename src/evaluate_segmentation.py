@@ -1,4 +1,4 @@
-"""Segments the test and external patients by the ensemble of each setting's folds, and measures it in every domain."""
+"""Segments the test and external patients by the ensemble of each mix's folds, and measures it in every domain."""
 
 from pre2post.core.errors import run_stage
 from pre2post.core.files import write_table
@@ -23,11 +23,11 @@ def main() -> None:
             for domain, case, phase in progress(tasks, "evaluate_segmentation", unit="volume")
             for row in evaluate(case, phase, domain, predictors, params, folder)
         ]
-    rows.sort(key=lambda row: study.train.index(row["setting"]))
+    rows.sort(key=lambda row: study.train.index(row["mix"]))
     write_table(PLOTS / "segmentation.csv", rows)
 
     statistics = statistics_rows(rows, params.statistics, params.seed)
-    baselines = {name: baseline_of(name, study.settings, study.train) for name in study.train}
+    baselines = {name: baseline_of(name, study.mixes, study.train) for name in study.train}
     gains = gain_rows(rows, baselines, params.statistics, params.seed)
     write_table(PLOTS / "segmentation_statistics.csv", statistics)
     write_table(PLOTS / "segmentation_gains.csv", gains)

@@ -1,4 +1,4 @@
-"""Compares the synthetic volumes with the real post-contrast ones, per patient and as sets, beside the floors."""
+"""Compares the synthetic volumes with the real post-contrast ones, per patient and as sets, beside the baselines."""
 
 from pre2post.cohort.case import find_cases
 from pre2post.core.device import best_device
@@ -9,8 +9,8 @@ from pre2post.evaluation.synthesis import SynthesisEvaluationParams, evaluate, m
 from pre2post.evaluation.synthesis_table import (
     distance_table,
     gain_rows,
-    group_table,
     patient_rows,
+    split_table,
     statistics_rows,
 )
 from pre2post.metrics.extractors import make_extractors, perceptual_metric
@@ -30,28 +30,28 @@ def main() -> None:
     members, values, distances = {}, [], {}
     for reference in references:
         for part in PARTS:
-            group = reference.group(part)
-            members[group] = find_cases(getattr(splits, part), cases)
-            found, distances[group] = evaluate(group, members[group], reference, extractors, perceptual, params)
+            split = reference.split_name(part)
+            members[split] = find_cases(getattr(splits, part), cases)
+            found, distances[split] = evaluate(split, members[split], reference, extractors, perceptual, params)
             values += found
     statistics = statistics_rows(values, params.statistics, [params.seed, EVALUATION_STREAM])
     gains = gain_rows(values, params.statistics, [params.seed, EVALUATION_STREAM])
-    for note in sorted({f"{row['group']}: {row['note']}" for row in statistics if row["note"]}):
+    for note in sorted({f"{row['split']}: {row['note']}" for row in statistics if row["note"]}):
         print(note)
     tables = {
         "synthesis": patient_rows(values, "post"),
         "synthesis_subtraction": patient_rows(values, "subtraction"),
         "synthesis_statistics": statistics,
         "synthesis_gains": gains,
-        "synthesis_distances": [{"group": group, **row} for group in members for row in distances[group]],
+        "synthesis_distances": [{"split": split, **row} for split in members for row in distances[split]],
     }
     for name, rows in tables.items():
         write_table(PLOTS / f"{name}.csv", rows)
     write_metrics(
         METRICS / "synthesis.json",
         {
-            group: group_table(group, len(members[group]), statistics, gains) | distance_table(distances[group])
-            for group in members
+            split: split_table(split, len(members[split]), statistics, gains) | distance_table(distances[split])
+            for split in members
         },
     )
 

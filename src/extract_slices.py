@@ -49,7 +49,7 @@ def _cut(part: str, cases: list[Case], settings: SlicesParams) -> None:
             f"no {part} slice holds enough tissue",
             file=VOLUMES,
             expected=f"at least one slice with more than {settings.min_foreground:g} above noise",
-            todo="lower slices.min_foreground",
+            hint="lower slices.min_foreground",
         )
     plane = (settings.size, settings.size)
     joint = (len(settings.phases), *plane) if len(settings.phases) > 1 else plane

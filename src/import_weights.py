@@ -16,7 +16,7 @@ def main() -> None:
             file=arguments.new,
             expected="the name of a .safetensors file",
             found="a folder" if arguments.new.is_dir() else f"a name ending in {arguments.new.suffix!r}",
-            todo="give the original's file first, the file to write second",
+            hint="give the original's file first, the file to write second",
         )
     patients = training_patients(arguments.trained_on)
     from pre2post.pix2pixhd.original_weights import read_original

@@ -8,7 +8,7 @@ from pre2post.core.files import write_table
 from pre2post.core.paths import COHORT, VOLUMES
 from pre2post.core.resume import resume_root
 from pre2post.core.section import StageParams
-from pre2post.ingest.ingest_cache import ProgressBook
+from pre2post.ingest.ingest_cache import IngestCache
 from pre2post.ingest.ingest_case import SETTINGS
 from pre2post.ingest.ingest_cohort import take_all, unlisted_rows
 from pre2post.ingest.layouts import read_cohort
@@ -36,7 +36,7 @@ def main() -> None:
     root = Path(settings.cohort)
     layout, listing = read_cohort(root, settings.layout)
     print(f"{root}: {len(listing.entries)} cases in the layout {layout}")
-    book = ProgressBook(resume_root() / "ingest", VOLUMES, settings.model_dump(include=SETTINGS), CODE)
+    book = IngestCache(resume_root() / "ingest", VOLUMES, settings.model_dump(include=SETTINGS), CODE)
     with book.alone():
         taken = sorted(take_all(listing.entries, book, settings), key=lambda one: str(one.row["case"]))
         used = [one.case for one in taken if one.case]

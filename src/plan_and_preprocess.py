@@ -5,8 +5,8 @@ from pre2post.cohort.patients import digest, patient_of
 from pre2post.core.errors import run_stage
 from pre2post.core.paths import NNUNET, SPLITS, SYNTHETIC, VOLUMES
 from pre2post.core.section import Seed, StageParams
-from pre2post.segmentation.design import key, phases_needed, setting_folds
-from pre2post.segmentation.mix_file import write_setting
+from pre2post.segmentation.design import key, mix_folds, phases_needed
+from pre2post.segmentation.mix_file import write_mix
 from pre2post.segmentation.nnunet import CONFIGURATION, raw_folder, whole_folder
 from pre2post.segmentation.params import SegmentationParams
 from pre2post.segmentation.planning import plan_and_preprocess
@@ -27,15 +27,15 @@ def main() -> None:
     params = Params.read()
     study, (splits, known) = params.segmentation, read_study(SPLITS, VOLUMES)
     cases = find_cases(splits.in_folds, known)
-    folds = {name: setting_folds(study.settings[name], splits, params.seed) for name in study.train}
-    phases = sorted({PLANNED_ON, *phases_needed(study.settings, study.train)})
+    folds = {name: mix_folds(study.mixes[name], splits, params.seed) for name in study.train}
+    phases = sorted({PLANNED_ON, *phases_needed(study.mixes, study.train)})
     with whole_folder(NNUNET) as folder:
-        write_raw_dataset(raw_folder(folder), cases, phases, SYNTHETIC, study.train_on == "breast")
+        write_raw_dataset(raw_folder(folder), cases, phases, SYNTHETIC, study.train_crop == "breast")
         plans = plan_and_preprocess(
             folder, [key(case.id, PLANNED_ON) for case in cases], study.plan == "small", study.threads
         )
         for name in study.train:
-            write_setting(
+            write_mix(
                 folder, name, folds[name], plans["plans_name"], {case.id: digest(patient_of(case)) for case in cases}
             )
     planned = plans["configurations"][CONFIGURATION]

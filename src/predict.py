@@ -14,7 +14,7 @@ from pre2post.io.finite import check_finite
 from pre2post.io.volume_file import read_volume, write_volume
 from pre2post.pipeline.model_card import check_card
 from pre2post.pipeline.params import Params, load_params
-from pre2post.synthesis.volumes import Translate, synthetic_volumes
+from pre2post.synthesis.volumes import Infer, synthetic_volumes
 
 INPUTS = (".nii", ".nii.gz", ".mha", ".mhd")
 OUTPUTS = (".nii", ".nii.gz", ".mha")  # one file each; of the two of .mhd, one would appear before the other
@@ -26,10 +26,10 @@ def main() -> None:
     for output in outputs(arguments.output, params.slices.phases):
         check_paths(arguments.input, output)
     weights = Path(arguments.weights or params.synthesis.weights)
-    translate = load_translate(weights, params)
+    infer = load_infer(weights, params)
     check_card(weights, params)
     series = find_series(arguments.input) if arguments.input.is_dir() else None
-    volumes = predict(read_series(series) if series else read_file(arguments.input), translate, params)
+    volumes = predict(read_series(series) if series else read_file(arguments.input), infer, params)
     for synthetic, output in zip(volumes, outputs(arguments.output, params.slices.phases), strict=True):
         if is_folder(arguments.output):
             write_synthetic_series(synthetic, series, output)
@@ -89,7 +89,7 @@ def check_paths(source: Path, target: Path) -> None:
             "the input is of no known kind",
             file=source,
             expected=f"{', '.join(INPUTS)} or a folder",
-            todo="give the whole folder of a DICOM series",
+            hint="give the whole folder of a DICOM series",
         )
     if is_folder(target):
         check_folder(source, target)
@@ -100,7 +100,7 @@ def check_paths(source: Path, target: Path) -> None:
             expected=f"{', '.join(OUTPUTS)}, or a folder's name without an ending",
         )
     elif target.exists() and target.samefile(source):
-        raise InputError("input and output are the same file", file=target, todo="choose another output")
+        raise InputError("input and output are the same file", file=target, hint="choose another output")
 
 
 def is_folder(target: Path) -> bool:
@@ -115,30 +115,30 @@ def check_folder(source: Path, target: Path) -> None:
             "the output is a folder, which is for DICOM, and the input is no DICOM series",
             file=target,
             found=f"the input {source}",
-            todo=f"name a file to write ({', '.join(OUTPUTS)})",
+            hint=f"name a file to write ({', '.join(OUTPUTS)})",
         )
     if target.exists() and not target.is_dir():
-        raise InputError("the output is there already, and is no folder", file=target, todo="choose another name")
+        raise InputError("the output is there already, and is no folder", file=target, hint="choose another name")
     if target.exists() and any(target.iterdir()):
         raise InputError(
             "the output folder is not empty",
             file=target,
             expected="a new or an empty folder",
-            todo="choose another name, or empty it",
+            hint="choose another name, or empty it",
         )
 
 
-def load_translate(weights: Path, params: Params) -> Translate:
+def load_infer(weights: Path, params: Params) -> Infer:
     """The generator as a function of slices, on the GPU where there is one."""
     import torch  # seconds: only once the arguments are known to be right
 
     from pre2post.pix2pixhd.checkpoint import load_generator
-    from pre2post.pix2pixhd.infer import translate
+    from pre2post.pix2pixhd.infer import infer
 
     torch.set_num_threads(params.gan.threads)
     generator = load_generator(weights).to(best_device())
-    generator.plan.check_size(params.slices.size)
-    return lambda slices: translate(generator, slices, params.synthesis.batch_size, len(params.slices.phases))
+    generator.architecture.check_size(params.slices.size)
+    return lambda slices: infer(generator, slices, params.synthesis.batch_size, len(params.slices.phases))
 
 
 def read_file(path: Path) -> Volume:
@@ -148,7 +148,7 @@ def read_file(path: Path) -> Volume:
     return volume
 
 
-def predict(volume: Volume, translate: Translate, params: Params) -> list[Volume]:
+def predict(volume: Volume, infer: Infer, params: Params) -> list[Volume]:
     """The synthetic volume of each phase, float32 in scanner units, in the exact geometry of `volume`, however that is
     turned.
 
@@ -159,8 +159,8 @@ def predict(volume: Volume, translate: Translate, params: Params) -> list[Volume
     log_field = log_bias_field(pre) if settings.n4_bias_correction else None
     if log_field is not None:
         pre = pre.like(remove_bias(pre.array, log_field))
-    scale = IntensityScale.from_pre(pre.array, settings.low_percentile, settings.high_percentile, settings.ceiling)
-    volumes = synthetic_volumes(pre, scale, params.slices.size, translate)
+    scale = IntensityScale.from_pre(pre.array, settings.low_percentile, settings.high_percentile, settings.headroom)
+    volumes = synthetic_volumes(pre, scale, params.slices.size, infer)
     if log_field is not None:
         volumes = [synthetic.like(remove_bias(synthetic.array, -log_field)) for synthetic in volumes]
     return [from_lps(synthetic, volume) for synthetic in volumes]

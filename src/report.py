@@ -52,7 +52,7 @@ def main() -> None:
         read_table(PLOTS / f"{name}.csv")
         for name in ("detection", "detection_properties", "same_dice", "same_correlations")
     )
-    save(draw_detection(found, properties, params.segmentation.judge), PLOTS / "detection.png")
+    save(draw_detection(found, properties, params.segmentation.evaluator), PLOTS / "detection.png")
     save(draw_same_dice(by_checkpoint, correlations), PLOTS / "same_dice.png")
     save(draw_examples(examples), PLOTS / "examples.png")
 

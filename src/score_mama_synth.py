@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pre2post.core.errors import InputError, about, run_stage
+from pre2post.core.errors import InputError, error_context, run_stage
 from pre2post.core.files import write_json
 from pre2post.core.paths import NNUNET, SEGMENTERS
 from pre2post.core.progress import progress
@@ -31,7 +31,7 @@ def main() -> None:
     table = Table(load_tools(arguments, {each["predictions"].stem: each for each in files}))
     for each in progress(files, "score_mama_synth", unit="case"):
         case = read_case(each)
-        with about(case=case.id, file=each["predictions"]):
+        with error_context(case=case.id, file=each["predictions"]):
             table.add(case)
     summary = table.summary()
     write_json(arguments.output, summary)
@@ -79,7 +79,7 @@ def folders_of(arguments: argparse.Namespace) -> Files:
 def read_case(files: Files) -> Case:
     """The slices of one case. Raises InputError unless they lie where the ground truth lies."""
     name, slices = files["predictions"].stem, {}
-    with about(case=name):
+    with error_context(case=name):
         for role, file in files.items():
             if role != "segmentations":
                 slices[role] = read_mask(file) if role == "masks" else read_slice(file)
@@ -98,7 +98,7 @@ def read_mask(file: Path) -> SingleSlice:
             file=file,
             expected="0 and 1, or 0 and 255",
             found=", ".join(f"{value:g}" for value in values[:8]),
-            todo="write tumour as 1, all else as 0",
+            hint="write tumour as 1, all else as 0",
         )
     return SingleSlice(found.volume.like((found.volume.array > 0).astype(np.uint8)), found.flat)
 
@@ -110,7 +110,7 @@ def check_place(one: SingleSlice, other: SingleSlice, file: Path) -> None:
             file=file,
             found=describe_geometry(one.volume),
             expected=describe_geometry(other.volume),
-            todo="write it with the ground truth's size, spacing and origin",
+            hint="write it with the ground truth's size, spacing and origin",
         )
 
 
@@ -148,11 +148,11 @@ def load_classifiers(folder: Path, task: str) -> dict[Path, object]:
             "classifiers that are networks cannot be used, and the evaluator gives no AUROC with them",
             file=unusable[0],
             expected="classifiers of radiomics features (.pkl)",
-            todo="move it out of the folder",
+            hint="move it out of the folder",
         )
     found = {}
     for file in sorted(folder.glob(f"{task}_classifier*.pkl")):
-        with about(file=file):
+        with error_context(file=file):
             found[file] = load_classifier(file.read_bytes())
     return found
 

@@ -40,7 +40,7 @@ def main() -> None:
     variations = vary(found, weights, params.same.scaling)
     write_table(PLOTS / "same_stability.csv", variations)
     print(
-        f"SAMe: epoch {result.best} is chosen; it wins in {wins[result.best]:.1%} of {params.same.draws} draws of "
+        f"SAMe: epoch {result.best} is chosen; it wins in {wins[result.best]:.1%} of {params.same.n_resamples} draws of "
         f"patients, and in {sum(row['epoch'] == result.best for row in variations)} of {len(variations)} variations"
     )
     write_metrics(METRICS / "same.json", summary(found, result, wins, variations, slices, dice))

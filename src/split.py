@@ -15,7 +15,7 @@ def main() -> None:
     check_leakage(splits, cases)
     write_splits(SPLITS, splits)
     write_table(PLOTS / "cohort.csv", with_roles(read_table(COHORT), splits))
-    print(f"{params.split.source} split of {len(cases)} cases: {splits}")
+    print(f"{params.split.strategy} split of {len(cases)} cases: {splits}")
 
 
 if __name__ == "__main__":

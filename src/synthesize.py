@@ -16,7 +16,7 @@ from pre2post.ingest.params import IngestParams
 from pre2post.io.volume_file import read_volume, write_volume
 from pre2post.pipeline.model_card import check_card
 from pre2post.pix2pixhd.checkpoint import load_generator, read_trained_on
-from pre2post.pix2pixhd.infer import translate
+from pre2post.pix2pixhd.infer import infer
 from pre2post.pix2pixhd.params import GanParams
 from pre2post.splits.leakage import check_unseen, read_study
 from pre2post.splits.splits import SCORED
@@ -41,10 +41,10 @@ def main() -> None:
     check_unseen(splits, known, read_trained_on(weights), weights)
     cases = find_cases(sorted(case for part in SCORED for case in getattr(splits, part)), known)
     generator = load_generator(weights).to(best_device())
-    generator.plan.check_size(params.slices.size)
+    generator.architecture.check_size(params.slices.size)
     check_card(weights, params)
     phases = params.slices.phases
-    run = partial(translate, generator, batch_size=params.synthesis.batch_size, phases=len(phases))
+    run = partial(infer, generator, batch_size=params.synthesis.batch_size, phases=len(phases))
     for case in progress(cases, "synthesize", unit="case"):
         volumes = synthetic_volumes(read_volume(case.path("pre")), case.scale, params.slices.size, run)
         for phase, volume in zip(("", *phases[1:]), volumes, strict=True):

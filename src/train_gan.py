@@ -11,16 +11,16 @@ from pre2post.core.paths import CHECKPOINTS, PLOTS, SLICES
 from pre2post.core.resume import resume_folder
 from pre2post.core.section import Seed, StageParams
 from pre2post.pix2pixhd.architecture import Architecture
-from pre2post.pix2pixhd.dataset import Pairs
+from pre2post.pix2pixhd.dataset import PairedSlices
 from pre2post.pix2pixhd.distributed import Group, join, launch, started_by_torchrun
 from pre2post.pix2pixhd.params import GanParams
 from pre2post.pix2pixhd.resume import finish
-from pre2post.pix2pixhd.runtime import choose, count_processes
+from pre2post.pix2pixhd.runtime import count_processes, resolve_runtime
 from pre2post.pix2pixhd.train import train
 
 PHASES = ("pre", "post", "lesion")
-LENGTH = {"epochs", "decay_share"}  # a longer training may go on from a shorter one
-MACHINE = {"devices", "state_every"}  # say nothing about the result; the training state knows the processes
+LENGTH = {"epochs", "lr_decay_fraction"}  # a longer training may go on from a shorter one
+MACHINE = {"devices", "resume_every_steps"}  # say nothing about the result; the training state knows the processes
 
 
 class Params(StageParams):
@@ -54,7 +54,7 @@ def train_and_keep(params: Params, group: Group) -> None:
             file=files["lesion"],
             found=f"gan.lesion_weight {params.gan.lesion_weight:g}",
             expected="masks or boxes",
-            todo="add Annotation_Boxes.csv to the cohort, or set gan.lesion_weight to 0",
+            hint="add Annotation_Boxes.csv to the cohort, or set gan.lesion_weight to 0",
         )
 
     folder = training_folder(params, [*files.values(), SLICES / "index_train.csv"])
@@ -62,14 +62,14 @@ def train_and_keep(params: Params, group: Group) -> None:
         params.gan,
         params.seed,
         cases,
-        Pairs(**slices),
+        PairedSlices(**slices),
         folder,
-        choose(params.gan, group.processes),
+        resolve_runtime(params.gan, group.processes),
         lambda history: write_table(PLOTS / "gan_losses.csv", history),
         group,
         trained_on,
     )
-    if group.leads:
+    if group.is_main_process:
         CHECKPOINTS.mkdir(parents=True, exist_ok=True)
         for checkpoint in checkpoints:
             shutil.copyfile(checkpoint, CHECKPOINTS / checkpoint.name)
@@ -83,7 +83,7 @@ def read_index(file: Path) -> tuple[list[str], set[str]]:
         return [row["case"] for row in rows], {row["patient_digest"] for row in rows}
     except KeyError as error:
         raise InputError(
-            "the index of the slices lacks a column", file=file, expected=error, todo="run `dvc repro cut_slices`"
+            "the index of the slices lacks a column", file=file, expected=error, hint="run `dvc repro extract_slices`"
         ) from None
 
 
@@ -92,7 +92,7 @@ def training_folder(params: Params, data: list[Path]) -> Path:
     settings = {"seed": params.seed, **params.gan.model_dump(exclude=LENGTH | MACHINE)}
     code = Path(__file__).parent.joinpath("pre2post/pix2pixhd").glob("*.py")
     return resume_folder("train_gan", settings, [*data, *code]) / (
-        f"{params.gan.epochs}_epochs_decay_{params.gan.decay_share:g}"
+        f"{params.gan.epochs}_epochs_decay_{params.gan.lr_decay_fraction:g}"
     )
 
 

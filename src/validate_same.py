@@ -11,36 +11,36 @@ from pre2post.core.errors import run_stage
 from pre2post.core.files import read_table
 from pre2post.core.paths import PLOTS, SPLITS, VOLUMES
 from pre2post.core.progress import progress
-from pre2post.evaluation.same_validation import SameValidationParams, judge_case, load_folds, load_translator, report
+from pre2post.evaluation.same_validation import SameValidationParams, load_folds, load_translator, report, score_case
 from pre2post.same.dice_correlation import SAME, read_scores
 from pre2post.splits.leakage import read_study
 
 
 def main() -> None:
     params = SameValidationParams.read()
-    study, judge = params.segmentation, params.segmentation.judge
+    study, evaluator = params.segmentation, params.segmentation.evaluator
     scores = read_scores(read_table(PLOTS / "same.csv"))
-    if judge not in study.train:
+    if evaluator not in study.train:
         report(
             {},
             scores,
             params,
-            f"segmentation.judge is {judge}, which is not trained: to test SAMe, add it to "
-            f"segmentation.train, or let one of {', '.join(study.train)} judge",
+            f"segmentation.evaluator is {evaluator}, which is not trained: to test SAMe, add it to "
+            f"segmentation.train, or let one of {', '.join(study.train)} evaluator",
         )
         return
     splits, cases = read_study(SPLITS, VOLUMES)
     held_out = {fold: find_cases(splits.folds[fold], cases) for fold in study.folds}
     predictors = load_folds(params, splits)
     total = len(scores[SAME]) * sum(map(len, held_out.values()))
-    with ThreadPoolExecutor(study.threads) as pool, progress(None, "evaluate_same", total, unit="volume") as bar:
+    with ThreadPoolExecutor(study.threads) as pool, progress(None, "validate_same", total, unit="volume") as bar:
 
-        def judge_fold(translator, fold: int) -> dict[str, float]:
-            return {case.id: judge_case(case, translator, predictors[fold], params, bar) for case in held_out[fold]}
+        def score_fold(translator, fold: int) -> dict[str, float]:
+            return {case.id: score_case(case, translator, predictors[fold], params, bar) for case in held_out[fold]}
 
         dice = {}
         for epoch in scores[SAME]:
-            parts = pool.map(partial(judge_fold, load_translator(epoch, params)), held_out)
+            parts = pool.map(partial(score_fold, load_translator(epoch, params)), held_out)
             dice[epoch] = {case: value for part in parts for case, value in part.items()}
     report(dice, scores, params)
 

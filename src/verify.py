@@ -74,7 +74,7 @@ def find_stage(stages: Stages, file: Path) -> str:
 def read_committed(file: Path, revision: str) -> dict:
     done = subprocess.run(["git", "show", f"{revision}:{file}"], capture_output=True, text=True)
     if done.returncode:
-        raise InputError("this is not in Git", file=file, found=done.stderr.strip(), todo="name another --revision")
+        raise InputError("this is not in Git", file=file, found=done.stderr.strip(), hint="name another --revision")
     return json.loads(done.stdout)
 
 
@@ -106,7 +106,7 @@ def compute(name: str, file: Path) -> dict:
         for path in (*stage["deps"], PARAMS, STAGES, LOCK):
             source, link = Path(path), Path(folder) / path
             if not source.exists():
-                raise InputError("an artefact is missing", file=source, todo=f"`dvc pull {path}`, or `dvc repro`")
+                raise InputError("an artefact is missing", file=source, hint=f"`dvc pull {path}`, or `dvc repro`")
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source.absolute())
         print(f"{name} runs ...", file=sys.stderr)

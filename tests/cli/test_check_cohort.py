@@ -58,18 +58,18 @@ def test_every_fault_is_named_with_its_mending(tmp_path, dicom):
     ):
         assert words in told, words
     assert told.count("what to do: ") == 4
-    assert "ingest would stop" in error and "4 cases" in error and "ingest.bad_cases=leave_out" in error
+    assert "ingest would stop" in error and "4 cases" in error and "ingest.on_error=skip" in error
 
 
 def test_what_it_says_is_what_ingest_does(tmp_path, dicom, ingest_settings, entries_of):
     """Whatever the headers let pass or refuse, ingest does as well, with the same words."""
-    from pre2post.ingest.ingest_case import take_in
-    from pre2post.ingest.preflight import survey_case
+    from pre2post.ingest.ingest_case import ingest_case
+    from pre2post.ingest.preflight import preflight_case
 
     dicom.save_cohort(tmp_path, 3)
     (tmp_path / "Duke-Breast-Cancer-MRI/P2/study/2.000000-ax dyn 1st pass/1-006.dcm").unlink()
     for entry in entries_of(tmp_path):
-        said, done = survey_case(entry), take_in(entry, tmp_path / "out", ingest_settings())
+        said, done = preflight_case(entry), ingest_case(entry, tmp_path / "out", ingest_settings())
         assert str(said.error) == str(done.error), entry.case
         if done.case:
             assert said.phases == done.case.phases

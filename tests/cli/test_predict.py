@@ -20,15 +20,15 @@ from pre2post.core.errors import run_stage
 from pre2post.dicom.series import read_folder
 from pre2post.image.n4 import log_bias_field
 from pre2post.image.volume import Volume, same_geometry, to_lps
-from pre2post.ingest.case_source import Entry
-from pre2post.ingest.ingest_case import take_in
+from pre2post.ingest.case_source import CaseSource
+from pre2post.ingest.ingest_case import ingest_case
 from pre2post.io.volume_file import read_volume, write_volume
 from pre2post.pipeline.model_card import card_file, write_card
 from pre2post.pipeline.params import load_params
 from pre2post.pix2pixhd.architecture import Architecture
 from pre2post.pix2pixhd.checkpoint import load_generator, save_generator
 from pre2post.pix2pixhd.generator import make_generator
-from pre2post.pix2pixhd.infer import translate
+from pre2post.pix2pixhd.infer import infer
 from pre2post.synthesis.volumes import synthetic_volumes
 
 SIZE = 20  # the longer side of the fixtures' matrix of 16 x 20, so that nothing is resampled
@@ -166,9 +166,9 @@ def test_it_is_what_ingest_and_synthesize_make(place, call, dicom, n4):
     set_params(place, ingest={"n4_bias_correction": n4})
     params, weights = load_params(), save_weights(place / "changing.safetensors", change=1.0)
     study = dicom.save_case(place / "data", "P1")
-    case = take_in(Entry("P1", "A", study.parent, None), place / "volumes", params.ingest).case
+    case = ingest_case(CaseSource("P1", "A", study.parent, None), place / "volumes", params.ingest).case
     pre = read_volume(case.path("pre"))
-    (theirs,) = synthetic_volumes(pre, case.scale, SIZE, lambda slices: translate(load_generator(weights), slices))
+    (theirs,) = synthetic_volumes(pre, case.scale, SIZE, lambda slices: infer(load_generator(weights), slices))
     ours = call(study / "1.000000-ax dyn pre", "out.nii.gz", "--weights", weights)
     shading = np.exp(log_bias_field(read_folder(study / "1.000000-ax dyn pre"))) if n4 else np.ones(1)
     assert same_geometry(ours, theirs, tolerance=0)
@@ -198,7 +198,7 @@ def test_a_bounded_network_stays_within_the_scale(place, call, dicom):
     ingest = load_params().ingest
     low, top = np.percentile(dicom.body_array(6), [ingest.low_percentile, ingest.high_percentile])
     result = call("pre.nii.gz", "out.nii.gz", "--weights", weights).array
-    assert low - 1e-2 <= result.min() and result.max() <= low + ingest.ceiling * (top - low) + 1e-2
+    assert low - 1e-2 <= result.min() and result.max() <= low + ingest.headroom * (top - low) + 1e-2
 
 
 def test_the_same_input_gives_the_same_bytes(place, call, dicom):
@@ -378,8 +378,8 @@ def weights_of_another_card(dicom):
 
 def weights_of_another_scale(dicom):
     weights = save_weights(Path("other.safetensors"))
-    write_card(weights, "a generator", params={"ingest": {"ceiling": 2.0}})
-    return {"--weights": weights}, ("other.safetensors", "ingest.ceiling 3.0 in params.yaml", "expected: 2.0")
+    write_card(weights, "a generator", params={"ingest": {"headroom": 2.0}})
+    return {"--weights": weights}, ("other.safetensors", "ingest.headroom 3.0 in params.yaml", "expected: 2.0")
 
 
 def a_damaged_card(dicom):
@@ -450,7 +450,7 @@ def test_bad_input_ends_in_one_line(place, monkeypatch, capfd, dicom, spoil):
     assert isinstance(message, str) and message.startswith("error: ") and "\n" not in message
     assert not [text for text in texts if text not in message], message
     assert capfd.readouterr() == ("", ""), "more than one line is printed"
-    assert contents(place) == before, "an earlier result was touched, or something was left behind"
+    assert contents(place) == before, "an earlier result was detected, or something was left behind"
 
 
 def contents(place: Path) -> dict[str, bytes]:

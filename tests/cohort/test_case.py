@@ -21,7 +21,7 @@ def test_cases_come_back_sorted(tmp_path):
 
 def test_a_case_comes_back_with_its_line(tmp_path, refused):
     case = make("P2", tmp_path, True, box=(0, 2, 8, 9, 10, 12))
-    write_case(case, {"case": "P2", "lesions": 1, "has_mask": True}, {"ceiling": 3.0})
+    write_case(case, {"case": "P2", "lesions": 1, "has_mask": True}, {"headroom": 3.0})
     assert read_case(case.folder) == (case, {"case": "P2", "lesions": "1", "has_mask": "True"})
     (case.folder / CASE).write_text("{}")
     refused(lambda: read_case(case.folder), CASE, "no usable 'case'")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pre2post.core.errors import InputError, about, run_stage
+from pre2post.core.errors import InputError, error_context, run_stage
 from pre2post.core.files import atomic_path, read_json, read_table, write_json, write_table
 from pre2post.core.resume import resume_folder
 
@@ -59,18 +59,18 @@ def test_missing_and_damaged_json_are_named(tmp_path):
 
 
 def test_an_error_says_where_what_and_what_to_do():
-    error = InputError("it does not fit", case="c1", file="m.nii", found="2 x 2", expected="3 x 3", todo="redo it")
+    error = InputError("it does not fit", case="c1", file="m.nii", found="2 x 2", expected="3 x 3", hint="redo it")
     assert str(error) == "case c1, file m.nii: it does not fit; found: 2 x 2; expected: 3 x 3; what to do: redo it"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # workers send it to their parent
 
 
 def raise_about(error, *arguments, **places):
-    with about(*arguments, **places):
+    with error_context(*arguments, **places):
         raise error
 
 
 def test_about_says_which_case_and_file_an_error_is_about(refused):
-    error = InputError("it does not fit", found="2 x 2", expected="3 x 3", todo="redo it")
+    error = InputError("it does not fit", found="2 x 2", expected="3 x 3", hint="redo it")
     message = refused(lambda: raise_about(error, "slice 4: ", case="c1", file="m.nii"))
     assert message == (
         "case c1, file m.nii: slice 4: it does not fit; found: 2 x 2; expected: 3 x 3; what to do: redo it"
@@ -88,7 +88,7 @@ def test_about_may_be_told_from_inside_out(refused):
         raise_about(InputError("it does not fit"), "slice 4: ", file="m.nii")
 
     def outer():
-        with about("checkpoint 8: ", case="c1", file="other.nii"):
+        with error_context("checkpoint 8: ", case="c1", file="other.nii"):
             inner()
 
     assert refused(outer) == "case c1, file m.nii: checkpoint 8: slice 4: it does not fit"
@@ -99,7 +99,7 @@ def test_about_lets_other_errors_and_results_pass(error):
     with pytest.raises(type(error)) as caught:
         raise_about(error, "slice 4: ", case="c1")
     assert caught.value is error
-    with about(case="c1"):
+    with error_context(case="c1"):
         found = 1
     assert found == 1
 

@@ -35,7 +35,7 @@ def saved(tmp_path):
 
 
 def test_importing_it_does_not_import_torch():
-    code = "import sys, pipeline.weights_file; sys.exit('torch' in sys.modules)"
+    code = "import sys, pre2post.core.weights_file; sys.exit('torch' in sys.modules)"
     env = {"PYTHONPATH": str(ROOT / "src")}
     assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0
 

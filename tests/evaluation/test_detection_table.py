@@ -8,17 +8,17 @@ from pre2post.evaluation.detection_table import DOMAINS, PROPERTIES, detection_r
 from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import holm
 
-OPTIONS = StatisticsParams(confidence=0.95, bootstrap_draws=100, min_patients=5)
+OPTIONS = StatisticsParams(confidence_level=0.95, n_resamples=100, min_patients=5)
 GROUPS = {"test": 7, "external": 6}
 
 
-def rows_of(settings=("pre", "post"), groups=GROUPS, seed=0):
+def rows_of(mixes=("pre", "post"), groups=GROUPS, seed=0):
     rng = np.random.default_rng(seed)
     return [
         {
-            "setting": setting,
-            "group": group,
-            "case": f"{group}{case}",
+            "mix": mix,
+            "split": split,
+            "case": f"{split}{case}",
             "size_ml": rng.random(),
             **{
                 f"{name}_{image}": rng.random()
@@ -26,20 +26,20 @@ def rows_of(settings=("pre", "post"), groups=GROUPS, seed=0):
                 for image in ("synthetic", "real")
             },
             "enhancement_error": -rng.random(),
-            "touched_synthetic": int(case % 3 > 0),
-            "touched_real": int(case != 4),
+            "detected_synthetic": int(case % 3 > 0),
+            "detected_real": int(case != 4),
             "dice_synthetic": rng.random(),
             "dice_real": rng.random(),
         }
-        for setting in settings
-        for group, n in groups.items()
+        for mix in mixes
+        for split, n in groups.items()
         for case in range(n)
     ]
 
 
 def test_rates_are_the_shares_of_each_setting_in_each_group_and_in_both():
-    found = {(row["setting"], row["group"]): row for row in detection_rates(rows_of(), OPTIONS)}
-    assert list(dict.fromkeys(group for _, group in found)) == ["test", "external", "both"]
+    found = {(row["mix"], row["split"]): row for row in detection_rates(rows_of(), OPTIONS)}
+    assert list(dict.fromkeys(split for _, split in found)) == ["test", "external", "both"]
     assert len(found) == 6
     row = found["post", "both"]
     assert (row["synthetic"], row["real"]) == (pytest.approx(8 / 13, rel=1e-5), pytest.approx(11 / 13, rel=1e-5))
@@ -51,18 +51,18 @@ def test_rates_are_the_shares_of_each_setting_in_each_group_and_in_both():
 def test_p_of_the_rates_is_corrected_over_the_settings_of_a_group():
     rows = rows_of(("a", "b", "c"))
     for row in rows:
-        if row["setting"] == "b":
-            row["touched_synthetic"], row["touched_real"] = 0, 1
-    for group in ("test", "external", "both"):
-        family = [row for row in detection_rates(rows, OPTIONS) if row["group"] == group]
+        if row["mix"] == "b":
+            row["detected_synthetic"], row["detected_real"] = 0, 1
+    for split in ("test", "external", "both"):
+        family = [row for row in detection_rates(rows, OPTIONS) if row["split"] == split]
         assert [row["p_holm"] for row in family] == pytest.approx(holm([row["p"] for row in family]), rel=1e-4)
         assert family[1]["p_holm"] == pytest.approx(3 * family[1]["p"], rel=1e-4)
 
 
 def test_one_group_alone_is_not_both():
     rows = rows_of(groups={"test": 7})
-    assert {row["group"] for row in detection_rates(rows, OPTIONS)} == {"test"}
-    assert {row["group"] for row in property_rows(rows, OPTIONS, 0)} == {"test"}
+    assert {row["split"] for row in detection_rates(rows, OPTIONS)} == {"test"}
+    assert {row["split"] for row in property_rows(rows, OPTIONS, 0)} == {"test"}
 
 
 def test_every_property_meets_the_dice_of_its_own_image_and_the_differences_meet():
@@ -70,7 +70,7 @@ def test_every_property_meets_the_dice_of_its_own_image_and_the_differences_meet
     found = property_rows(rows, OPTIONS, 0)
     assert len(found) == 2 * 3 * len(DOMAINS) * len(PROPERTIES)
     for row in found:
-        own = [one for one in rows if one["setting"] == row["setting"] and row["group"] in (one["group"], "both")]
+        own = [one for one in rows if one["mix"] == row["mix"] and row["split"] in (one["split"], "both")]
         per_image = row["property"] not in ("size_ml", "enhancement_error")
 
         def values(name, domain, by_image, own=own):
@@ -94,7 +94,7 @@ def test_p_values_are_corrected_over_the_properties():
     found = property_rows(rows, OPTIONS, 0)
     for start in range(0, len(found), len(PROPERTIES)):
         family = found[start : start + len(PROPERTIES)]
-        assert len({(row["setting"], row["group"], row["domain"]) for row in family}) == 1
+        assert len({(row["mix"], row["split"], row["domain"]) for row in family}) == 1
         assert [row["property"] for row in family] == list(PROPERTIES)
         assert [row["p_holm"] for row in family] == pytest.approx(holm([row["p"] for row in family]), rel=1e-4)
     assert found[0]["spearman"] == 1 and found[0]["p"] == pytest.approx(2 / 5040, rel=1e-4)
@@ -124,13 +124,13 @@ def test_the_short_form_repeats_the_tables():
     table = summary(rates, properties)
     assert list(table) == ["pre", "post"] and list(table["pre"]) == ["test", "external", "both"]
     for row in rates:
-        cell = table[row["setting"]][row["group"]]
+        cell = table[row["mix"]][row["split"]]
         assert list(cell) == ["synthetic", "real", "only_synthetic", "only_real", "p", "p_holm", "n", "spearman"]
         assert all(cell[name] == row[name] for name in cell if name != "spearman")
         assert cell["spearman"] == {
             one["property"]: one["spearman"]
             for one in properties
-            if (one["setting"], one["group"], one["domain"]) == (row["setting"], row["group"], "synthetic")
+            if (one["mix"], one["split"], one["domain"]) == (row["mix"], row["split"], "synthetic")
         }
         assert list(cell["spearman"]) == list(PROPERTIES)
     assert json.loads(json.dumps(table, allow_nan=False)) == table

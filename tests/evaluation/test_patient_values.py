@@ -44,7 +44,7 @@ def by_key(values):
 
 def test_every_value_belongs_to_the_patient_and_is_a_number(patient):
     values = patient_values(patient, settings(), {})
-    assert {(value.group, value.case) for value in values} == {("test", "c1")}
+    assert {(value.split, value.case) for value in values} == {("test", "c1")}
     assert {value.method for value in values} == set(METHODS)
     assert all(type(value.value) is float for value in values)
 

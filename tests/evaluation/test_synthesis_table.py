@@ -11,22 +11,22 @@ from pre2post.evaluation.synthesis_table import (
     Value,
     distance_table,
     gain_rows,
-    group_table,
     patient_rows,
+    split_table,
     statistics_rows,
 )
 from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import holm, paired, rank_biserial, summarise
 
-OPTIONS = StatisticsParams(confidence=0.9, bootstrap_draws=100, min_patients=5)
+OPTIONS = StatisticsParams(confidence_level=0.9, n_resamples=100, min_patients=5)
 SEED = [1, 7]
 INTERVAL = {"confidence": 0.9, "draws": 100, "seed": SEED, "min_patients": 5}
 
 
-def values_of(by_method, group="test", image="post", region="whole", metric="mae"):
+def values_of(by_method, split="test", image="post", region="whole", metric="mae"):
     """Values of patients p0, p1, ... from {method: their numbers}."""
     return [
-        Value(group, f"p{i}", image, region, metric, method, value)
+        Value(split, f"p{i}", image, region, metric, method, value)
         for method, numbers in by_method.items()
         for i, value in enumerate(numbers)
     ]
@@ -44,13 +44,13 @@ def test_a_row_each_patient_region_and_method():
         + values_of({"synthetic": [9]}, image="subtraction", metric="nmse")
     )
     assert patient_rows(values, "post") == [
-        {"group": "test", "case": "p0", "region": "whole", "method": "synthetic", "mae": 1.23457, "ssim": 5.0},
-        {"group": "test", "case": "p1", "region": "whole", "method": "synthetic", "mae": 2.0, "ssim": None},
-        {"group": "test", "case": "p0", "region": "whole", "method": "pre", "mae": 3.0, "ssim": None},
-        {"group": "test", "case": "p1", "region": "whole", "method": "pre", "mae": 4.0, "ssim": None},
+        {"split": "test", "case": "p0", "region": "whole", "method": "synthetic", "mae": 1.23457, "ssim": 5.0},
+        {"split": "test", "case": "p1", "region": "whole", "method": "synthetic", "mae": 2.0, "ssim": None},
+        {"split": "test", "case": "p0", "region": "whole", "method": "pre", "mae": 3.0, "ssim": None},
+        {"split": "test", "case": "p1", "region": "whole", "method": "pre", "mae": 4.0, "ssim": None},
     ]
     assert patient_rows(values, "subtraction") == [
-        {"group": "test", "case": "p0", "region": "whole", "method": "synthetic", "nmse": 9.0}
+        {"split": "test", "case": "p0", "region": "whole", "method": "synthetic", "nmse": 9.0}
     ]
     assert patient_rows([], "post") == []
 
@@ -60,11 +60,11 @@ def test_infinity_stays_in_a_row():
 
 
 def test_statistics_are_those_of_the_patients():
-    values = random_values(0) + random_values(1, region="lesion", metric="ssim") + random_values(2, group="external")
+    values = random_values(0) + random_values(1, region="lesion", metric="ssim") + random_values(2, split="external")
     rows = statistics_rows(values, OPTIONS, SEED)
-    assert [tuple(row[name] for name in ("group", "image", "region", "metric", "method")) for row in rows] == [
-        (group, "post", region, metric, method)
-        for group, region, metric in (
+    assert [tuple(row[name] for name in ("split", "image", "region", "metric", "method")) for row in rows] == [
+        (split, "post", region, metric, method)
+        for split, region, metric in (
             ("test", "whole", "mae"),
             ("test", "lesion", "ssim"),
             ("external", "whole", "mae"),
@@ -75,22 +75,22 @@ def test_statistics_are_those_of_the_patients():
         own = [
             value.value
             for value in values
-            if all(row[name] == getattr(value, name) for name in ("group", "image", "region", "metric", "method"))
+            if all(row[name] == getattr(value, name) for name in ("split", "image", "region", "metric", "method"))
         ]
         wanted = summarise(own, **INTERVAL)
         assert {name: row[name] for name in wanted} == pytest.approx(wanted, rel=1e-5)
-        assert row["note"] == "" and row["low"] < row["mean"] < row["high"]
+        assert row["note"] == "" and row["ci_low"] < row["mean"] < row["ci_high"]
 
 
 def test_few_patients_have_no_interval_and_a_note():
     row = statistics_rows(values_of({"synthetic": [1.0, 2.0, 6.0, 3.0]}), OPTIONS, SEED)[0]
-    assert (row["mean"], row["median"], row["low"], row["high"], row["n"]) == (3, 2.5, None, None, 4)
+    assert (row["mean"], row["median"], row["ci_low"], row["ci_high"], row["n"]) == (3, 2.5, None, None, 4)
     assert row["note"] == "4 patients: no interval and no test with fewer than 5"
 
 
 def test_an_infinite_value_leaves_no_mean_and_a_note():
     row = statistics_rows(values_of({"synthetic": [40.0] * 6 + [np.inf]}, metric="psnr"), OPTIONS, SEED)[0]
-    assert {row[name] for name in ("mean", "sd", "median", "low", "high")} == {None}
+    assert {row[name] for name in ("mean", "sd", "median", "ci_low", "ci_high")} == {None}
     assert row["n"] == 7 and "infinite for at least one patient" in row["note"]
 
 
@@ -100,28 +100,28 @@ def test_an_infinite_value_leaves_no_mean_and_a_note():
 def test_a_gain_is_above_0_where_the_synthetic_image_is_better(metric, sign):
     values = random_values(3, metric=metric)
     by_method = {method: np.array([value.value for value in values if value.method == method]) for method in METHODS}
-    for row, floor in zip(gain_rows(values, OPTIONS, SEED), FLOORS, strict=True):
-        better = sign * (by_method[floor] - by_method["synthetic"])
+    for row, baseline in zip(gain_rows(values, OPTIONS, SEED), FLOORS, strict=True):
+        better = sign * (by_method[baseline] - by_method["synthetic"])
         wanted = summarise(better, **INTERVAL)
-        assert (row["metric"], row["floor"], row["n"], row["note"]) == (metric, floor, 8, "")
-        assert {"gain": row["gain"], "low": row["low"], "high": row["high"]} == pytest.approx(
-            {"gain": wanted["mean"], "low": wanted["low"], "high": wanted["high"]}, rel=1e-5
+        assert (row["metric"], row["baseline"], row["n"], row["note"]) == (metric, baseline, 8, "")
+        assert {"gain": row["gain"], "ci_low": row["ci_low"], "ci_high": row["ci_high"]} == pytest.approx(
+            {"gain": wanted["mean"], "ci_low": wanted["ci_low"], "ci_high": wanted["ci_high"]}, rel=1e-5
         )
         assert row["p"] == pytest.approx(stats.wilcoxon(better).pvalue, rel=1e-5)
-        assert row["effect"] == pytest.approx(rank_biserial(better), abs=1e-5)
+        assert row["rank_biserial"] == pytest.approx(rank_biserial(better), abs=1e-5)
 
 
 def test_p_values_are_corrected_within_group_image_and_metric():
     values = []
     for place, key in enumerate(
-        [{}, {"region": "lesion"}, {"metric": "ssim"}, {"group": "external"}, {"image": "subtraction"}]
+        [{}, {"region": "lesion"}, {"metric": "ssim"}, {"split": "external"}, {"image": "subtraction"}]
     ):
         values += random_values(10 + place, **key)
     rows = gain_rows(values, OPTIONS, SEED)
     assert len(rows) == 5 * len(FLOORS)
     families = {}
     for row in rows:
-        families.setdefault((row["group"], row["image"], row["metric"]), []).append(row)
+        families.setdefault((row["split"], row["image"], row["metric"]), []).append(row)
     assert sorted(map(len, families.values())) == [2, 2, 2, 4]
     for family in families.values():
         assert [row["p_holm"] for row in family] == pytest.approx(holm([row["p"] for row in family]), rel=1e-4)
@@ -138,20 +138,20 @@ def test_patients_are_compared_with_themselves():
     )
     (row,) = gain_rows(values, OPTIONS, SEED)  # there is no lut
     wanted = paired(pre, synthetic, **INTERVAL)
-    assert (row["floor"], row["n"], row["gain"]) == ("pre", 5, pytest.approx(wanted["mean"]))
+    assert (row["baseline"], row["n"], row["gain"]) == ("pre", 5, pytest.approx(wanted["mean"]))
     assert row["p"] == pytest.approx(wanted["p"], rel=1e-5)
 
 
 def test_few_patients_have_a_gain_without_test():
     row = gain_rows(values_of({"synthetic": [1.0, 2.0], "pre": [2.0, 4.0]}), OPTIONS, SEED)[0]
-    assert (row["gain"], row["effect"], row["n"]) == (1.5, 1.0, 2)
-    assert {row[name] for name in ("low", "high", "p", "p_holm")} == {None}
+    assert (row["gain"], row["rank_biserial"], row["n"]) == (1.5, 1.0, 2)
+    assert {row[name] for name in ("ci_low", "ci_high", "p", "p_holm")} == {None}
     assert row["note"] == "2 patients: no interval and no test with fewer than 5"
 
 
 def test_infinite_values_have_no_gain():
     values = values_of({"synthetic": [40.0] * 6, "pre": [30.0] * 5 + [np.inf], "lut": [20.0] * 6}, metric="psnr")
-    assert [row["floor"] for row in gain_rows(values, OPTIONS, SEED)] == ["lut"]
+    assert [row["baseline"] for row in gain_rows(values, OPTIONS, SEED)] == ["lut"]
 
 
 @pytest.mark.parametrize("metric", ["continuity_z", "legacy_uint8_mse", "legacy_uint8_psnr"])
@@ -160,21 +160,21 @@ def test_what_has_no_better_and_worse_has_no_gain(metric):
     assert len(gain_rows(random_values(4, metric=metric) + random_values(5), OPTIONS, SEED)) == len(FLOORS)
 
 
-def whole_table(group="test"):
+def whole_table(split="test"):
     values = []
     for place, region in enumerate(REGIONS):
         for metric in ("mae", "ssim", "psnr"):
-            values += random_values(30 + place, region=region, metric=metric, group=group)
+            values += random_values(30 + place, region=region, metric=metric, split=split)
     for axis in "zyx":
-        values += random_values(40, region="breast", metric=f"continuity_{axis}", group=group)
+        values += random_values(40, region="breast", metric=f"continuity_{axis}", split=split)
     for kind in ("false", "missed"):
-        values += random_values(50, image="subtraction", region="outside_lesion", metric=kind, group=group)
+        values += random_values(50, image="subtraction", region="outside_lesion", metric=kind, split=split)
     return statistics_rows(values, OPTIONS, SEED), gain_rows(values, OPTIONS, SEED)
 
 
 def test_the_short_table_repeats_the_long_ones():
     statistics, gains = whole_table()
-    table = group_table("test", 8, statistics, gains)
+    table = split_table("test", 8, statistics, gains)
     assert table["n"] == 8
     assert [name for name in table if name in REGIONS] == list(REGIONS)
     mean = {tuple(row[name] for name in ("image", "region", "metric", "method")): row for row in statistics}
@@ -182,14 +182,16 @@ def test_the_short_table_repeats_the_long_ones():
         for method in METHODS:
             for metric in ("mae", "ssim"):
                 assert table[region][method][metric] == mean["post", region, metric, method]["mean"]
-        for end in ("low", "high"):
+        for end in ("ci_low", "ci_high"):
             assert table[region]["synthetic"][end] == mean["post", region, "mae", "synthetic"][end]
-        for floor in FLOORS:
-            (row,) = [row for row in gains if (row["region"], row["metric"], row["floor"]) == (region, "mae", floor)]
-            assert table[region][f"gain_over_{floor}"] == {
+        for baseline in FLOORS:
+            (row,) = [
+                row for row in gains if (row["region"], row["metric"], row["baseline"]) == (region, "mae", baseline)
+            ]
+            assert table[region][f"gain_over_{baseline}"] == {
                 "mae": row["gain"],
-                "low": row["low"],
-                "high": row["high"],
+                "ci_low": row["ci_low"],
+                "ci_high": row["ci_high"],
                 "p_holm": row["p_holm"],
             }
     for method in METHODS:
@@ -207,7 +209,7 @@ def leaves(table):
 
 def test_a_group_without_patients_keeps_the_keys():
     statistics, gains = whole_table()
-    full, empty = group_table("test", 8, statistics, gains), group_table("external", 0, statistics, gains)
+    full, empty = split_table("test", 8, statistics, gains), split_table("external", 0, statistics, gains)
     assert shape_of(empty) == shape_of(full)
     assert set(leaves(empty)) == {None, 0}
     assert None not in leaves(full)

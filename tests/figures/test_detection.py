@@ -6,37 +6,37 @@ from pre2post.figures.detection import FOUND, LABELS, MISSED, draw_detection
 DICE = (0.5, 0.0, 0.25, 0.0)
 
 
-def rows_of(setting="post", groups=("test", "external")):
+def rows_of(mix="post", groups=("test", "external")):
     return [
         {
-            "setting": setting,
-            "group": group,
-            "case": f"{group}{case}",
+            "mix": mix,
+            "split": split,
+            "case": f"{split}{case}",
             "size_ml": str(1 + case),
             **{f"{name}_synthetic": str(10 * case) for name in ("contrast", "heterogeneity", "entropy")},
             "enhancement_error": str(-case),
-            "touched_synthetic": str(int(dice > 0)),
-            "touched_real": "1",
+            "detected_synthetic": str(int(dice > 0)),
+            "detected_real": "1",
             "dice_synthetic": str(dice),
             "dice_real": "0.9",
         }
-        for group in groups
+        for split in groups
         for case, dice in enumerate(DICE)
     ]
 
 
-def correlations_of(setting="post", groups=("test", "external", "both")):
+def correlations_of(mix="post", groups=("test", "external", "both")):
     return [
         {
-            "setting": setting,
-            "group": group,
+            "mix": mix,
+            "split": split,
             "domain": domain,
             "property": name,
             "spearman": f"0.{place}",
             "p": "",
             "p_holm": "0.03" if name == "size_ml" else "",
         }
-        for place, group in enumerate(groups, start=1)
+        for place, split in enumerate(groups, start=1)
         for domain in ("synthetic", "real")
         for name in LABELS
     ]

@@ -55,7 +55,7 @@ def test_examples_show_the_slice_with_most_tumour_and_the_signed_difference(exam
 
 def test_quality_joins_each_patient_over_the_methods():
     rows = [
-        {"group": "test", "case": case, "region": region, "method": method, "mae": str(mae)}
+        {"split": "test", "case": case, "region": region, "method": method, "mae": str(mae)}
         for region in ("lesion", "breast", "contralateral", "whole")
         for case, shift in (("a", 0), ("b", 1))
         for method, mae in (("pre", 3 + shift), ("lut", 2 + shift), ("synthetic", 1 + shift))
@@ -64,13 +64,13 @@ def test_quality_joins_each_patient_over_the_methods():
     assert sorted(line.get_ydata().tolist() for line in axes.get_lines()) == [[3, 2, 1], [4, 3, 2]]
 
 
-def dice_row(setting, domain, dice, low=None, baseline=None, difference=None):
+def dice_row(mix, domain, dice, low=None, baseline=None, difference=None):
     return {
-        "setting": setting,
+        "mix": mix,
         "domain": domain,
         "dice": dice,
-        "low": low,
-        "high": 0.9,
+        "ci_low": low,
+        "ci_high": 0.9,
         "baseline": baseline,
         "difference": difference,
     }
@@ -129,26 +129,26 @@ def test_small_differences_stay_pale_and_a_missing_cell_is_left_out():
 
 SEGMENTATION = [
     {
-        "setting": setting,
-        "domain": f"{group}_{phase}",
-        "case": f"{group}{case}",
+        "mix": mix,
+        "domain": f"{split}_{phase}",
+        "case": f"{split}{case}",
         "true_ml": str(1 + case),
         "dice": str(dice),
     }
-    for setting, values in (
+    for mix, values in (
         ("pre", (0.25, 0.0, 0.0, 0.0)),
         ("post", (0.75, 0.0, 0.5, 0.0)),
         ("pre_post", (1.0, 0.25, 0.25, 0.5)),
     )
-    for group in ("test", "external")
+    for split in ("test", "external")
     for phase in ("pre", "post1")
     for case, dice in enumerate(values)
 ]
 
 
-def gain(setting, baseline, domain, difference="0.1", p="0.03125", measure="dice"):
+def gain(mix, baseline, domain, difference="0.1", p="0.03125", measure="dice"):
     return {
-        "setting": setting,
+        "mix": mix,
         "baseline": baseline,
         "domain": domain,
         "difference": difference,
@@ -181,7 +181,7 @@ def test_paired_dice_joins_each_patient_from_baseline_to_setting():
 
 
 def test_paired_dice_leaves_out_who_has_one_side_only_and_says_where_none_has_both():
-    rows = [row for row in SEGMENTATION if (row["setting"], row["case"]) != ("pre", "test1")]
+    rows = [row for row in SEGMENTATION if (row["mix"], row["case"]) != ("pre", "test1")]
     figure = draw_dice_paired(
         rows, [gain("pre_post", "pre", "test_pre"), gain("pre_post", "pre", "test_post1", difference="", p="")]
     )
@@ -196,8 +196,8 @@ def test_the_worst_of_the_best_baseline_are_chosen_large_tumours_first():
         gain("pre_post_synthetic", "pre_post", "test_pre"),
         gain("post_synthetic", "post", "test_pre"),
     ]
-    rows = SEGMENTATION + [{**row, "setting": "post_synthetic", "dice": "1"} for row in SEGMENTATION[:16]]
-    rows = [{**row, "dice": "0.01"} if row["setting"] == "pre_post" else row for row in rows]  # a poor baseline
+    rows = SEGMENTATION + [{**row, "mix": "post_synthetic", "dice": "1"} for row in SEGMENTATION[:16]]
+    rows = [{**row, "dice": "0.01"} if row["mix"] == "pre_post" else row for row in rows]  # a poor baseline
     rows = [{**row, "dice": "0"} if row["domain"].endswith("pre") else row for row in rows]
     found = worst_cases(rows, gains)
     assert [(one.domain, one.case) for one in found] == [
@@ -210,7 +210,7 @@ def test_the_worst_of_the_best_baseline_are_chosen_large_tumours_first():
 
 
 def test_without_baselines_the_best_setting_stands_alone():
-    found = worst_cases([row for row in SEGMENTATION if row["setting"] != "pre_post"], [])
+    found = worst_cases([row for row in SEGMENTATION if row["mix"] != "pre_post"], [])
     assert [list(one.dice) for one in found] == [["post"]] * 4
     assert found[0].case == "test3" and found[0].domain == "test_pre"
 

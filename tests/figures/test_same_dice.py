@@ -5,16 +5,23 @@ ROWS = [
         "epoch": str(epoch),
         "same": str(same),
         "dice": str(dice),
-        "low": str(dice - 0.125),
-        "high": str(dice + 0.125),
+        "ci_low": str(dice - 0.125),
+        "ci_high": str(dice + 0.125),
         "n": "7",
     }
     for epoch, same, dice in ((2, 1.0, 0.25), (4, 0.25, 0.75), (6, 0.0, 0.5))
 ]
 CORRELATIONS = [
-    {"metric": "same", "spearman": "0.5", "low": "-0.25", "high": "1.0", "n": "3", "note": ""},
-    {"metric": "scaled_mae", "spearman": "-0.5", "low": "", "high": "", "n": "3", "note": "4 patients: no interval"},
-    {"metric": "epoch", "spearman": "", "low": "", "high": "", "n": "3", "note": "the score is the same"},
+    {"metric": "same", "spearman": "0.5", "ci_low": "-0.25", "ci_high": "1.0", "n": "3", "note": ""},
+    {
+        "metric": "scaled_mae",
+        "spearman": "-0.5",
+        "ci_low": "",
+        "ci_high": "",
+        "n": "3",
+        "note": "4 patients: no interval",
+    },
+    {"metric": "epoch", "spearman": "", "ci_low": "", "ci_high": "", "n": "3", "note": "the score is the same"},
 ]
 
 
@@ -39,7 +46,7 @@ def test_both_curves_and_the_choice_of_each():
 def test_the_band_is_the_interval():
     band = draw_same_dice(ROWS, CORRELATIONS).axes[0].collections[1].get_paths()[0].vertices
     assert {tuple(point) for point in band.tolist()} >= {(2, 0.125), (2, 0.375), (4, 0.625), (4, 0.875), (6, 0.375)}
-    withheld = [{**row, "low": "", "high": ""} for row in ROWS]
+    withheld = [{**row, "ci_low": "", "ci_high": ""} for row in ROWS]
     assert len(draw_same_dice(withheld, CORRELATIONS).axes[0].collections) == 1
 
 

@@ -1,4 +1,4 @@
-"""Small cohorts, one a layout, to damage in one case or table, and the judge of what became of them."""
+"""Small cohorts, one a layout, to damage in one case or table, and the evaluator of what became of them."""
 
 import math
 import os
@@ -18,10 +18,10 @@ from pydicom.tag import Tag
 
 from pre2post.core.errors import InputError
 from pre2post.image.volume import Volume
-from pre2post.ingest.case_source import Entry
-from pre2post.ingest.ingest_case import Taken, left_out, take_in
+from pre2post.ingest.case_source import CaseSource
+from pre2post.ingest.ingest_case import IngestResult, ingest_case, left_out
 from pre2post.ingest.layouts import read_cohort
-from pre2post.ingest.preflight import survey_case
+from pre2post.ingest.preflight import preflight_case
 from pre2post.ingest.study import shared_patients
 from pre2post.io.volume_file import read_volume, write_volume
 
@@ -53,7 +53,7 @@ class Cohort:
 
     def __init__(self, root: Path, bad: str, settings):
         self.root, self.bad, self.settings = root, bad, settings
-        taken = [take_in(entry, root.parent / "whole", settings) for entry in read_cohort(root)[1].entries]
+        taken = [ingest_case(entry, root.parent / "whole", settings) for entry in read_cohort(root)[1].entries]
         assert len(taken) == 3 and not any(one.error for one in taken), [one.error for one in taken]
         self.files = tree(root)
         self.volumes = {one.case.id: volumes(one) for one in taken}
@@ -146,10 +146,10 @@ class Place:
                 assert unchanged or shared_table, f"the good case {entry.case} has changed"
         return refused[0] if refused else ""
 
-    def _taken(self, entry: Entry, good: bool) -> Taken:
+    def _taken(self, entry: CaseSource, good: bool) -> IngestResult:
         """What ingestion makes of a case; whatever the headers alone refuse, it must refuse as well."""
-        taken = take_in(entry, self.root.parent / "out", self.whole.settings)
-        told = None if good else survey_case(entry).error
+        taken = ingest_case(entry, self.root.parent / "out", self.whole.settings)
+        told = None if good else preflight_case(entry).error
         assert not told or taken.error, told
         return taken
 
@@ -162,7 +162,7 @@ def check_message(message: str) -> None:
     assert "Traceback" not in message and not ADDRESS.search(message), message
 
 
-def check_usable(taken: Taken) -> None:
+def check_usable(taken: IngestResult) -> None:
     """Volumes of finite numbers on one grid, a mask that is not empty, a line that fits a table."""
     case, arrays = taken.case, {}
     for role in (*case.phases, *(["mask"] if case.has_mask else [])):
@@ -180,7 +180,7 @@ def tree(root: Path) -> dict[Path, bytes | None]:
     return {path.relative_to(root): path.read_bytes() if os.path.isfile(path) else None for path in root.rglob("*")}
 
 
-def volumes(taken: Taken) -> dict[str, bytes]:
+def volumes(taken: IngestResult) -> dict[str, bytes]:
     """The written volumes and mask, not the note beside them."""
     return {file.name: file.read_bytes() for file in sorted(taken.case.folder.iterdir()) if ".nii" in file.name}
 
@@ -289,9 +289,9 @@ def mama_mia(tmp_path_factory, dicom, ingest_settings) -> Cohort:
 def suffer(request, tmp_path) -> Callable:
     """suffer(layout, damage, used, shared) damages a copy of a cohort and judges what becomes of it: see Place."""
 
-    def judge(layout: str, damage: Callable[[Place], object], used: bool | None, shared: bool = False) -> str:
+    def evaluator(layout: str, damage: Callable[[Place], object], used: bool | None, shared: bool = False) -> str:
         place = request.getfixturevalue(layout).copy(tmp_path)
         damage(place)
         return place.expect(used, shared)
 
-    return judge
+    return evaluator

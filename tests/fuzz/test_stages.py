@@ -36,9 +36,9 @@ def broken_volume(place):
     place.write(place.image("post1"), place.image("post1").read_bytes()[:-20])
 
 
-def run(folder: Path, stage: str, *arguments: str, bad_cases: str = "stop") -> subprocess.CompletedProcess:
+def run(folder: Path, stage: str, *arguments: str, on_error: str = "stop") -> subprocess.CompletedProcess:
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    content["ingest"]["bad_cases"] = bad_cases
+    content["ingest"]["on_error"] = on_error
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
     command = [sys.executable, ROOT / "src" / stage, *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
@@ -73,7 +73,7 @@ def test_the_commands_agree(layout, damage, request, tmp_path):
     said = [line for line in checked.stdout.splitlines() if f"case {cohort.bad}" in line]
     assert len(said) == 1 or layout == "mama_mia"  # whose headers are whole
 
-    assert run(tmp_path, "ingest.py", bad_cases="leave_out").returncode == 0
+    assert run(tmp_path, "ingest.py", on_error="skip").returncode == 0
     rows = {row["case"]: row for row in read_table(tmp_path / "artifacts/volumes/cohort.csv")}
     left = [case for case, row in rows.items() if row["status"] == "left out"]
     assert left == [cohort.bad]

@@ -5,7 +5,7 @@ import pytest
 
 from pre2post.image.masks import bounding_box
 from pre2post.ingest.boxes import COLUMNS, enhancement_inside, read_annotations, to_voxels
-from pre2post.ingest.ingest_case import take_in
+from pre2post.ingest.ingest_case import ingest_case
 from pre2post.ingest.study import open_examination
 from pre2post.io.volume_file import read_volume
 
@@ -27,15 +27,15 @@ def test_a_box_becomes_voxels(tmp_path, dicom, line, entries_of, ingest_settings
     dicom.save_cohort(tmp_path)
     write(tmp_path, line)
     first, second, _ = entries_of(tmp_path)
-    case = take_in(first, tmp_path / "out", ingest_settings()).case
+    case = ingest_case(first, tmp_path / "out", ingest_settings()).case
     assert case.box == bounding_box(read_volume(case.path("mask")).array) == (2, 3, 8, 9, 9, 11)
-    assert second.box is None and take_in(second, tmp_path / "out", ingest_settings()).case.box is None
+    assert second.box is None and ingest_case(second, tmp_path / "out", ingest_settings()).case.box is None
 
 
 def test_the_whole_image_is_a_box(tmp_path, dicom, entries_of, ingest_settings):
     dicom.save_cohort(tmp_path, 1)
     write(tmp_path, "P1,1,16,1,20,1,6")
-    assert take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings()).case.box == (0, 6, 0, 16, 0, 20)
+    assert ingest_case(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings()).case.box == (0, 6, 0, 16, 0, 20)
 
 
 def test_no_table_means_no_boxes(tmp_path):
@@ -84,12 +84,12 @@ def test_a_bad_box_is_told_of_its_case(tmp_path, dicom, line, words, entries_of,
     dicom.save_cohort(tmp_path)
     write(tmp_path, line)
     first, second, _ = entries_of(tmp_path)
-    taken = take_in(first, tmp_path / "out", ingest_settings())
+    taken = ingest_case(first, tmp_path / "out", ingest_settings())
     message = str(taken.error)
     absent = [word for word in ("case P1", TABLE, "found", "expected", "what to do", *words) if word not in message]
     assert not absent, f"{absent} not in {message!r}"
     assert taken.case is None and taken.row["status"] == "left out"
-    assert take_in(second, tmp_path / "out", ingest_settings()).error is None
+    assert ingest_case(second, tmp_path / "out", ingest_settings()).error is None
 
 
 def test_slices_numbered_in_no_direction_are_told(tmp_path, dicom, entries_of, refused):
@@ -116,7 +116,7 @@ def read_pre(entry):
 def test_a_box_on_nothing_is_told_and_not_used(tmp_path, dicom, entries_of, ingest_settings):
     dicom.save_cohort(tmp_path, 1)
     write(tmp_path, "P1,12,13,3,4,5,5")
-    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
+    taken = ingest_case(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
     assert taken.case.box is None and "falls on nothing" in taken.row["notes"]
     assert float(taken.row["box_enhancement"]) <= 0 and taken.row["status"] == "used"
 

@@ -12,7 +12,7 @@ from pre2post.core.files import write_table
 from pre2post.image.masks import bounding_box
 from pre2post.image.registration import Motion
 from pre2post.image.volume import same_geometry
-from pre2post.ingest.ingest_case import take_in
+from pre2post.ingest.ingest_case import ingest_case
 from pre2post.io.volume_file import read_volume
 
 STYLES = ("passes", "misspelled", "multiphase", "dynamic", "vibrant", "all_pre", "views", "spair")
@@ -82,7 +82,7 @@ def write(root, truth, style, traps, masked=True):
 )
 def test_every_style_and_trap_gives_the_same_volumes(tmp_path, truth, style, traps, entries_of, ingest_settings):
     volumes, tumour, grid, frame = write(tmp_path, truth, style, traps)
-    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
+    taken = ingest_case(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
     assert taken.error is None, taken.error
     assert taken.case.phases == ("pre", "post1", "post2") and taken.case.has_mask
     pre = read_volume(taken.case.path("pre"))
@@ -102,10 +102,10 @@ def test_every_style_and_trap_gives_the_same_volumes(tmp_path, truth, style, tra
 
 def test_a_box_needs_no_mask_and_a_case_no_box(tmp_path, truth, entries_of, ingest_settings):
     tumour = write(tmp_path, truth, "passes", TRAPS[-1], masked=False)[1]
-    case = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings()).case
+    case = ingest_case(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings()).case
     assert case.box == bounding_box(tumour) and not case.has_mask
     (tmp_path / "Annotation_Boxes.csv").unlink()
-    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
+    taken = ingest_case(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
     assert taken.case.box is None and taken.row["has_box"] is False
 
 
@@ -117,7 +117,7 @@ def test_crumbs_of_a_mask_are_no_lesions(tmp_path, truth, entries_of, ingest_set
     image[8, 0, 0] = 1  # a voxel by itself
     sitk.WriteImage(image, str(entry.mask))
     one, every = (
-        take_in(entry, tmp_path / "out", ingest_settings(smallest_lesion_ml=size))
+        ingest_case(entry, tmp_path / "out", ingest_settings(min_lesion_ml=size))
         for size in (1.5 * grid.voxel_volume / 1000, 0.0)
     )
     assert (one.case.lesions, one.row["lesions"], one.row["multifocal"]) == (1, 1, False)
@@ -129,14 +129,14 @@ def test_crumbs_of_a_mask_are_no_lesions(tmp_path, truth, entries_of, ingest_set
 
 def test_the_scale_comes_from_pre(tmp_path, truth, entries_of, ingest_settings):
     volumes = write(tmp_path, truth, "passes", frozenset())[0]
-    case = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings()).case
+    case = ingest_case(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings()).case
     low, top = np.percentile(volumes[0].astype(np.float32), [0.1, 99.9])
     assert (case.scale.low, case.scale.high) == pytest.approx((low, low + 3 * (top - low)))
 
 
 def test_bias_correction_keeps_the_relation_of_the_phases(tmp_path, truth, entries_of, ingest_settings):
     volumes = write(tmp_path, truth, "passes", frozenset(), masked=False)[0]
-    case = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings(n4_bias_correction=True)).case
+    case = ingest_case(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings(n4_bias_correction=True)).case
     pre, post = (read_volume(case.path(role)).array for role in ("pre", "post1"))
     seen = volumes[0] > 20
     assert not np.array_equal(pre, volumes[0])
@@ -157,7 +157,7 @@ def test_masks_that_do_not_fit_are_refused(tmp_path, dicom, entries_of, ingest_s
     ]
     for spoil, words in bad:
         spoil()
-        taken = take_in(entry, tmp_path / "out", ingest_settings())
+        taken = ingest_case(entry, tmp_path / "out", ingest_settings())
         assert taken.case is None and words in str(taken.error) and "case P1" in str(taken.error)
         assert "P1.nii" in str(taken.error) and taken.row["status"] == "left out"
 
@@ -166,7 +166,7 @@ def test_phases_that_do_not_lie_together_are_refused(tmp_path, dicom, entries_of
     study = dicom.save_case(tmp_path, "P1")
     dicom.save_table(tmp_path, [("P1", "A", "")])
     (study / "2.000000-ax dyn 1st pass" / "1-006.dcm").unlink()
-    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
+    taken = ingest_case(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
     assert "post1 does not lie where pre lies" in str(taken.error) and "20 x 16 x 5" in str(taken.error)
 
 
@@ -175,7 +175,7 @@ def test_an_error_survives_the_way_out_of_a_worker(tmp_path, dicom, entries_of, 
 
     dicom.save_table(tmp_path, [("P1", "A", "")])
     (tmp_path / "Duke-Breast-Cancer-MRI").mkdir()
-    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
+    taken = ingest_case(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
     back = pickle.loads(pickle.dumps(taken))
     assert str(back.error) == str(taken.error) and back.error.case == "P1" and back.row == taken.row
 
@@ -189,7 +189,7 @@ def test_a_phase_on_another_grid_is_resampled_and_told(tmp_path, dicom, entries_
     dicom.save_series(
         study / "2.000000-ax dyn 1st pass", array, "ax dyn 1st pass", 2, "090100", "P1", spacing=spacing, origin=origin
     )
-    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
+    taken = ingest_case(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings())
     assert taken.error is None, taken.error
     assert taken.row["notes"].startswith("post1 resampled from 12 x 10 x 6 voxels of 1.5 x 1.5 x 2.5 mm")
     pre, post = (read_volume(taken.case.path(role)) for role in ("pre", "post1"))
@@ -210,7 +210,7 @@ def test_a_phase_is_moved_only_where_it_lies_further_off_than_the_limit(
 
     monkeypatch.setattr("pre2post.ingest.ingest_case.rigid_motion", found)
     dicom.save_cohort(tmp_path, 1)
-    taken = take_in(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings(register_above_mm=limit))
+    taken = ingest_case(entries_of(tmp_path)[0], tmp_path / "out", ingest_settings(register_above_mm=limit))
     assert len(asked) == (2 if limit else 0)
     assert ("post1 moved by up to 5.0 mm onto pre" in taken.row["notes"]) == moved
     post, still = (read_volume(taken.case.path("post1")).array, dicom.body_array(0) + 100)

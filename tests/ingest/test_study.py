@@ -7,12 +7,12 @@ import pytest
 
 from pre2post.dicom.series import order_slices, scan_series
 from pre2post.image.volume import same_geometry
-from pre2post.ingest.case_source import Entry
+from pre2post.ingest.case_source import CaseSource
 from pre2post.ingest.layouts import read_cohort
 from pre2post.ingest.study import open_examination, same_image, shared_patients
 
 
-def entries_of(root) -> list[Entry]:
+def entries_of(root) -> list[CaseSource]:
     return read_cohort(root)[1].entries
 
 

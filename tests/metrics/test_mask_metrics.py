@@ -58,7 +58,7 @@ def test_overlap_and_volumes_equal_nnunets(tmp_path):
     found = measure(other, one, (10.0, 10.0, 10.0))  # a voxel is a millilitre
     assert found["dice"] == dice(other, one) == pytest.approx(expected["Dice"], abs=1e-12)
     assert (found["predicted_ml"], found["true_ml"]) == (expected["n_pred"], expected["n_ref"])
-    assert found["volume_error"] == pytest.approx((expected["FP"] - expected["FN"]) / expected["n_ref"])
+    assert found["relative_volume_difference"] == pytest.approx((expected["FP"] - expected["FN"]) / expected["n_ref"])
     shared = found["dice"] * (found["predicted_ml"] + found["true_ml"]) / 2
     assert shared == pytest.approx(expected["TP"])
 
@@ -88,7 +88,7 @@ def test_distances_are_those_of_distance_transforms(pair):
 @given(MASKS, MASKS)
 def test_overlap_and_distances_do_not_know_which_mask_is_which(one, other):
     there, back = measure(one, other, SPACING), measure(other, one, SPACING)
-    for name in ("dice", "hd95", "assd", "touched"):
+    for name in ("dice", "hd95", "assd", "detected"):
         assert there[name] == pytest.approx(back[name])
     assert (there["predicted_ml"], there["true_ml"]) == (back["true_ml"], back["predicted_ml"])
 
@@ -98,8 +98,8 @@ def test_overlap_and_distances_do_not_know_which_mask_is_which(one, other):
 def test_a_mask_is_at_no_distance_from_itself(mask):
     assume(mask.any())
     found = measure(mask, mask, SPACING)
-    assert (found["dice"], found["hd95"], found["assd"], found["volume_error"]) == (1, 0, 0, 0)
-    assert (found["sensitivity"], found["false_positives"], found["touched"]) == (1, 0, 1)
+    assert (found["dice"], found["hd95"], found["assd"], found["relative_volume_difference"]) == (1, 0, 0, 0)
+    assert (found["lesion_sensitivity"], found["false_positives"], found["detected"]) == (1, 0, 1)
 
 
 @settings(deadline=None)
@@ -115,9 +115,11 @@ def test_every_measure_is_finite_and_in_its_range(one, other, overlap):
     assume(one.any() or other.any())
     found = measure(one, other, SPACING, overlap)
     assert np.isfinite(list(found.values())).all()
-    assert 0 <= found["dice"] <= 1 and 0 <= found["sensitivity"] <= 1 and found["volume_error"] >= -1
+    assert (
+        0 <= found["dice"] <= 1 and 0 <= found["lesion_sensitivity"] <= 1 and found["relative_volume_difference"] >= -1
+    )
     assert 0 <= found["assd"] <= DIAGONAL * (1 + 1e-6) and 0 <= found["hd95"] <= DIAGONAL * (1 + 1e-6)
-    assert found["touched"] == (found["dice"] > 0)
+    assert found["detected"] == (found["dice"] > 0)
 
 
 @pytest.mark.parametrize("axis", range(3))
@@ -146,38 +148,41 @@ def lesion_pair():
 def test_lesions_are_found_by_their_share():
     predicted, true = lesion_pair()
     found = measure(predicted, true, SPACING, overlap=0.1)
-    assert (found["lesions"], found["false_positives"], found["touched"]) == (3, 2, 1)
+    assert (found["lesions"], found["false_positives"], found["detected"]) == (3, 2, 1)
     assert {type(value) for value in found.values()} == {int, float}  # plain, for tables and JSON
-    assert found["sensitivity"] == pytest.approx(1 / 3)
-    assert measure(predicted, true, SPACING, overlap=0.11)["sensitivity"] == 0
+    assert found["lesion_sensitivity"] == pytest.approx(1 / 3)
+    assert measure(predicted, true, SPACING, overlap=0.11)["lesion_sensitivity"] == 0
     predicted[2, 10, :3] = True  # 3 of 10
-    assert measure(predicted, true, SPACING, overlap=0.3)["sensitivity"] == pytest.approx(1 / 3)
-    assert measure(predicted, true, SPACING, overlap=0.1)["sensitivity"] == pytest.approx(2 / 3)
+    assert measure(predicted, true, SPACING, overlap=0.3)["lesion_sensitivity"] == pytest.approx(1 / 3)
+    assert measure(predicted, true, SPACING, overlap=0.1)["lesion_sensitivity"] == pytest.approx(2 / 3)
 
 
 def test_a_piece_over_two_lesions_finds_both_and_is_not_false():
     predicted, true = lesion_pair()
     predicted[2, 2:11, 3] = True
     found = measure(predicted, true, SPACING, overlap=0.1)
-    assert (found["sensitivity"], found["false_positives"]) == (pytest.approx(2 / 3), 2)
+    assert (found["lesion_sensitivity"], found["false_positives"]) == (pytest.approx(2 / 3), 2)
 
 
 def test_crumbs_are_no_lesions_of_either_mask():
     predicted, true = lesion_pair()
     voxel = np.prod(SPACING) / 1000
     found = measure(predicted, true, SPACING, smallest_ml=2 * voxel)
-    assert (found["lesions"], found["sensitivity"], found["false_positives"]) == (2, 0.5, 1)
+    assert (found["lesions"], found["lesion_sensitivity"], found["false_positives"]) == (2, 0.5, 1)
     assert found["true_ml"] == pytest.approx(31 * voxel)
 
 
 def test_nothing_predicted():
     found = measure(EMPTY, masks(0)[0], SPACING)
-    assert {name: found[name] for name in ("dice", "sensitivity", "false_positives", "touched", "volume_error")} == {
+    assert {
+        name: found[name]
+        for name in ("dice", "lesion_sensitivity", "false_positives", "detected", "relative_volume_difference")
+    } == {
         "dice": 0,
-        "sensitivity": 0,
+        "lesion_sensitivity": 0,
         "false_positives": 0,
-        "touched": 0,
-        "volume_error": -1,
+        "detected": 0,
+        "relative_volume_difference": -1,
     }
     assert found["hd95"] == found["assd"] == pytest.approx(DIAGONAL)
 
@@ -186,19 +191,22 @@ def test_nothing_true():
     predicted = EMPTY.copy()
     predicted[0, 0, 0] = predicted[4, 4, 4] = True
     found = measure(predicted, EMPTY, SPACING)
-    assert {name: found[name] for name in ("dice", "lesions", "sensitivity", "false_positives", "volume_error")} == {
+    assert {
+        name: found[name]
+        for name in ("dice", "lesions", "lesion_sensitivity", "false_positives", "relative_volume_difference")
+    } == {
         "dice": 0,
         "lesions": 0,
-        "sensitivity": 1,
+        "lesion_sensitivity": 1,
         "false_positives": 2,
-        "volume_error": 1,
+        "relative_volume_difference": 1,
     }
     assert found["hd95"] == found["assd"] == pytest.approx(DIAGONAL)
 
 
 def test_nothing_in_either():
     found = measure(EMPTY, EMPTY, SPACING)
-    assert (found.pop("dice"), found.pop("sensitivity")) == (1, 1)
+    assert (found.pop("dice"), found.pop("lesion_sensitivity")) == (1, 1)
     assert set(found.values()) == {0}
 
 

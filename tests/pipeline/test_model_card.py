@@ -22,7 +22,7 @@ from pre2post.pipeline.model_card import (
 from pre2post.pipeline.params import load_params
 
 PARAMS = load_params(ROOT / "params.yaml")
-METRICS = {"mae": {"value": 0.1, "low": 0.05, "high": 0.2, "n": 13}}
+METRICS = {"mae": {"value": 0.1, "ci_low": 0.05, "ci_high": 0.2, "n": 13}}
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def weights(tmp_path) -> Path:
         patients=["ab", "cd"],
         data="x.dir",
         metrics=METRICS,
-        params={"slices": {"size": PARAMS.slices.size}, "ingest": {"ceiling": PARAMS.ingest.ceiling}},
+        params={"slices": {"size": PARAMS.slices.size}, "ingest": {"headroom": PARAMS.ingest.headroom}},
     )
     return file
 
@@ -86,7 +86,7 @@ def test_other_weights_than_the_cards_are_refused(weights, refused, damage):
     )
 
 
-@pytest.mark.parametrize(("section", "key", "now"), [("slices", "size", 256), ("ingest", "ceiling", 2.0)])
+@pytest.mark.parametrize(("section", "key", "now"), [("slices", "size", 256), ("ingest", "headroom", 2.0)])
 def test_another_scale_or_size_than_in_the_training_is_refused(weights, refused, section, key, now):
     params = PARAMS.model_copy(update={section: getattr(PARAMS, section).model_copy(update={key: now})})
     refused(

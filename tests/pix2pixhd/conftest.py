@@ -5,7 +5,7 @@ import pytest
 from repository import ROOT
 
 from pre2post.pipeline.params import load_params
-from pre2post.pix2pixhd.dataset import Pairs
+from pre2post.pix2pixhd.dataset import PairedSlices
 
 TINY = {
     "width": 4,
@@ -22,8 +22,8 @@ TINY = {
     "slices_per_case": 2,
     "learning_rate": 0.002,
     "ema": 0.9,
-    "save_every": 1,
-    "state_every": 2,
+    "checkpoint_every_epochs": 1,
+    "resume_every_steps": 2,
     "threads": 1,
 }
 
@@ -36,10 +36,10 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
-def pairs() -> Pairs:
+def pairs() -> PairedSlices:
     """Twelve slices of patches that a generator can see; post is the square of pre."""
     pre = np.kron(np.random.default_rng(0).random((12, 4, 4)), np.ones((8, 8))).astype(np.float32)
-    return Pairs(pre, pre**2, (pre > 0.9).astype(np.uint8))
+    return PairedSlices(pre, pre**2, (pre > 0.9).astype(np.uint8))
 
 
 @pytest.fixture(scope="session")

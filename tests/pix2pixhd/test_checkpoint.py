@@ -2,14 +2,19 @@
 
 import json
 
-import pix2pixhd
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pre2post.pix2pixhd.architecture import Architecture
-from pre2post.pix2pixhd.checkpoint import read_trained_on, save_discriminator, save_generator
+from pre2post.pix2pixhd.checkpoint import (
+    load_discriminator,
+    load_generator,
+    read_trained_on,
+    save_discriminator,
+    save_generator,
+)
 from pre2post.pix2pixhd.discriminator import MultiscaleDiscriminator
 from pre2post.pix2pixhd.generator import make_generator
 
@@ -29,7 +34,7 @@ def test_a_generator_comes_back_ready_to_run(plan, tmp_path):
     generator = make_generator(plan)
     save_generator(generator, tmp_path / "g.safetensors")
     image = torch.rand(2, plan.channels, 32, 32) * 2 - 1
-    loaded = pix2pixhd.load_generator(tmp_path / "g.safetensors")
+    loaded = load_generator(tmp_path / "g.safetensors")
     assert torch.equal(loaded(image), generator(image))
     assert not loaded.training
     assert not any(weight.requires_grad for weight in loaded.parameters())
@@ -38,7 +43,7 @@ def test_a_generator_comes_back_ready_to_run(plan, tmp_path):
 def test_a_generator_saved_in_another_layout_comes_back_the_same(tmp_path):
     generator = make_generator(Architecture(**SMALL)).to(memory_format=torch.channels_last)
     save_generator(generator, tmp_path / "g.safetensors")
-    for name, weight in pix2pixhd.load_generator(tmp_path / "g.safetensors").state_dict().items():
+    for name, weight in load_generator(tmp_path / "g.safetensors").state_dict().items():
         assert torch.equal(weight, generator.state_dict()[name])
 
 
@@ -46,12 +51,10 @@ def test_a_discriminator_comes_back_and_is_not_taken_for_a_generator(tmp_path, r
     discriminator = MultiscaleDiscriminator(2, width=4, layers=2, scales=3)
     save_discriminator(discriminator, tmp_path / "d.safetensors")
     image = torch.rand(1, 2, 64, 64)
-    for ours, theirs in zip(
-        pix2pixhd.load_discriminator(tmp_path / "d.safetensors")(image), discriminator(image), strict=True
-    ):
+    for ours, theirs in zip(load_discriminator(tmp_path / "d.safetensors")(image), discriminator(image), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     refused(
-        lambda: pix2pixhd.load_generator(tmp_path / "d.safetensors"),
+        lambda: load_generator(tmp_path / "d.safetensors"),
         "not the weights of a generator",
         "d.safetensors",
         "discriminator",
@@ -59,12 +62,12 @@ def test_a_discriminator_comes_back_and_is_not_taken_for_a_generator(tmp_path, r
 
 
 def test_damaged_and_foreign_weights_are_refused(tmp_path, refused):
-    refused(lambda: pix2pixhd.load_generator(tmp_path / "absent.safetensors"), "missing", "absent.safetensors")
+    refused(lambda: load_generator(tmp_path / "absent.safetensors"), "missing", "absent.safetensors")
     whole = tmp_path / "whole.safetensors"
     save_generator(make_generator(Architecture(**SMALL)), whole)
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(whole.read_bytes()[:-100])
-    refused(lambda: pix2pixhd.load_generator(cut), "cannot be read", "cut.safetensors")
+    refused(lambda: load_generator(cut), "cannot be read", "cut.safetensors")
     for header in (
         None,
         {"pix2pixhd": "{}"},
@@ -72,7 +75,7 @@ def test_damaged_and_foreign_weights_are_refused(tmp_path, refused):
         {"pix2pixhd": json.dumps({"kind": "global", **SMALL})},
     ):
         save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors", metadata=header)
-        refused(lambda: pix2pixhd.load_generator(tmp_path / "foreign.safetensors"), "not the weights")
+        refused(lambda: load_generator(tmp_path / "foreign.safetensors"), "not the weights")
 
 
 def test_who_trained_comes_back_and_does_not_change_the_network(tmp_path):
@@ -82,11 +85,11 @@ def test_who_trained_comes_back_and_does_not_change_the_network(tmp_path):
     assert read_trained_on(tmp_path / "silent.safetensors") is None
     assert read_trained_on(tmp_path / "told.safetensors") == {"a" * 16, "b" * 16}
     image = torch.rand(1, 1, 32, 32) * 2 - 1
-    assert torch.equal(pix2pixhd.load_generator(tmp_path / "told.safetensors")(image), generator(image))
+    assert torch.equal(load_generator(tmp_path / "told.safetensors")(image), generator(image))
     discriminator = MultiscaleDiscriminator(2, width=4, layers=2, scales=1)
     save_discriminator(discriminator, tmp_path / "d.safetensors", ["c" * 16])
     assert read_trained_on(tmp_path / "d.safetensors") == {"c" * 16}
-    assert pix2pixhd.load_discriminator(tmp_path / "d.safetensors").plan == discriminator.plan
+    assert load_discriminator(tmp_path / "d.safetensors").architecture == discriminator.architecture
 
 
 def test_the_bytes_are_the_same_every_time(tmp_path):
@@ -108,7 +111,7 @@ def test_a_file_that_says_nothing_of_who_trained_it(tmp_path, refused):
     for header in ("[]", "{", '{"trained_on": 3}', '{"trained_on": "abc"}', '{"trained_on": [[]]}'):
         save_file({"x": torch.zeros(1)}, file, metadata={"pix2pixhd": header})
         refused(lambda: read_trained_on(file), "foreign.safetensors", "who trained")
-        refused(lambda: pix2pixhd.load_generator(file), "not the weights")
+        refused(lambda: load_generator(file), "not the weights")
     refused(lambda: read_trained_on(tmp_path / "absent.safetensors"), "missing", "absent.safetensors")
     file.write_bytes(b"short")
     refused(lambda: read_trained_on(file), "cannot be read")

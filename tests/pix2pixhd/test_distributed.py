@@ -11,7 +11,7 @@ import torch
 from repository import ROOT
 
 from pre2post.pix2pixhd.distributed import Group
-from pre2post.pix2pixhd.runtime import Execution
+from pre2post.pix2pixhd.runtime import RuntimeConfig
 from pre2post.pix2pixhd.sampling import Batch
 from pre2post.pix2pixhd.step import Pix2PixHD
 
@@ -22,7 +22,7 @@ import sys
 from types import SimpleNamespace
 import numpy as np
 import torch
-from pre2post.pix2pixhd.runtime import Execution
+from pre2post.pix2pixhd.runtime import RuntimeConfig
 from pre2post.pix2pixhd.distributed import join
 from pre2post.pix2pixhd.sampling import Batch
 from pre2post.pix2pixhd.step import Pix2PixHD
@@ -31,13 +31,13 @@ folder = sys.argv[1]
 torch.set_num_threads(1)
 with join() as group:
     content = torch.load(f"{folder}/input.pt", weights_only=True)
-    model = Pix2PixHD(SimpleNamespace(**content["settings"]), Execution(processes=group.processes), group)
+    model = Pix2PixHD(SimpleNamespace(**content["settings"]), RuntimeConfig(processes=group.processes), group)
     model.load_state_dict(content["model"])
-    for network in (model.generator, model.discriminator, model.average):
+    for network in (model.generator, model.discriminator, model.ema):
         network.double()
     gradients, losses = [], []
-    model.g_optimiser = SimpleNamespace(step=lambda: gradients.extend(weight.grad for weight in model.trained))
-    model.d_optimiser = SimpleNamespace(step=lambda: gradients.extend(weight.grad for weight in model.judges))
+    model.g_optimiser = SimpleNamespace(step=lambda: gradients.extend(weight.grad for weight in model.g_params))
+    model.d_optimiser = SimpleNamespace(step=lambda: gradients.extend(weight.grad for weight in model.d_params))
     for images in content["batches"]:
         batch = Batch(np.arange(images.shape[1]), np.zeros(images.shape[1], bool)).part(group.rank, group.processes)
         losses.append(model.step(*images[:, batch.slices], share=batch.share))
@@ -74,7 +74,7 @@ def command_for_two(tmp_path, script, *arguments):
     """The command that runs a script through `launch` in two processes."""
     (tmp_path / "worker.py").write_text(script)
     words = [str(tmp_path / "worker.py"), *map(str, arguments)]
-    return [sys.executable, "-c", f"from pix2pixhd.parallel import launch; launch(2, *{words!r})"]
+    return [sys.executable, "-c", f"from pre2post.pix2pixhd.distributed import launch; launch(2, *{words!r})"]
 
 
 def run_in_two(tmp_path, script, *arguments, timeout=120):
@@ -88,7 +88,7 @@ def run_in_two(tmp_path, script, *arguments, timeout=120):
 def test_gradients_of_two_processes_equal_those_of_one_with_the_joint_batch(tiny, tmp_path):
     torch.manual_seed(1)
     settings = tiny()
-    model = Pix2PixHD(settings, Execution())
+    model = Pix2PixHD(settings, RuntimeConfig())
     # Equal parts, unequal ones, and one process without a slice of its own.
     batches = [torch.rand(2, size, 1, 32, 32, dtype=torch.float64) * 2 - 1 for size in (4, 3, 1)]
     content = {"settings": settings.model_dump(), "model": model.state_dict(), "batches": batches}
@@ -97,11 +97,11 @@ def test_gradients_of_two_processes_equal_those_of_one_with_the_joint_batch(tiny
     code, printed = run_in_two(tmp_path, WORKER, tmp_path)
     assert code == 0, printed
 
-    for network in (model.generator, model.discriminator, model.average):
+    for network in (model.generator, model.discriminator, model.ema):
         network.double()
     expected = []
-    model.g_optimiser.step = lambda: expected.extend(weight.grad for weight in model.trained)
-    model.d_optimiser.step = lambda: expected.extend(weight.grad for weight in model.judges)
+    model.g_optimiser.step = lambda: expected.extend(weight.grad for weight in model.g_params)
+    model.d_optimiser.step = lambda: expected.extend(weight.grad for weight in model.d_params)
     losses = [model.step(*images) for images in batches]
     for rank in (0, 1):
         found = torch.load(tmp_path / f"output_{rank}.pt", weights_only=True)
@@ -134,7 +134,7 @@ def test_no_process_outlives_a_killed_parent(tmp_path):
 
 def test_a_process_alone_has_nothing_to_share():
     tensor = torch.ones(3)
-    Group().add_up([tensor])()
+    Group().all_reduce([tensor])()
     assert tensor.tolist() == [1, 1, 1]
     Group().check_equal((1,), "anything")
     assert Batch(torch.arange(4).numpy(), torch.zeros(4, dtype=bool).numpy()).part(0, 1).share == 1

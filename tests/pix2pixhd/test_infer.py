@@ -9,7 +9,7 @@ import torch
 from pre2post.core.errors import InputError
 from pre2post.pix2pixhd.architecture import Architecture
 from pre2post.pix2pixhd.generator import make_generator
-from pre2post.pix2pixhd.infer import translate
+from pre2post.pix2pixhd.infer import infer
 
 TINY = {"width": 4, "downs": 2, "blocks": 1}
 
@@ -40,13 +40,13 @@ def slices():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_translate_does_not_depend_on_the_batch_size_and_keeps_the_scale(slices, channels):
     generator = make(residual=True, channels=channels)
-    whole = translate(generator, slices, 5)
+    whole = infer(generator, slices, 5)
     assert whole.dtype == np.float32 and whole.shape == slices.shape
     for batch_size in (1, 2, 8):
-        np.testing.assert_allclose(translate(generator, slices, batch_size), whole, atol=1e-5)
+        np.testing.assert_allclose(infer(generator, slices, batch_size), whole, atol=1e-5)
     torch.nn.init.zeros_(last_convolution(generator).weight)
     torch.nn.init.zeros_(last_convolution(generator).bias)
-    np.testing.assert_allclose(translate(generator, slices), slices, atol=1e-6)
+    np.testing.assert_allclose(infer(generator, slices), slices, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["global", "local"])
@@ -55,7 +55,7 @@ def test_a_network_of_three_channels_sees_repeated_grey_and_gives_the_mean(slice
     with torch.inference_mode():
         images = generator(torch.from_numpy(np.stack([slices] * 3, 1)) * 2 - 1).numpy()
     assert np.ptp(images, axis=1).max() > 0.01, "the channels must differ, or the mean is not tested"
-    np.testing.assert_allclose(translate(generator, slices), (images.mean(1) + 1) / 2, atol=1e-5)
+    np.testing.assert_allclose(infer(generator, slices), (images.mean(1) + 1) / 2, atol=1e-5)
 
 
 def test_a_network_that_treats_the_channels_alike_gives_what_one_channel_gives(slices):
@@ -68,21 +68,21 @@ def test_a_network_that_treats_the_channels_alike_gives_what_one_channel_gives(s
         weights[last.replace("weight", "bias")].repeat(3),
     )
     three.load_state_dict(weights)
-    np.testing.assert_allclose(translate(three, slices), translate(one, slices), atol=1e-5)
+    np.testing.assert_allclose(infer(three, slices), infer(one, slices), atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
 def test_any_type_of_number_and_no_slice_at_all(slices, dtype):
     generator, given = make(), (slices * 2).astype(dtype)
-    np.testing.assert_array_equal(translate(generator, given), translate(generator, given.astype(np.float32)))
-    assert translate(generator, given[:0]).shape == (0, 32, 32)
+    np.testing.assert_array_equal(infer(generator, given), infer(generator, given.astype(np.float32)))
+    assert infer(generator, given[:0]).shape == (0, 32, 32)
 
 
 def test_memory_holds_the_result_and_no_second_copy():
     slices = np.broadcast_to(np.float32(0.5), (256, 32, 32))
     generator = make(width=1, downs=1)
     tracemalloc.start()
-    result = translate(generator, slices, 8)
+    result = infer(generator, slices, 8)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert result.nbytes < peak < 1.2 * result.nbytes
@@ -92,7 +92,7 @@ def test_values_that_are_not_finite_are_refused(slices):
     generator = make()
     torch.nn.init.constant_(last_convolution(generator).bias, torch.nan)
     with pytest.raises(InputError, match="not finite"):
-        translate(generator, slices)
+        infer(generator, slices)
 
 
 @pytest.mark.parametrize(
@@ -100,16 +100,16 @@ def test_values_that_are_not_finite_are_refused(slices):
     [{}, {"downs": 1}, {"kind": "local"}, {"kind": "local", "enhancers": 2}, {"upsampling": "resize"}, {"channels": 3}],
 )
 def test_sizes_that_do_not_fit_are_refused(settings):
-    plan = Architecture(**TINY | settings)
-    generator, multiple = make_generator(plan).eval(), plan.size_multiple
+    architecture = Architecture(**TINY | settings)
+    generator, multiple = make_generator(architecture).eval(), architecture.size_multiple
     for size in (2 * multiple, 3 * multiple):
-        plan.check_size(size)
-        assert translate(generator, np.zeros((1, size, size))).shape == (1, size, size)
+        architecture.check_size(size)
+        assert infer(generator, np.zeros((1, size, size))).shape == (1, size, size)
     for size in (multiple, 2 * multiple + 1, 5 * multiple // 2):
         with pytest.raises(InputError, match=rf"slices\.size {size}; expected: a multiple of {multiple}, and at least"):
-            plan.check_size(size)
+            architecture.check_size(size)
 
 
 def test_the_smallest_size_is_a_limit_of_the_network():
     with pytest.raises((RuntimeError, ValueError)):
-        translate(make(), np.zeros((1, 4, 4)))
+        infer(make(), np.zeros((1, 4, 4)))

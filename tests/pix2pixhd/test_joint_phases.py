@@ -7,10 +7,10 @@ import torch
 from pre2post.core.errors import InputError
 from pre2post.pix2pixhd.architecture import Architecture
 from pre2post.pix2pixhd.checkpoint import load_generator
-from pre2post.pix2pixhd.dataset import Pairs, batches
+from pre2post.pix2pixhd.dataset import PairedSlices, load_batches
 from pre2post.pix2pixhd.generator import make_generator
-from pre2post.pix2pixhd.infer import translate
-from pre2post.pix2pixhd.runtime import Execution
+from pre2post.pix2pixhd.infer import infer
+from pre2post.pix2pixhd.runtime import RuntimeConfig
 from pre2post.pix2pixhd.sampling import epoch_batches
 from pre2post.pix2pixhd.train import train
 
@@ -18,14 +18,14 @@ SHIFTS = (0.2, 0.6)  # what each phase adds to pre
 
 
 @pytest.fixture(scope="module")
-def joint(pairs) -> Pairs:
-    return Pairs(pairs.pre, np.stack([pairs.pre + shift for shift in SHIFTS], 1), pairs.lesion)
+def joint(pairs) -> PairedSlices:
+    return PairedSlices(pairs.pre, np.stack([pairs.pre + shift for shift in SHIFTS], 1), pairs.lesion)
 
 
 def test_phases_are_read_mirrored_and_moved_as_pre_is(joint, cases):
     plan = list(epoch_batches(cases, 3, 0, 0, 4, True, True))
     assert any(batch.flips.any() for batch in plan) and any(batch.moves is not None for batch in plan)
-    for pre, post, lesion in batches(joint, plan, "cpu"):
+    for pre, post, lesion in load_batches(joint, plan, "cpu"):
         assert post.shape == (len(pre), 2, *pre.shape[2:]) and lesion.shape == pre.shape
         inside = pre[:, 0] > -0.99  # beyond the slice both are air
         for place, shift in enumerate(SHIFTS):
@@ -46,10 +46,12 @@ def test_each_channel_learns_its_phase(joint, cases, tmp_path, tiny, kind, one_t
         learning_rate=0.01,
         ema=0.0,
         augment=False,
-        save_every=12,
+        checkpoint_every_epochs=12,
     )
-    (checkpoint,) = train(settings, 7, cases, joint, tmp_path / "family/training", Execution(), lambda history: None)
-    made = translate(load_generator(checkpoint), joint.pre, phases=2)
+    (checkpoint,) = train(
+        settings, 7, cases, joint, tmp_path / "family/training", RuntimeConfig(), lambda history: None
+    )
+    made = infer(load_generator(checkpoint), joint.pre, phases=2)
     assert made.shape == joint.post.shape
     for place in range(2):
         errors = [np.abs(made[:, place] - joint.post[:, other]).mean() for other in range(2)]
@@ -62,11 +64,11 @@ def test_phases_come_out_by_channel_and_no_mean_is_taken():
     slices = np.random.default_rng(0).random((5, 32, 32), np.float32)
     with torch.inference_mode():
         images = generator(torch.from_numpy(np.stack([slices] * 3, 1)) * 2 - 1).numpy()
-    np.testing.assert_allclose(translate(generator, slices, 2, phases=3), (images + 1) / 2, atol=1e-5)
-    np.testing.assert_allclose(translate(generator, slices, 2), (images.mean(1) + 1) / 2, atol=1e-5)
+    np.testing.assert_allclose(infer(generator, slices, 2, phases=3), (images + 1) / 2, atol=1e-5)
+    np.testing.assert_allclose(infer(generator, slices, 2), (images.mean(1) + 1) / 2, atol=1e-5)
 
 
 def test_weights_of_another_number_of_phases_are_refused():
     generator = make_generator(Architecture(width=4, downs=2, blocks=1, channels=3))
     with pytest.raises(InputError, match=r"another number of phases; found: 3 channels; expected: 2"):
-        translate(generator, np.zeros((1, 32, 32), np.float32), phases=2)
+        infer(generator, np.zeros((1, 32, 32), np.float32), phases=2)

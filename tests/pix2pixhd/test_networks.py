@@ -44,10 +44,10 @@ def test_parameter_counts_are_those_of_the_published_networks(network, parameter
 @pytest.mark.parametrize("upsampling", ["transposed", "resize"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_generators_keep_the_shape(kind, residual, upsampling, channels):
-    plan = Architecture(kind, channels, residual=residual, upsampling=upsampling, enhancers=2, **SMALL)
-    size = 2 * plan.size_multiple
+    architecture = Architecture(kind, channels, residual=residual, upsampling=upsampling, enhancers=2, **SMALL)
+    size = 2 * architecture.size_multiple
     image = torch.rand(2, channels, size, 2 * size) * 2 - 1
-    assert make_generator(plan)(image).shape == image.shape
+    assert make_generator(architecture)(image).shape == image.shape
 
 
 def test_the_original_output_is_bounded_and_the_residual_one_starts_from_the_input():

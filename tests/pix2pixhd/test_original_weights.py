@@ -13,9 +13,8 @@ from repository import ROOT
 from torch.nn import functional as F
 
 from pre2post.pipeline.model_card import read_card
-from pre2post.pix2pixhd import load_discriminator, load_generator
 from pre2post.pix2pixhd.architecture import Architecture
-from pre2post.pix2pixhd.checkpoint import read_trained_on
+from pre2post.pix2pixhd.checkpoint import load_discriminator, load_generator, read_trained_on
 from pre2post.pix2pixhd.original_weights import read_original
 from pre2post.pix2pixhd.state_dict import read_state_dict
 
@@ -69,25 +68,25 @@ def trunk(weights, x, downs, blocks):
     return x, first + blocks + 3 * downs
 
 
-def global_output(weights, x, plan):
-    x, end = trunk(weights, x, plan.downs, plan.blocks)
+def global_output(weights, x, architecture):
+    x, end = trunk(weights, x, architecture.downs, architecture.blocks)
     return torch.tanh(convolve(weights, f"model.{end + 1}", reflect(x, 3)))
 
 
-def local_output(weights, x, plan):
+def local_output(weights, x, architecture):
     """Enhancer n of N sees the image halved N - n times, the global part sees it halved N times."""
     pyramid = [x]
-    for _ in range(plan.enhancers):
+    for _ in range(architecture.enhancers):
         pyramid.append(halve(pyramid[-1]))
-    inside, _ = trunk(weights, pyramid[-1], plan.downs, plan.blocks)
-    for n in range(1, plan.enhancers + 1):
-        image = pyramid[plan.enhancers - n]
+    inside, _ = trunk(weights, pyramid[-1], architecture.downs, architecture.blocks)
+    for n in range(1, architecture.enhancers + 1):
+        image = pyramid[architecture.enhancers - n]
         fine = F.relu(normalise(convolve(weights, f"model{n}_1.1", reflect(image, 3))))
         inside = inside + F.relu(normalise(convolve(weights, f"model{n}_1.4", fine, stride=2, padding=1)))
-        for index in range(plan.enhancer_blocks):
+        for index in range(architecture.enhancer_blocks):
             inside = block(weights, f"model{n}_2.{index}", inside)
-        inside = enlarge(weights, f"model{n}_2.{plan.enhancer_blocks}", inside)
-    return torch.tanh(convolve(weights, f"model{n}_2.{plan.enhancer_blocks + 4}", reflect(inside, 3)))
+        inside = enlarge(weights, f"model{n}_2.{architecture.enhancer_blocks}", inside)
+    return torch.tanh(convolve(weights, f"model{n}_2.{architecture.enhancer_blocks + 4}", reflect(inside, 3)))
 
 
 def discriminator_outputs(weights, x, layers, scales):
@@ -137,24 +136,28 @@ class Weights(dict):
             self.add(f"model.{first + blocks + 3 * step}", 2 * after, after, 3, 3, filters=after)
 
 
-def global_weights(plan, seed=0):
+def global_weights(architecture, seed=0):
     weights = Weights(seed)
-    weights.add_trunk(plan.channels, plan.width, plan.downs, plan.blocks)
-    weights.add(f"model.{4 + 6 * plan.downs + plan.blocks + 1}", plan.channels, plan.width, 7, 7)
+    weights.add_trunk(architecture.channels, architecture.width, architecture.downs, architecture.blocks)
+    weights.add(
+        f"model.{4 + 6 * architecture.downs + architecture.blocks + 1}", architecture.channels, architecture.width, 7, 7
+    )
     return dict(weights)
 
 
-def local_weights(plan, seed=0):
+def local_weights(architecture, seed=0):
     weights = Weights(seed)
-    weights.add_trunk(plan.channels, plan.width * 2**plan.enhancers, plan.downs, plan.blocks)
-    for n in range(1, plan.enhancers + 1):
-        width = plan.width * 2 ** (plan.enhancers - n)
-        weights.add(f"model{n}_1.1", width, plan.channels, 7, 7)
+    weights.add_trunk(
+        architecture.channels, architecture.width * 2**architecture.enhancers, architecture.downs, architecture.blocks
+    )
+    for n in range(1, architecture.enhancers + 1):
+        width = architecture.width * 2 ** (architecture.enhancers - n)
+        weights.add(f"model{n}_1.1", width, architecture.channels, 7, 7)
         weights.add(f"model{n}_1.4", 2 * width, width, 3, 3)
-        for index in range(plan.enhancer_blocks):
+        for index in range(architecture.enhancer_blocks):
             weights.add_block(f"model{n}_2.{index}", 2 * width)
-        weights.add(f"model{n}_2.{plan.enhancer_blocks}", 2 * width, width, 3, 3, filters=width)
-    weights.add(f"model{n}_2.{plan.enhancer_blocks + 4}", plan.channels, plan.width, 7, 7)
+        weights.add(f"model{n}_2.{architecture.enhancer_blocks}", 2 * width, width, 3, 3, filters=width)
+    weights.add(f"model{n}_2.{architecture.enhancer_blocks + 4}", architecture.channels, architecture.width, 7, 7)
     return dict(weights)
 
 
@@ -196,14 +199,18 @@ def save(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("plan", GENERATORS, ids=lambda plan: f"{plan.kind}-{plan.channels}-{plan.enhancers}")
-def test_a_generator_gives_the_same_images(plan, save, tmp_path):
-    make, run = {"global": (global_weights, global_output), "local": (local_weights, local_output)}[plan.kind]
-    weights, x = make(plan), images(plan.channels)
+@pytest.mark.parametrize(
+    "architecture",
+    GENERATORS,
+    ids=lambda architecture: f"{architecture.kind}-{architecture.channels}-{architecture.enhancers}",
+)
+def test_a_generator_gives_the_same_images(architecture, save, tmp_path):
+    make, run = {"global": (global_weights, global_output), "local": (local_weights, local_output)}[architecture.kind]
+    weights, x = make(architecture), images(architecture.channels)
     original = read_original(save(weights))
-    assert original.network.plan == plan
+    assert original.network.architecture == architecture
     original.save(tmp_path / "new.safetensors")
-    expected = run(weights, x, plan)
+    expected = run(weights, x, architecture)
     assert expected.std() > 0.2, "a weak test: the images are flat"
     torch.testing.assert_close(load_generator(tmp_path / "new.safetensors")(x), expected, rtol=0, atol=1e-5)
 
@@ -213,7 +220,7 @@ def test_a_generator_gives_the_same_images(plan, save, tmp_path):
 def test_a_discriminator_gives_the_same_outputs_of_every_layer(channels, layers, scales, apart, save, tmp_path):
     weights, x = discriminator_weights(channels, 4, layers, scales), images(channels)
     original = read_original(save(weights if apart else in_a_row(weights)))
-    assert original.network.plan == {"channels": channels, "width": 4, "layers": layers, "scales": scales}
+    assert original.network.architecture == {"channels": channels, "width": 4, "layers": layers, "scales": scales}
     original.save(tmp_path / "new.safetensors")
     found = load_discriminator(tmp_path / "new.safetensors")(x)
     torch.testing.assert_close(found, discriminator_outputs(weights, x, layers, scales), rtol=0, atol=1e-5)
@@ -313,12 +320,12 @@ def test_the_first_key_that_does_not_fit_is_named(spoil, texts, save, refused):
 
 
 def test_misfits_of_other_networks_are_named_too(save, refused):
-    local, judge = local_weights(LOCAL), discriminator_weights()
+    local, evaluator = local_weights(LOCAL), discriminator_weights()
     without = {key: weight for key, weight in local.items() if not key.startswith("model1_2.1.conv_block.5")}
     refused(lambda: read_original(save(without)), "model1_2.1.conv_block.5.weight", "no such key")
-    ragged = {key: weight for key, weight in judge.items() if not key.startswith("scale1_layer4")}
+    ragged = {key: weight for key, weight in evaluator.items() if not key.startswith("scale1_layer4")}
     refused(lambda: read_original(save(ragged)), "scale1_layer4.0.weight", "no such key")
-    labels = judge | {"scale0_layer0.0.weight": torch.zeros(4, 39, 4, 4)}
+    labels = evaluator | {"scale0_layer0.0.weight": torch.zeros(4, 39, 4, 4)}
     refused(lambda: read_original(save(labels)), "scale0_layer0.0.weight", "4 x 39 x 4 x 4", "2 or 6")
     refused(lambda: read_original(save({"fc.weight": torch.zeros(3, 3)})), "scale0_layer0.0.weight", "no such key")
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pre2post.pix2pixhd.dataset import Pairs, batches
+from pre2post.pix2pixhd.dataset import PairedSlices, load_batches
 from pre2post.pix2pixhd.sampling import Batch, epoch_batches
 
 CASES = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
@@ -46,14 +46,14 @@ def test_the_parts_of_a_batch_make_it_up(size, processes):
 
 
 def loaded(pairs, plan):
-    return list(batches(pairs, plan, "cpu"))
+    return list(load_batches(pairs, plan, "cpu"))
 
 
 def test_a_move_carries_pre_post_and_lesion_alike_and_keeps_them_whole():
     slices = np.zeros((12, 64, 64), np.float32)
     slices[:, 24:40, 24:40] = 1
     plan = epoch_batches(CASES, 3, 0, 0, 12, flip=True, augment=True)
-    pre, post, lesion = loaded(Pairs(slices, slices, slices.astype(np.uint8)), plan)[0]
+    pre, post, lesion = loaded(PairedSlices(slices, slices, slices.astype(np.uint8)), plan)[0]
     assert torch.equal(pre, post)
     torch.testing.assert_close(lesion, (pre + 1) / 2)
     areas = lesion.sum((1, 2, 3)) / 16**2
@@ -71,7 +71,7 @@ def test_the_identity_move_changes_nothing(pairs):
 
 def test_batches_arrive_in_order_mirrored_in_the_networks_range(pairs):
     plan = epoch_batches(CASES, 1, 0, 0, 2, flip=True)
-    for batch, (pre, post, lesion) in zip(plan, loaded(Pairs(pairs.pre, pairs.post), plan), strict=True):
+    for batch, (pre, post, lesion) in zip(plan, loaded(PairedSlices(pairs.pre, pairs.post), plan), strict=True):
         expected = np.stack(
             [
                 np.fliplr(pairs.pre[i]) if flip else pairs.pre[i]

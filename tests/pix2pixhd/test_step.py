@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d, l1_loss
 
-from pre2post.pix2pixhd.runtime import Execution
+from pre2post.pix2pixhd.runtime import RuntimeConfig
 from pre2post.pix2pixhd.step import Pix2PixHD
 
 
@@ -25,14 +25,14 @@ class Recorder:
 
 
 def recorded(model):
-    model.g_optimiser, model.d_optimiser = Recorder(model.trained), Recorder(model.judges)
+    model.g_optimiser, model.d_optimiser = Recorder(model.g_params), Recorder(model.d_params)
     return model
 
 
 def in_float64(settings, run=None, perceptual=None):
     """A model that computes in float64, its gradients recorded."""
-    model = Pix2PixHD(settings, run or Execution(), perceptual=perceptual)
-    for network in (model.generator, model.discriminator, model.average):
+    model = Pix2PixHD(settings, run or RuntimeConfig(), perceptual=perceptual)
+    for network in (model.generator, model.discriminator, model.ema):
         network.double()
     return recorded(model)
 
@@ -90,7 +90,7 @@ def test_bfloat16_gradients_point_where_float32_ones_do(tiny):
     gradients = []
     for precision in ("float32", "bfloat16"):
         torch.manual_seed(1)
-        model = recorded(Pix2PixHD(tiny(), Execution(precision=precision)))
+        model = recorded(Pix2PixHD(tiny(), RuntimeConfig(precision=precision)))
         torch.manual_seed(2)
         model.step(*images(1, 1, 32, 32))
         kernels = [gradient for gradient in model.g_optimiser.gradients if gradient.ndim == 4]  # biases: mere rounding
@@ -104,7 +104,7 @@ def test_the_layout_in_memory_changes_no_gradient(tiny):
     gradients = []
     for channels_last in (False, True):
         torch.manual_seed(1)
-        model = in_float64(tiny(), Execution(channels_last=channels_last))
+        model = in_float64(tiny(), RuntimeConfig(channels_last=channels_last))
         torch.manual_seed(2)
         model.step(*images(2, 1, 32, 32, dtype=torch.float64))
         gradients.append(model.g_optimiser.gradients)
@@ -116,8 +116,8 @@ def test_the_layout_in_memory_changes_no_gradient(tiny):
 @pytest.mark.parametrize("special", [{}, {"upsampling": "resize", "channels": 3}, {"generator": "local"}])
 def test_the_weights_move_as_plain_adam_would_move_them(special, channels_last, tiny):
     torch.manual_seed(1)
-    model = Pix2PixHD(tiny(**special), Execution(channels_last=channels_last))
-    plain = [torch.nn.Parameter(weight.detach().clone().contiguous()) for weight in (*model.trained, *model.judges)]
+    model = Pix2PixHD(tiny(**special), RuntimeConfig(channels_last=channels_last))
+    plain = [torch.nn.Parameter(weight.detach().clone().contiguous()) for weight in (*model.g_params, *model.d_params)]
     adam = torch.optim.Adam(plain, 0.002, (0.5, 0.999), foreach=False, fused=False)
     for _ in range(3):  # the first step has one length everywhere, whatever the gradients
         pre, post = images(2, 1, 32, 32)
@@ -128,13 +128,13 @@ def test_the_weights_move_as_plain_adam_would_move_them(special, channels_last, 
             weight.grad = gradient.contiguous()
         adam.step()
         model.step(pre, post)
-    torch.testing.assert_close([*model.trained, *model.judges], plain, rtol=0, atol=1e-6)
+    torch.testing.assert_close([*model.g_params, *model.d_params], plain, rtol=0, atol=1e-6)
 
 
 def test_the_kept_generator_is_the_moving_average_of_the_steps(tiny):
     torch.manual_seed(1)
-    model = Pix2PixHD(tiny(), Execution())
-    weight, average = model.generator.model[1].weight, model.average.model[1].weight
+    model = Pix2PixHD(tiny(), RuntimeConfig())
+    weight, average = model.generator.model[1].weight, model.ema.model[1].weight
     expected = weight.detach().clone()
     for step in range(1, 100):
         model.step(*images(1, 1, 16, 16))
@@ -144,9 +144,9 @@ def test_the_kept_generator_is_the_moving_average_of_the_steps(tiny):
 
 
 def test_without_averaging_the_last_weights_are_kept(tiny):
-    model = Pix2PixHD(tiny(ema=0.0), Execution())
+    model = Pix2PixHD(tiny(ema=0.0), RuntimeConfig())
     model.step(*images(1, 1, 16, 16))
-    assert torch.equal(model.average.model[1].weight, model.generator.model[1].weight)
+    assert torch.equal(model.ema.model[1].weight, model.generator.model[1].weight)
 
 
 def snapshot(*modules):
@@ -159,11 +159,11 @@ def changed(before, *modules):
 
 def test_each_phase_trains_its_part_alone(tiny):
     torch.manual_seed(1)
-    model = Pix2PixHD(tiny(generator="local", global_epochs=1, fix_global_epochs=1), Execution())
+    model = Pix2PixHD(tiny(generator="local", global_epochs=1, fix_global_epochs=1), RuntimeConfig())
     inner, around = (model.generator.model,), (model.generator.before, model.generator.after)
     learning = {"global": (True, False), "enhancers": (False, True), "all": (True, True)}
     for phase, (inner_learns, around_learns) in learning.items():
-        model.enter(phase)
+        model.start_stage(phase)
         before_inner, before_around = snapshot(*inner), snapshot(*around)
         model.step(*images(1, 1, 32, 32))
         assert any(changed(before_inner, *inner)) == inner_learns, phase
@@ -173,7 +173,7 @@ def test_each_phase_trains_its_part_alone(tiny):
 def test_the_global_phase_sees_images_at_its_own_resolution(tiny):
     torch.manual_seed(1)
     model = in_float64(tiny(generator="local", global_epochs=1))
-    model.enter("global")
+    model.start_stage("global")
     model.network.double()
     recorded(model)
     coarse, discriminator = copy.deepcopy(model.network), copy.deepcopy(model.discriminator)

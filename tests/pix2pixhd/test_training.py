@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pre2post.pix2pixhd.dataset import Pairs
+from pre2post.pix2pixhd.dataset import PairedSlices
 from pre2post.pix2pixhd.resume import finish
-from pre2post.pix2pixhd.runtime import Execution, choose, count_processes
-from pre2post.pix2pixhd.schedule import learning_rate, phase
+from pre2post.pix2pixhd.runtime import RuntimeConfig, count_processes, resolve_runtime
+from pre2post.pix2pixhd.schedule import learning_rate, training_stage
 from pre2post.pix2pixhd.state import TrainingState, disk_needed
 from pre2post.pix2pixhd.step import Pix2PixHD
 from pre2post.pix2pixhd.train import train
@@ -24,8 +24,8 @@ def test_the_learning_rate_is_constant_then_falls_linearly():
 
 
 def test_the_phases_follow_each_other():
-    assert [phase(epoch, 2, 1) for epoch in range(5)] == ["global", "global", "enhancers", "all", "all"]
-    assert phase(0, 0, 0) == "all"
+    assert [training_stage(epoch, 2, 1) for epoch in range(5)] == ["global", "global", "enhancers", "all", "all"]
+    assert training_stage(0, 0, 0) == "all"
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def folder(tmp_path):
 def run(pairs, cases):
     """Trains in a folder and returns the bytes of every checkpoint and the history of losses."""
 
-    def run(settings, folder, execution=Execution(), data=pairs):  # noqa: B008
+    def run(settings, folder, execution=RuntimeConfig(), data=pairs):  # noqa: B008
         histories = [[]]
         checkpoints = train(settings, 7, cases, data, folder, execution, lambda h: histories.append(list(h)))
         return {path.name: path.read_bytes() for path in checkpoints}, histories[-1]
@@ -77,7 +77,7 @@ COARSE_TO_FINE = {"generator": "local", "global_epochs": 1, "fix_global_epochs":
 )
 def test_a_killed_training_ends_with_the_same_bytes(special, moments, tiny, run, kill, tmp_path):
     settings = tiny(augment=True, **special)
-    execution = choose(settings)
+    execution = resolve_runtime(settings)
     whole, history = run(settings, tmp_path / "whole" / "training", execution)
     kept = range(1 + settings.global_epochs, settings.epochs + 1)
     assert list(whole) == [f"epoch_{epoch:04d}.safetensors" for epoch in kept]
@@ -102,7 +102,7 @@ def test_training_learns(tiny, run, folder):
 
 def test_all_three_phases_learn(tiny, run, folder):
     settings = tiny(
-        generator="local", epochs=9, global_epochs=3, fix_global_epochs=3, slices_per_case=0, decay_share=0.0
+        generator="local", epochs=9, global_epochs=3, fix_global_epochs=3, slices_per_case=0, lr_decay_fraction=0.0
     )
     _, history = run(settings, folder)
     losses = [row["g_l1"] for row in history]
@@ -143,17 +143,17 @@ class TestLonger:
 
     def test_does_not_mix_histories(self, tiny, run, tmp_path, capsys):
         """What was trained with a falling learning rate is of no use to one whose rate is still constant there."""
-        whole = run(tiny(epochs=4, decay_share=0.0), tmp_path / "whole" / "4")
-        run(tiny(epochs=4, decay_share=1.0), tmp_path / "family" / "decay")
+        whole = run(tiny(epochs=4, lr_decay_fraction=0.0), tmp_path / "whole" / "4")
+        run(tiny(epochs=4, lr_decay_fraction=1.0), tmp_path / "family" / "decay")
         capsys.readouterr()
-        assert run(tiny(epochs=4, decay_share=0.0), tmp_path / "family" / "constant") == whole
+        assert run(tiny(epochs=4, lr_decay_fraction=0.0), tmp_path / "family" / "constant") == whole
         assert "carries on with epoch 2, step 1" in capsys.readouterr().out  # the first epoch is the same in both
 
     def test_a_shorter_one_takes_no_checkpoint_from_beyond_its_end(self, tiny, run, tmp_path):
-        whole = run(tiny(epochs=2, save_every=2), tmp_path / "whole" / "2")
-        run(tiny(epochs=5, save_every=2), tmp_path / "family" / "5")
+        whole = run(tiny(epochs=2, checkpoint_every_epochs=2), tmp_path / "whole" / "2")
+        run(tiny(epochs=5, checkpoint_every_epochs=2), tmp_path / "family" / "5")
         finish(tmp_path / "family" / "5")
-        assert run(tiny(epochs=2, save_every=2), tmp_path / "family" / "2") == whole
+        assert run(tiny(epochs=2, checkpoint_every_epochs=2), tmp_path / "family" / "2") == whole
 
     def test_a_finished_one_keeps_one_state_and_the_checkpoints_up_to_it(self, tiny, run, tmp_path):
         for epochs in (4, 6):
@@ -175,7 +175,9 @@ class TestLonger:
         finish(folder)
         assert (folder / "constant_rate.pt").exists()
 
-    @pytest.mark.parametrize("longer", [{"epochs": 5, "decay_share": 0.6}, {"epochs": 3, "decay_share": 0.0}])
+    @pytest.mark.parametrize(
+        "longer", [{"epochs": 5, "lr_decay_fraction": 0.6}, {"epochs": 3, "lr_decay_fraction": 0.0}]
+    )
     def test_one_that_shares_all_of_its_constant_rate_finishes_too(self, longer, tiny, run, tmp_path):
         """The other's state is where this one's rate first falls, or where this one ends."""
         whole = run(tiny(**longer), tmp_path / "whole" / "longer")
@@ -195,13 +197,13 @@ class TestLonger:
 
 
 def test_what_will_take_how_much_is_said_before(tiny, run, folder, capsys):
-    settings = tiny(epochs=4, save_every=2)
+    settings = tiny(epochs=4, checkpoint_every_epochs=2)
     run(settings, folder)
     printed = capsys.readouterr().out
     assert "trains on cpu, float32, channels first, not compiled, batch 1" in printed
     assert "VGG19 perceptual loss: off, gan.vgg_weights names no weights file" in printed
     on_disk = sum(path.stat().st_size for path in folder.iterdir())
-    said = disk_needed(Pix2PixHD(settings, Execution()), settings.epochs, settings.save_every)
+    said = disk_needed(Pix2PixHD(settings, RuntimeConfig()), settings.epochs, settings.checkpoint_every_epochs)
     assert 0.5 * on_disk < said <= on_disk  # headers weigh a lot in networks this small
     assert "GB for checkpoints and state" in printed
 
@@ -213,7 +215,7 @@ def test_non_finite_losses_stop_with_the_step_and_the_last_checkpoint(tiny, run,
         return original(model, pre, post * (float("nan") if next(calls) == 8 else 1), *rest)
 
     monkeypatch.setattr(Pix2PixHD, "step", diverge)
-    settings = tiny(state_every=100)
+    settings = tiny(resume_every_steps=100)
     refused(
         lambda: run(settings, folder),
         "diverged",
@@ -261,29 +263,29 @@ def test_a_state_of_other_networks_is_refused(tiny, run, kill, refused, folder):
 def test_automatic_choices(tiny, refused, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    assert choose(tiny(batch_size="auto")) == Execution()
-    assert choose(tiny(width=64)).precision == "bfloat16"
-    assert choose(tiny(width=64, precision="float32")).precision == "float32"
-    assert choose(tiny(batch_size="auto"), 3).batch_size == 3
+    assert resolve_runtime(tiny(batch_size="auto")) == RuntimeConfig()
+    assert resolve_runtime(tiny(width=64)).precision == "bfloat16"
+    assert resolve_runtime(tiny(width=64, precision="float32")).precision == "float32"
+    assert resolve_runtime(tiny(batch_size="auto"), 3).batch_size == 3
     assert count_processes(tiny()) == 1
     assert count_processes(tiny(devices=2)) == 2
-    refused(lambda: choose(tiny(batch_size=1), 2), "gan.batch_size 1", "at least 2")
+    refused(lambda: resolve_runtime(tiny(batch_size=1), 2), "gan.batch_size 1", "at least 2")
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-    assert choose(tiny(width=64)).precision == "float32"
+    assert resolve_runtime(tiny(width=64)).precision == "float32"
 
 
 def test_automatic_choices_with_gpus(tiny, refused, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
-    assert choose(tiny(width=64)) == Execution("cuda", "bfloat16", channels_last=True, compile=True)
-    assert choose(tiny()) == Execution("cuda", "bfloat16", channels_last=True)
-    assert choose(tiny(precision="float32", compile=False)) == Execution("cuda")
+    assert resolve_runtime(tiny(width=64)) == RuntimeConfig("cuda", "bfloat16", channels_last=True, compile=True)
+    assert resolve_runtime(tiny()) == RuntimeConfig("cuda", "bfloat16", channels_last=True)
+    assert resolve_runtime(tiny(precision="float32", compile=False)) == RuntimeConfig("cuda")
     assert count_processes(tiny(batch_size=2)) == 2
     assert count_processes(tiny(batch_size="auto")) == 4
     refused(lambda: count_processes(tiny(devices=8)), "not enough GPUs", "found: 4")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
-    assert choose(tiny()).precision == "float32"
+    assert resolve_runtime(tiny()).precision == "float32"
 
 
 def test_slices_are_read_from_memory_maps(tiny, run, pairs, tmp_path):
@@ -291,4 +293,6 @@ def test_slices_are_read_from_memory_maps(tiny, run, pairs, tmp_path):
     for name in ("pre", "post"):
         np.save(tmp_path / f"{name}.npy", getattr(pairs, name))
         mapped[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
-    assert run(tiny(epochs=1), tmp_path / "a" / "1", data=Pairs(**mapped)) == run(tiny(epochs=1), tmp_path / "b" / "1")
+    assert run(tiny(epochs=1), tmp_path / "a" / "1", data=PairedSlices(**mapped)) == run(
+        tiny(epochs=1), tmp_path / "b" / "1"
+    )

@@ -43,11 +43,11 @@ def extractors():
 def with_noise(sd, seed=0):
     """A checkpoint: a function that loads a network, which here doubles pre and adds noise of its own to each slice."""
 
-    def translate(pre):
+    def infer(pre):
         rng = np.random.default_rng([seed, int(1e6 * abs(pre.sum()))])
         return (2 * pre + sd * rng.normal(size=pre.shape)).astype(np.float32)
 
-    return lambda: translate
+    return lambda: infer
 
 
 def smoothly(slope):
@@ -191,14 +191,14 @@ def test_more_metrics_are_means_over_patients_too(slices):
 
 def test_floors_are_scored_as_a_checkpoint_would_be(slices, extractors):
     """Beside the checkpoints, which they do not change, and never among what is drawn or chosen from."""
-    floors = {"pre": lambda pre: pre, "half": smoothly(0.5)()}
-    found = score_checkpoints(checkpoints(), slices, extractors, ONCE, floors=floors)
+    baselines = {"pre": lambda pre: pre, "half": smoothly(0.5)()}
+    found = score_checkpoints(checkpoints(), slices, extractors, ONCE, baselines=baselines)
     without = score_checkpoints(checkpoints(), slices, extractors, ONCE)
     as_checkpoints = score_checkpoints({"pre": smoothly(1), "half": smoothly(0.5)}, slices, extractors, ONCE)
-    assert without.floors == {}
-    assert list(found.floors) == ["pre", "half"]
-    for name in floors:
-        assert found.floors[name] == pytest.approx(as_checkpoints.table[name], rel=1e-9)
+    assert without.baselines == {}
+    assert list(found.baselines) == ["pre", "half"]
+    for name in baselines:
+        assert found.baselines[name] == pytest.approx(as_checkpoints.table[name], rel=1e-9)
         assert found.lesion_mae[name] == pytest.approx(as_checkpoints.lesion_mae[name], rel=1e-9)
     assert found.table == without.table
     assert list(found.drawn) == list(checkpoints())
@@ -247,9 +247,9 @@ def test_a_broken_checkpoint_is_named(slices, bad, refused):
 
 
 def test_a_checkpoint_that_changes_the_shape_is_named(slices, refused):
-    for name, translate in (("fewer", lambda pre: pre[:5]), ("smaller", lambda pre: pre[:, :32])):
+    for name, infer in (("fewer", lambda pre: pre[:5]), ("smaller", lambda pre: pre[:, :32])):
         refused(
-            lambda name=name, translate=translate: score_checkpoints({name: lambda: translate}, slices, SIMPLE, ONCE),
+            lambda name=name, infer=infer: score_checkpoints({name: lambda: infer}, slices, SIMPLE, ONCE),
             f"checkpoint {name}: ",
             "different shapes",
         )
@@ -279,7 +279,7 @@ def test_slices_that_do_not_belong_together_are_refused(refused):
         refused(
             lambda arrays=arrays, patients=patients: Slices(*arrays, tuple(patients)),
             "do not belong together",
-            "run `dvc repro cut_slices`",
+            "run `dvc repro extract_slices`",
         )
 
 
@@ -301,9 +301,9 @@ def test_several_phases_count_as_slices_of_their_own(slices):
         return (pre * np.tile([1.9, 1.5], len(pre) // 2)[:, None, None]).astype(np.float32)
 
     found, expected = (
-        score_checkpoints({"2": lambda run=run: run}, given, SIMPLE, ONCE, floors={"same": run})
+        score_checkpoints({"2": lambda run=run: run}, given, SIMPLE, ONCE, baselines={"same": run})
         for given, run in ((joint, both), (apart, one_by_one))
     )
     assert found.table["2"] == pytest.approx(expected.table["2"], rel=1e-6)
-    assert found.floors["same"] == pytest.approx(found.table["2"], rel=1e-6)
+    assert found.baselines["same"] == pytest.approx(found.table["2"], rel=1e-6)
     assert found.lesion_mae["2"] == pytest.approx(expected.lesion_mae["2"], rel=1e-6)

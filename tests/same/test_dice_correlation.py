@@ -8,7 +8,7 @@ from pre2post.same.dice_correlation import correlation_rows, dice_rows, read_sco
 from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import summarise
 
-OPTIONS = StatisticsParams(confidence=0.9, bootstrap_draws=500, min_patients=5)
+OPTIONS = StatisticsParams(confidence_level=0.9, n_resamples=500, min_patients=5)
 EPOCHS = ("2", "4", "6", "8", "10")
 TABLE = [
     {
@@ -71,7 +71,7 @@ def test_correlation_is_scipys_over_the_mean_dice():
         wanted = -stats.spearmanr(list(scores[row["metric"]].values()), means).statistic
         assert row["spearman"] == pytest.approx(wanted, abs=1e-5)
         assert (row["n"], row["note"]) == (5, "")
-        assert -1 <= row["low"] <= row["spearman"] <= row["high"] <= 1
+        assert -1 <= row["ci_low"] <= row["spearman"] <= row["ci_high"] <= 1
 
 
 def test_the_interval_is_that_of_scipys_bootstrap_over_patients():
@@ -92,18 +92,18 @@ def test_the_interval_is_that_of_scipys_bootstrap_over_patients():
         rng=1,
     ).confidence_interval
     found = by_metric(correlation_rows(scores, dice, OPTIONS, 0))["same"]
-    assert (found["low"], found["high"]) == pytest.approx((wanted.low, wanted.high), abs=0.15)
-    assert found["low"] < found["high"]
+    assert (found["ci_low"], found["ci_high"]) == pytest.approx((wanted.low, wanted.high), abs=0.15)
+    assert found["ci_low"] < found["ci_high"]
 
 
 def test_patients_who_agree_leave_no_width():
     found = by_metric(correlation_rows(read_scores(TABLE), dice_of(gain=0.2), OPTIONS, 0))["same"]
-    assert (found["low"], found["high"]) == (1, 1)
+    assert (found["ci_low"], found["ci_high"]) == (1, 1)
 
 
 def test_few_patients_have_no_interval():
     for row in correlation_rows(read_scores(TABLE), dice_of(4), OPTIONS, 0):
-        assert row["spearman"] is not None and (row["low"], row["high"]) == (None, None)
+        assert row["spearman"] is not None and (row["ci_low"], row["ci_high"]) == (None, None)
         assert row["note"] == "4 patients: no interval with fewer than 5"
 
 
@@ -111,32 +111,32 @@ def test_few_patients_have_no_interval():
 def test_few_checkpoints_have_no_correlation(checkpoints, note):
     dice = dict(list(dice_of().items())[:checkpoints])
     for row in correlation_rows(read_scores(TABLE[:checkpoints]), dice, OPTIONS, 0):
-        assert (row["spearman"], row["low"], row["n"]) == (None, None, checkpoints) and note in row["note"]
+        assert (row["spearman"], row["ci_low"], row["n"]) == (None, None, checkpoints) and note in row["note"]
 
 
 def test_a_dice_that_never_changes_has_no_correlation():
     dice = {epoch: dict.fromkeys("abcdef", 0.0) for epoch in EPOCHS}
     for row in correlation_rows(read_scores(TABLE), dice, OPTIONS, 0):
-        assert (row["spearman"], row["low"]) == (None, None) and "same for all" in row["note"]
+        assert (row["spearman"], row["ci_low"]) == (None, None) and "same for all" in row["note"]
 
 
 def test_draws_without_any_difference_are_left_out():
     """One patient alone tells the checkpoints apart; about a third of the draws of six miss this patient."""
     dice = {epoch: {**dict.fromkeys("abcde", 0.0), "f": 0.1 * place} for place, epoch in enumerate(EPOCHS)}
     found = by_metric(correlation_rows(read_scores(TABLE), dice, OPTIONS, 0))["same"]
-    assert (found["spearman"], found["low"], found["high"]) == (1, 1, 1)
+    assert (found["spearman"], found["ci_low"], found["ci_high"]) == (1, 1, 1)
 
 
 def test_a_row_each_checkpoint():
     scores, dice = read_scores(TABLE), dice_of()
     rows = dice_rows(scores, dice, OPTIONS, 3)
     assert [list(row) for row in rows] == [
-        ["epoch", "same", "scaled_ssim", "scaled_mse", "dice", "low", "high", "n"]
+        ["epoch", "same", "scaled_ssim", "scaled_mse", "dice", "ci_low", "ci_high", "n"]
     ] * len(EPOCHS)
     for row in rows:
         wanted = summarise(list(dice[row["epoch"]].values()), 0.9, 500, 3, 5)
-        assert [row[name] for name in ("dice", "low", "high", "n")] == pytest.approx(
-            [wanted[name] for name in ("mean", "low", "high", "n")], rel=1e-5
+        assert [row[name] for name in ("dice", "ci_low", "ci_high", "n")] == pytest.approx(
+            [wanted[name] for name in ("mean", "ci_low", "ci_high", "n")], rel=1e-5
         )
     assert dice_rows(scores, {}, OPTIONS, 3) == []
 
@@ -146,7 +146,7 @@ def test_the_summary_compares_both_choices():
     dice["4"] = dict.fromkeys(dice["4"], 0.9)
     rows, correlations = dice_rows(scores, dice, OPTIONS, 3), correlation_rows(scores, dice, OPTIONS, 3)
     found = summary("post", rows, correlations)
-    assert (found["judge"], found["epoch"], found["checkpoints"], found["patients"]) == (
+    assert (found["evaluator"], found["epoch"], found["checkpoints"], found["patients"]) == (
         "post",
         {"same": 10, "dice": 4},
         5,

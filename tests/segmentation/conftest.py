@@ -61,7 +61,7 @@ def write_params(root: Path, **changes) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["split"]["folds"] = 2
     params["segmentation"] |= STUDY | changes
-    params["statistics"] |= {"bootstrap_draws": 100, "min_patients": 2}
+    params["statistics"] |= {"n_resamples": 100, "min_patients": 2}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 
@@ -94,15 +94,15 @@ def cohort(tmp_path) -> Path:
 @pytest.fixture(scope="session")
 def planned(tmp_path_factory) -> Path:
     root = make_root(tmp_path_factory.mktemp("study"))
-    run(root, "plan_segmentation")
+    run(root, "plan_and_preprocess")
     return root
 
 
 @pytest.fixture(scope="session")
 def evaluated(planned) -> Path:
-    for setting in STUDY["train"]:
+    for mix in STUDY["train"]:
         for fold in STUDY["folds"]:
-            run(planned, "train_segmentation", "--setting", setting, "--fold", str(fold))
+            run(planned, "train_segmentation", "--mix", mix, "--fold", str(fold))
     run(planned, "evaluate_segmentation")
     return planned
 

@@ -22,19 +22,19 @@ def case(cohort, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("test_on", "kept"), [("both", (1, 7, 8)), ("predicted_breast", (7, 8)), ("annotated_breast", (1,))]
+    ("score_region", "kept"), [("both", (1, 7, 8)), ("predicted_breast", (7, 8)), ("annotated_breast", (1,))]
 )
-def test_what_counts_of_a_prediction(test_on, kept, case, monkeypatch):
+def test_what_counts_of_a_prediction(score_region, kept, case, monkeypatch):
     monkeypatch.setattr(breasts, "body_halves", lambda _: SIDES)
-    found = counted(columns(1, 7, 8), columns(2), case, test_on)
+    found = counted(columns(1, 7, 8), columns(2), case, score_region)
     np.testing.assert_array_equal(found, columns(*kept))
     assert found.dtype == np.uint8
 
 
-@pytest.mark.parametrize("test_on", ["predicted_breast", "annotated_breast"])
-def test_without_a_prediction_or_a_tumour_everything_counts(test_on, case):
-    np.testing.assert_array_equal(counted(columns(), columns(2), case, test_on), columns())
-    np.testing.assert_array_equal(counted(columns(7), columns(), case, test_on), columns(7))
+@pytest.mark.parametrize("score_region", ["predicted_breast", "annotated_breast"])
+def test_without_a_prediction_or_a_tumour_everything_counts(score_region, case):
+    np.testing.assert_array_equal(counted(columns(), columns(2), case, score_region), columns())
+    np.testing.assert_array_equal(counted(columns(7), columns(), case, score_region), columns(7))
 
 
 def test_the_breast_is_picked_without_a_look_at_the_mask(case, monkeypatch):

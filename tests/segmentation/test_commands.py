@@ -58,7 +58,7 @@ def test_nnunetv2_predict_takes_a_trained_folder_and_gives_our_mask(evaluated, t
 
     monkeypatch.setattr(prediction, "has_bfloat16", lambda: False)  # nnU-Net predicts in float32 on a CPU
     segmenter = prediction.load_segmenter("pre", [evaluated / "artifacts/segmenters/pre_1"], "smallPlans")
-    ours = prediction.make_predictor(segmenter, mirroring=True)
+    ours = prediction.make_predictor(segmenter, use_mirroring=True)
     volume = read_volume(image)
     prepared = prediction.preprocess_array(volume.array, volume.spacing[::-1], ours)
     np.testing.assert_array_equal(found.array, prediction.segment(ours, *prepared, threads=1))

@@ -118,14 +118,14 @@ def test_further_synthetic_phases_imitate_theirs(tmp_path):
     assert [*map(imitated, ("synthetic", "synthetic_post2"))] == ["post1", "post2"]
     assert validation_phases({"synthetic_post2": 1.0}) == ["post2"]
     assert validation_phases({"pre": 1.0, "synthetic_post2": 1.0}) == ["pre"]
-    settings = {
+    mixes = {
         "late": {"post2": 0.5},
         "made": {"synthetic_post2": 0.5},
         "pre": {"pre": 1.0},
         "both": {"pre": 1.0, "synthetic_post2": 1.0},
     }
-    assert baseline_of("made", settings, list(settings)) == "late"
-    assert baseline_of("both", settings, list(settings)) == "pre"
+    assert baseline_of("made", mixes, list(mixes)) == "late"
+    assert baseline_of("both", mixes, list(mixes)) == "pre"
     case = Case("a", "A", ("pre",), True, IntensityScale(0, 1), tmp_path)
     for phase, name in (("synthetic", "a.nii.gz"), ("synthetic_post2", "a__post2.nii.gz")):
         (tmp_path / name).touch()

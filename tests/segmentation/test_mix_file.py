@@ -8,22 +8,22 @@ import pytest
 
 from pre2post.core.errors import InputError
 from pre2post.io.volume_file import read_volume, write_volume
-from pre2post.segmentation.mix_file import read_setting
+from pre2post.segmentation.mix_file import read_mix
 
 
 def planned_files(root):
-    return {file.stem: file.read_bytes() for file in (root / "artifacts/nnunet/settings").iterdir()}
+    return {file.stem: file.read_bytes() for file in (root / "artifacts/nnunet/mixes").iterdir()}
 
 
 def changed(root, stage, before):
-    stage(root, "plan_segmentation")
+    stage(root, "plan_and_preprocess")
     after = planned_files(root)
     return {name for name in after if after[name] != before.get(name)}
 
 
 def test_it_holds_the_folds_and_the_content_of_every_file(planned):
     folder = planned / "artifacts/nnunet"
-    content = json.loads((folder / "settings/pre_synthetic.json").read_text())
+    content = json.loads((folder / "mixes/pre_synthetic.json").read_text())
     assert content["folds"][0] == {
         "train": ["b__pre", "b__synthetic", "d__pre", "d__synthetic"],
         "val": ["a__pre", "c__pre"],
@@ -35,7 +35,7 @@ def test_it_holds_the_folds_and_the_content_of_every_file(planned):
 
 
 def test_only_what_concerns_a_setting_changes_its_file(cohort, stage, set_params):
-    stage(cohort, "plan_segmentation")
+    stage(cohort, "plan_and_preprocess")
     before = planned_files(cohort)
     assert set(before) == {"pre", "pre_synthetic"}
 
@@ -46,21 +46,21 @@ def test_only_what_concerns_a_setting_changes_its_file(cohort, stage, set_params
 
     before, trained = planned_files(cohort), ["pre", "pre_synthetic", "post"]
     set_params(cohort, train=trained)
-    assert changed(cohort, stage, before) == {"post"}  # another setting, with a phase that nobody had
+    assert changed(cohort, stage, before) == {"post"}  # another mix, with a phase that nobody had
 
     before = planned_files(cohort)
     set_params(
         cohort,
         train=trained,
-        settings={"pre": {"pre": 1.0}, "post": {"post1": 1.0}, "pre_synthetic": {"pre": 1.0, "synthetic": 0.5}},
+        mixes={"pre": {"pre": 1.0}, "post": {"post1": 1.0}, "pre_synthetic": {"pre": 1.0, "synthetic": 0.5}},
     )
     assert changed(cohort, stage, before) == {"pre_synthetic"}  # another share
 
     before = planned_files(cohort)
-    set_params(cohort, train=trained, train_on="breast")
+    set_params(cohort, train=trained, train_crop="breast")
     assert changed(cohort, stage, before) == set(trained)
 
 
 def test_a_setting_that_was_not_planned_is_refused(planned):
-    with pytest.raises(InputError, match=r"not planned for.*found: post.*dvc repro plan_segmentation"):
-        read_setting(planned / "artifacts/nnunet", "post")
+    with pytest.raises(InputError, match=r"not planned for.*found: post.*dvc repro plan_and_preprocess"):
+        read_mix(planned / "artifacts/nnunet", "post")

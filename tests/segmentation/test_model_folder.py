@@ -144,7 +144,7 @@ def image() -> np.ndarray:
 
 
 def test_segments_as_nnunet_does(trained, image, monkeypatch):
-    """nnU-Net's predictor with its own defaults, mirroring among them, set up from the files by itself."""
+    """nnU-Net's predictor with its own defaults, use_mirroring among them, set up from the files by itself."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 

@@ -60,7 +60,7 @@ def test_the_fingerprint_is_of_every_pre_contrast_volume(folder):
 
 
 def test_planning_twice_gives_the_same_bytes(planned, cohort, stage):
-    stage(cohort, "plan_segmentation")
+    stage(cohort, "plan_and_preprocess")
     files = sorted(path.relative_to(planned) for path in (planned / "artifacts/nnunet").rglob("*") if path.is_file())
     assert len(files) > 40
     for file in files:

@@ -26,7 +26,7 @@ def change_mask(root, change):
 def test_a_mask_that_cannot_train_is_refused_by_name(cohort, stage, change, said):
     change_mask(cohort, change)
     with pytest.raises(InputError, match=said) as error:
-        stage(cohort, "plan_segmentation")
+        stage(cohort, "plan_and_preprocess")
     assert error.value.case == "b"
     assert not list((cohort / "artifacts").glob("*nnunet*"))
 
@@ -34,14 +34,14 @@ def test_a_mask_that_cannot_train_is_refused_by_name(cohort, stage, change, said
 def test_a_missing_synthetic_volume_is_refused_by_name(cohort, stage):
     (cohort / "artifacts/synthetic/c.nii.gz").unlink()
     with pytest.raises(InputError, match="synthetic volume is missing") as error:
-        stage(cohort, "plan_segmentation")
+        stage(cohort, "plan_and_preprocess")
     assert error.value.case == "c"
 
 
 def test_a_phase_that_a_case_lacks_is_refused_by_name(cohort, stage, set_params):
-    set_params(cohort, settings={"late": {"post2": 1.0}}, train=["late"], judge="late")
+    set_params(cohort, mixes={"late": {"post2": 1.0}}, train=["late"], evaluator="late")
     with pytest.raises(InputError, match="no post2") as error:
-        stage(cohort, "plan_segmentation")
+        stage(cohort, "plan_and_preprocess")
     assert error.value.case == "a"
 
 
@@ -50,7 +50,7 @@ def test_failed_planning_keeps_the_earlier_result(cohort, stage):
     (cohort / "artifacts/nnunet/earlier").touch()
     change_mask(cohort, lambda mask: mask.like(mask.array * 3))
     with pytest.raises(InputError):
-        stage(cohort, "plan_segmentation")
+        stage(cohort, "plan_and_preprocess")
     assert [file.name for file in (cohort / "artifacts/nnunet").iterdir()] == ["earlier"]
 
 
@@ -69,8 +69,8 @@ def test_the_raw_dataset_is_one_that_nnunet_reads(planned):
 
 def test_one_breast_is_cut_out_in_its_place(cohort, stage, set_params):
     """The tumours of the toy cohort lie at column 16 of 32, in bodies that fill the volume: in the left half."""
-    set_params(cohort, train_on="breast", train=["pre"])
-    stage(cohort, "plan_segmentation")
+    set_params(cohort, train_crop="breast", train=["pre"])
+    stage(cohort, "plan_and_preprocess")
     folder = cohort / "artifacts/nnunet/nnUNet_raw/Dataset200_pre2post"
     whole = read_volume(cohort / "artifacts/volumes/b/pre.nii")
     for name, original in (("imagesTr/b__pre_0000", "pre.nii"), ("labelsTr/b__pre", "mask.nii.gz")):

@@ -10,7 +10,7 @@ from pre2post.core.errors import InputError
 from pre2post.core.files import read_table
 from pre2post.pipeline.model_card import read_card
 from pre2post.pipeline.params import load_params
-from pre2post.segmentation.mix_file import read_setting
+from pre2post.segmentation.mix_file import read_mix
 
 TRAINED = "Dataset200_pre2post/RepeatableTrainer__smallPlans__3d_fullres"
 DATA = "artifacts/nnunet/nnUNet_preprocessed/Dataset200_pre2post"
@@ -23,7 +23,7 @@ def files_of(folder):
 def test_the_same_seed_gives_the_same_bytes_and_another_fold_does_not(evaluated, stage):
     folder = evaluated / "artifacts/segmenters/pre_synthetic_1"
     before = files_of(folder)
-    stage(evaluated, "train_segmentation", "--setting", "pre_synthetic", "--fold", "1")
+    stage(evaluated, "train_segmentation", "--mix", "pre_synthetic", "--fold", "1")
     assert files_of(folder) == before
     weights = [
         torch.load(
@@ -73,7 +73,7 @@ def trainer(planned, monkeypatch):
 
     monkeypatch.chdir(planned)
     params = load_params().segmentation
-    folds = read_setting(Path("artifacts/nnunet"), "pre")
+    folds = read_mix(Path("artifacts/nnunet"), "pre")
     use_folders(Path("artifacts/nnunet"), planned / "results", augmenters=0)
     plans = read_plans(Path("artifacts/nnunet"), params, folds)
     return make_trainer(params, "pre", 0, folds[0], *plans, torch.device("cpu"))
@@ -106,7 +106,7 @@ def test_a_step_in_float32_equals_nnunets(trainer, monkeypatch):
 def test_a_training_that_diverges_says_so(planned, stage, set_params):
     set_params(planned, learning_rate=1e30, epochs=3)
     with pytest.raises(InputError, match="diverged"):
-        stage(planned, "train_segmentation", "--setting", "pre", "--fold", "0")
+        stage(planned, "train_segmentation", "--mix", "pre", "--fold", "0")
     set_params(planned)
 
 
@@ -132,16 +132,16 @@ def test_a_stopped_training_keeps_the_earlier_one(evaluated, stage, monkeypatch)
     before = files_of(evaluated / "artifacts/segmenters")
     monkeypatch.setattr(RepeatableTrainer, "train_step", stop)
     with pytest.raises(KeyboardInterrupt):
-        stage(evaluated, "train_segmentation", "--setting", "pre", "--fold", "0")
+        stage(evaluated, "train_segmentation", "--mix", "pre", "--fold", "0")
     assert files_of(evaluated / "artifacts/segmenters") == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--setting", "other", "--fold", "0"), "no such training setting"),
-        (("--setting", "pre", "--fold", "2"), "no such fold"),
-        (("--setting", "post", "--fold", "0"), "not planned for"),
+        (("--mix", "other", "--fold", "0"), "no such training mix"),
+        (("--mix", "pre", "--fold", "2"), "no such fold"),
+        (("--mix", "post", "--fold", "0"), "not planned for"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(planned, stage, arguments, said):
@@ -154,7 +154,7 @@ def test_a_missing_file_is_named(planned, stage):
     kept = file.read_bytes()
     file.unlink()
     with pytest.raises(InputError, match="preprocessed file is missing") as error:
-        stage(planned, "train_segmentation", "--setting", "pre", "--fold", "0")
+        stage(planned, "train_segmentation", "--mix", "pre", "--fold", "0")
     file.write_bytes(kept)
     assert error.value.case == "b"
 
@@ -166,8 +166,8 @@ def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(
     """Killed within an epoch, at its end and within its validation; states are saved every other step."""
     from pre2post.segmentation.trainer import RepeatableTrainer
 
-    set_params(evaluated, iterations=3, state_every=2)
-    arguments = ("train_segmentation", "--setting", "pre", "--fold", "0")
+    set_params(evaluated, num_iterations_per_epoch=3, resume_every_steps=2)
+    arguments = ("train_segmentation", "--mix", "pre", "--fold", "0")
     folder, before = evaluated / "artifacts/segmenters/pre_0", files_of(evaluated / "artifacts/segmenters")
     stage(evaluated, *arguments)
     whole = files_of(folder)
@@ -206,16 +206,16 @@ def test_a_damaged_state_is_refused(evaluated, stage, set_params, monkeypatch):
     (folder / "state.pt").write_bytes(b"no state")
     monkeypatch.setattr(training, "_state_folder", lambda *_: folder)
     with pytest.raises(InputError, match=r"saved training state cannot be used.*delete its folder"):
-        stage(evaluated, "train_segmentation", "--setting", "pre", "--fold", "0")
+        stage(evaluated, "train_segmentation", "--mix", "pre", "--fold", "0")
 
 
 def test_training_before_planning_says_so(cohort, stage):
     with pytest.raises(InputError, match="not planned for"):
-        stage(cohort, "train_segmentation", "--setting", "pre", "--fold", "0")
+        stage(cohort, "train_segmentation", "--mix", "pre", "--fold", "0")
 
 
 def test_the_history_is_a_row_an_epoch_with_what_nnunet_logged(evaluated, stage):
-    stage(evaluated, "train_segmentation", "--setting", "pre", "--fold", "0")
+    stage(evaluated, "train_segmentation", "--mix", "pre", "--fold", "0")
     rows = read_table(evaluated / "plots/segmenters/pre_0.csv")
     logged = torch.load(
         evaluated / "artifacts/segmenters/pre_0" / TRAINED / "fold_0/checkpoint_final.pth", weights_only=True

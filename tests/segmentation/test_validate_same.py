@@ -16,7 +16,7 @@ from pre2post.metrics.mask_metrics import dice
 from pre2post.pix2pixhd.architecture import Architecture
 from pre2post.pix2pixhd.checkpoint import load_generator, save_generator
 from pre2post.pix2pixhd.generator import make_generator
-from pre2post.pix2pixhd.infer import translate
+from pre2post.pix2pixhd.infer import infer
 from pre2post.segmentation.prediction import load_segmenter, make_predictor, preprocess_array, segment
 from pre2post.synthesis.volumes import synthetic_volumes
 
@@ -47,11 +47,11 @@ def set_size(root: Path) -> None:
 def judged(evaluated, tmp_path_factory, stage, set_params) -> Path:
     root = tmp_path_factory.mktemp("judged") / "study"
     shutil.copytree(evaluated, root)
-    set_params(root, judge="pre")
+    set_params(root, evaluator="pre")
     set_size(root)
     write_checkpoints(root)
     threads = torch.get_num_threads()
-    stage(root, "evaluate_same")
+    stage(root, "validate_same")
     torch.set_num_threads(threads)
     return root
 
@@ -80,7 +80,7 @@ def expected_dice(root: Path, case: str, epoch: str, fold: int) -> float:
     found = next(one for one in read_cases(root / "artifacts/volumes") if one.id == case)
     generator = load_generator(root / f"artifacts/gan/epoch_{int(epoch):04d}.safetensors")
     pre = read_volume(found.path("pre"))
-    (made,) = synthetic_volumes(pre, found.scale, SIZE, lambda slices: translate(generator, slices))
+    (made,) = synthetic_volumes(pre, found.scale, SIZE, lambda slices: infer(generator, slices))
     predictor = make_predictor(load_segmenter("pre", [root / f"artifacts/segmenters/pre_{fold}"], "smallPlans"), False)
     predicted = segment(predictor, *preprocess_array(made.array, made.spacing[::-1], predictor), threads=1)
     return dice(predicted, read_volume(found.path("mask"), np.uint8).array)
@@ -116,35 +116,35 @@ def test_the_tables_tell_of_the_cases(judged):
     best = max(rows, key=lambda row: float(row["dice"]))
     assert found["epoch"] == {"same": 10, "dice": int(best["epoch"])}
     assert found["regret"] == pytest.approx(float(best["dice"]) - float(rows[2]["dice"]), abs=1e-5)
-    assert (found["judge"], found["checkpoints"], found["patients"]) == ("pre", 3, 4)
+    assert (found["evaluator"], found["checkpoints"], found["patients"]) == ("pre", 3, 4)
 
 
 def test_another_number_of_threads_gives_the_same_bytes(judged, place, stage, set_params):
-    set_params(place, judge="pre", threads=2)
+    set_params(place, evaluator="pre", threads=2)
     set_size(place)
-    stage(place, "evaluate_same")
+    stage(place, "validate_same")
     assert all((judged / name).read_bytes() == (place / name).read_bytes() for name in OUTPUTS)
 
 
 def test_patients_of_folds_that_are_not_trained_and_of_none_are_left_out(place, stage, set_params):
-    set_params(place, judge="pre", folds=[1])
+    set_params(place, evaluator="pre", folds=[1])
     set_size(place)
     shutil.rmtree(place / "artifacts/segmenters/pre_0")
-    stage(place, "evaluate_same")
+    stage(place, "validate_same")
     assert {row["case"] for row in table(place, "same_dice_cases")} == {"b", "d"}
 
 
 def test_a_checkpoint_that_same_could_not_compare_is_left_out(place, stage):
     with open(place / "plots/same.csv", "a") as file:
         file.write("12,,0,,\n")
-    stage(place, "evaluate_same")
+    stage(place, "validate_same")
     assert [row["epoch"] for row in table(place, "same_dice")] == list(EPOCHS)
 
 
 def test_a_judge_that_is_not_trained_leaves_empty_tables_and_says_so(place, stage, set_params, capsys):
-    set_params(place, judge="post")
-    stage(place, "evaluate_same")
-    assert "segmentation.judge is post, which is not trained" in capsys.readouterr().out
+    set_params(place, evaluator="post")
+    stage(place, "validate_same")
+    assert "segmentation.evaluator is post, which is not trained" in capsys.readouterr().out
     assert all(table(place, Path(name).stem) == [] for name in OUTPUTS[:3])
     assert list(json.loads((place / OUTPUTS[3]).read_text())) == ["note", "provenance"]
 
@@ -154,14 +154,14 @@ def test_a_segmenter_that_may_have_seen_a_patient_does_not_judge(place, stage):
     splits["folds"] = [["a", "b"], ["c", "d"]]
     (place / "splits.json").write_text(json.dumps(splits))
     with pytest.raises(InputError, match=r"pre_0.*folds have changed"):
-        stage(place, "evaluate_same")
+        stage(place, "validate_same")
     assert not any((place / name).exists() for name in OUTPUTS)
 
 
 def test_a_missing_checkpoint_is_named(place, stage):
     (place / "artifacts/gan/epoch_0004.safetensors").unlink()
     with pytest.raises(InputError, match=r"epoch_0004\.safetensors.*missing"):
-        stage(place, "evaluate_same")
+        stage(place, "validate_same")
 
 
 def test_a_checkpoint_that_gives_no_numbers_is_named_with_the_case(place, stage):
@@ -169,4 +169,4 @@ def test_a_checkpoint_that_gives_no_numbers_is_named_with_the_case(place, stage)
     next(generator.parameters()).data.fill_(np.nan)
     save_generator(generator, place / "artifacts/gan/epoch_0004.safetensors")
     with pytest.raises(InputError, match=r"case [ab], file .*epoch_0004\.safetensors.*not finite"):
-        stage(place, "evaluate_same")
+        stage(place, "validate_same")

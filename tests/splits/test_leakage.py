@@ -84,12 +84,12 @@ def test_every_stage_that_reads_the_splits_is_guarded():
     sources = {path.name: path.read_text() for path in ROOT.joinpath("src").glob("*.py")}
     readers = {name for name, text in sources.items() if "SPLITS, VOLUMES)" in text}
     assert readers == {
-        "cut_slices.py",
+        "extract_slices.py",
         "synthesize.py",
         "evaluate_synthesis.py",
-        "plan_segmentation.py",
+        "plan_and_preprocess.py",
         "evaluate_segmentation.py",
-        "evaluate_same.py",
+        "validate_same.py",
     }
     assert not [name for name, text in sources.items() if "read_splits" in text]
     assert all("read_study(SPLITS, VOLUMES)" in sources[name] for name in readers)

@@ -142,8 +142,8 @@ def test_without_an_external_site_everybody_is_inside():
 
 def test_where_nobody_lacks_a_mask_some_of_them_train_the_generator(refused):
     cases = [case for case in cohort(masked=20) if case.has_mask]
-    refused(lambda: make_splits(cases, 3, "B", 0.3, 3), "nobody is left to train the generator", "generator_share")
-    splits = make_splits(cases, 3, "B", 0.3, 3, generator_share=0.5)
+    refused(lambda: make_splits(cases, 3, "B", 0.3, 3), "nobody is left to train the generator", "gan_fraction")
+    splits = make_splits(cases, 3, "B", 0.3, 3, gan_fraction=0.5)
     assert [len(part) for part in (splits.test, splits.gan_train, splits.validation)] == [6, 7, 7]
     assert splits.test == make_splits(cohort(masked=20), 3, "B", 0.3, 3).test, "who is tested does not depend on it"
 

@@ -80,7 +80,7 @@ def refuse(place: Place, *texts: str, stage: str = "ingest.py") -> str:
     assert message.startswith("error: ")
     absent = [text for text in (*texts, "found", "expected") if text not in message]
     assert not absent, f"{absent} not in {message!r}"
-    assert place.outputs() == before, "an earlier result was touched, or something was left behind"
+    assert place.outputs() == before, "an earlier result was detected, or something was left behind"
     return message
 
 
@@ -169,7 +169,7 @@ def test_bad_cases_can_be_left_out(place, dicom):
     truncate(place, dicom)
     shutil.rmtree(place.data / "Duke-Breast-Cancer-MRI/P3/study/1.000000-ax dyn pre")
     dicom.save_case(place.data, "P4")
-    place.set("ingest", bad_cases="leave_out")
+    place.set("ingest", on_error="skip")
     done = place.run("ingest.py")
     assert done.returncode == 0, done.stderr
     table = {row.split(",")[0]: row for row in (place.path / "artifacts/volumes/cohort.csv").read_text().splitlines()}
@@ -180,7 +180,7 @@ def test_bad_cases_can_be_left_out(place, dicom):
 
 
 def test_a_bad_box_leaves_out_its_case_and_a_bad_table_stops_all(place, dicom):
-    place.set("ingest", bad_cases="leave_out")
+    place.set("ingest", on_error="skip")
     box_twice(place, dicom)
     refuse(place, "case P2", "two boxes")
     box_outside(place, dicom)
@@ -194,7 +194,7 @@ def test_a_bad_box_leaves_out_its_case_and_a_bad_table_stops_all(place, dicom):
 def test_nothing_usable_is_refused_even_then(place, dicom):
     for case in ("P1", "P2", "P3"):
         shutil.rmtree(place.data / f"Duke-Breast-Cancer-MRI/{case}/study/1.000000-ax dyn pre")
-    place.set("ingest", bad_cases="leave_out")
+    place.set("ingest", on_error="skip")
     before = place.outputs()
     done = place.run("ingest.py")
     assert done.returncode == 1 and "no case is usable" in done.stderr and "Traceback" not in done.stderr
@@ -219,17 +219,17 @@ FULL_DISK = """
 import errno, os, sys
 sys.path.insert(0, sys.argv[1])
 import ingest
-from pre2post.image import volume
+from pre2post.io import volume_file
 from pre2post.core.errors import run_stage
 
-opened = volume._opened
+opened = volume_file._opened
 
 def full(path):
     if "P2" in str(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return opened(path)
 
-volume._opened = full
+volume_file._opened = full
 run_stage(ingest.main)
 """
 

@@ -40,13 +40,13 @@ def write_case(case: str, place: int) -> None:
 
 def write_segmentation(phases=("pre", "post1", "synthetic"), leave_out=()) -> None:
     """In synthetic volumes a lesion is found from 50 scanner units on, and its Dice grows with them."""
-    rows = ["setting,domain,case,dice,touched,true_ml"]
-    for setting in ("pre", "post"):
-        for case, group in CASES.items():
+    rows = ["mix,domain,case,dice,detected,true_ml"]
+    for mix in ("pre", "post"):
+        for case, split in CASES.items():
             for phase in phases:
                 dice = max(0, BRIGHT[case] - 40) / 100 if phase == "synthetic" else 0.8
                 if (case, phase) not in leave_out:
-                    rows.append(f"{setting},{group}_{phase},{case},{dice},{float(dice > 0)},1")
+                    rows.append(f"{mix},{split}_{phase},{case},{dice},{float(dice > 0)},1")
     Path("plots").mkdir(exist_ok=True)
     Path("plots/segmentation.csv").write_text("\n".join(rows) + "\n")
 
@@ -92,8 +92,8 @@ def table(name: str) -> list[dict]:
 def test_every_patient_has_the_properties_of_both_images(place):
     evaluate_detection.main()
     rows = table("detection")
-    assert [(row["setting"], row["group"], row["case"]) for row in rows] == [
-        (setting, group, case) for setting in ("pre", "post") for case, group in CASES.items()
+    assert [(row["mix"], row["split"], row["case"]) for row in rows] == [
+        (mix, split, case) for mix in ("pre", "post") for case, split in CASES.items()
     ]
     for row in rows:
         bright = BRIGHT[row["case"]]
@@ -102,8 +102,8 @@ def test_every_patient_has_the_properties_of_both_images(place):
         assert float(row["contrast_real"]) == pytest.approx(REAL / 10, rel=0.25)
         assert float(row["contrast_synthetic"]) == pytest.approx(bright / 10, rel=0.4)
         assert float(row["heterogeneity_real"]) == pytest.approx(10 / (150 + REAL), rel=0.4)
-        assert (row["touched_real"], row["dice_real"]) == ("1", "0.8")
-        assert int(row["touched_synthetic"]) == (bright > 40) == (float(row["dice_synthetic"]) > 0)
+        assert (row["detected_real"], row["dice_real"]) == ("1", "0.8")
+        assert int(row["detected_synthetic"]) == (bright > 40) == (float(row["dice_synthetic"]) > 0)
 
 
 def test_rates_and_correlations_are_summarised(place):
@@ -117,7 +117,7 @@ def test_rates_and_correlations_are_summarised(place):
     (strongest,) = [
         row
         for row in table("detection_properties")
-        if (row["setting"], row["group"], row["domain"], row["property"])
+        if (row["mix"], row["split"], row["domain"], row["property"])
         == ("post", "external", "synthetic", "enhancement_error")
     ]
     assert float(strongest["spearman"]) == 1 and int(strongest["n"]) == 3

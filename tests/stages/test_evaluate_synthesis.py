@@ -14,6 +14,7 @@ from repository import ROOT
 import evaluate_synthesis
 from pre2post.cohort.case import Case, read_cases, write_cases
 from pre2post.core.files import atomic_path, write_json
+from pre2post.evaluation import synthesis
 from pre2post.image.intensity import IntensityScale
 from pre2post.image.volume import Volume
 from pre2post.io.volume_file import read_volume, write_volume
@@ -94,7 +95,7 @@ def make_cohort():
 
 def place(folder, patch):
     patch.chdir(folder)
-    patch.setattr(evaluate_synthesis, "breast_mask", lambda array, spacing: BREAST)
+    patch.setattr(synthesis, "breast_mask", lambda array, spacing: BREAST)
     make_cohort()
 
 
@@ -124,7 +125,7 @@ def metrics(folder="."):
 def test_a_row_each_patient_region_and_method(measured):
     rows = table(measured, "synthesis")
     assert list(rows) == [
-        "group",
+        "split",
         "case",
         "region",
         "method",
@@ -137,7 +138,7 @@ def test_a_row_each_patient_region_and_method(measured):
         "continuity_y",
         "continuity_x",
     ]
-    keys = rows[["group", "case", "region", "method"]].apply(tuple, axis=1)
+    keys = rows[["split", "case", "region", "method"]].apply(tuple, axis=1)
     assert sorted(keys) == sorted(
         ("test" if case in TEST else "external", case, region, method)
         for case in [*TEST, "c6"]
@@ -161,7 +162,7 @@ def test_errors_are_those_of_the_normalised_volumes(measured):
 
 def test_the_subtraction_image_has_its_own_rows(measured):
     rows = table(measured, "synthesis_subtraction")
-    assert list(rows) == ["group", "case", "region", "method", "nmse", "ssim", "false", "missed"]
+    assert list(rows) == ["split", "case", "region", "method", "nmse", "ssim", "false", "missed"]
     found = rows.set_index(["case", "method", "region"])
     assert found["nmse"]["c2", "pre", "lesion"] == pytest.approx(1)
     pre = normalised_pre(2, IntensityScale(40.0, 700.0))
@@ -182,20 +183,20 @@ def test_continuity_is_in_the_row_of_the_breast(measured):
 
 
 def test_statistics_are_over_the_patients_of_a_group(measured):
-    rows = table(measured, "synthesis_statistics").set_index(["group", "image", "region", "metric", "method"])
-    own = table(measured, "synthesis").query("group == 'test' and region == 'breast' and method == 'pre'")["mae"]
+    rows = table(measured, "synthesis_statistics").set_index(["split", "image", "region", "metric", "method"])
+    own = table(measured, "synthesis").query("split == 'test' and region == 'breast' and method == 'pre'")["mae"]
     found = rows.loc["test", "post", "breast", "mae", "pre"]
     assert (found["mean"], found["sd"]) == pytest.approx((own.mean(), own.std()), rel=1e-4)
-    assert found["low"] < found["mean"] < found["high"]
+    assert found["ci_low"] < found["mean"] < found["ci_high"]
     assert found["n"] == 6 and pd.isna(found["note"])
 
 
 def test_a_group_with_few_patients_has_no_interval_and_a_note(measured):
     for name in ("synthesis_statistics", "synthesis_gains"):
-        rows = table(measured, name).query("group == 'external'")
-        assert len(rows) and rows[["low", "high"]].isna().all(axis=None)
+        rows = table(measured, name).query("split == 'external'")
+        assert len(rows) and rows[["ci_low", "ci_high"]].isna().all(axis=None)
         assert set(rows["note"]) == {"1 patient: no interval and no test with fewer than 5"}
-    assert metrics(measured)["external"]["lesion"]["gain_over_pre"]["low"] is None
+    assert metrics(measured)["external"]["lesion"]["gain_over_pre"]["ci_low"] is None
     assert metrics(measured)["external"]["lesion"]["gain_over_pre"]["mae"] > 0
 
 
@@ -203,10 +204,10 @@ def test_gains_over_the_floors(measured):
     lesion = metrics(measured)["test"]["lesion"]
     assert lesion["synthetic"]["mae"] == pytest.approx(0.01, abs=1e-4)
     assert lesion["gain_over_lut"]["mae"] == pytest.approx(0.29, abs=1e-3)
-    assert 0 < lesion["gain_over_pre"]["low"] <= lesion["gain_over_pre"]["mae"] <= lesion["gain_over_pre"]["high"]
-    rows = table(measured, "synthesis_gains").set_index(["group", "image", "region", "metric", "floor"])
+    assert 0 < lesion["gain_over_pre"]["ci_low"] <= lesion["gain_over_pre"]["mae"] <= lesion["gain_over_pre"]["ci_high"]
+    rows = table(measured, "synthesis_gains").set_index(["split", "image", "region", "metric", "baseline"])
     found = rows.loc["test", "post", "lesion", "mae", "pre"]
-    assert (found["p"], found["effect"]) == pytest.approx((2 / 2**6, 1))
+    assert (found["p"], found["rank_biserial"]) == pytest.approx((2 / 2**6, 1))
     # Eight comparisons of that image and metric. The generator is no better than the table where that is perfect.
     assert found["p_holm"] == lesion["gain_over_pre"]["p_holm"] == pytest.approx(8 * 2 / 2**6)
     wanted = 0.3 * LESION.sum() / BREAST.sum() - 0.01
@@ -216,7 +217,7 @@ def test_gains_over_the_floors(measured):
 
 def test_distances_are_between_the_slices_with_tissue(measured):
     """Three of four slices a patient; as many of other patients, or all that there are."""
-    rows = table(measured, "synthesis_distances").set_index(["group", "distance", "compared"]).sort_index()
+    rows = table(measured, "synthesis_distances").set_index(["split", "distance", "compared"]).sort_index()
     assert set(rows.loc["test"].index) == {
         (distance, compared)
         for distance in ("fd_random", "kid_random", "fd_texture", "kid_texture")
@@ -249,7 +250,7 @@ def test_a_distance_by_hand(measured, monkeypatch):
     real, lut = texture.extract(np.concatenate(real)), texture.extract(np.concatenate(lut))
     spread = real.std(axis=0)
     wanted = frechet_distance(moments(real / spread), moments(lut / spread))
-    rows = table(".", "synthesis_distances").set_index(["group", "distance", "compared"])
+    rows = table(".", "synthesis_distances").set_index(["split", "distance", "compared"])
     assert rows["value"]["test", "fd_texture", "lut"] == pytest.approx(wanted, rel=1e-4)
 
 
@@ -267,7 +268,7 @@ def test_the_short_table_has_the_same_keys_for_each_group(measured):
 def test_running_again_gives_the_same_bytes(measured, monkeypatch):
     before = [(measured / name).read_bytes() for name in OUTPUTS]
     monkeypatch.chdir(measured)
-    monkeypatch.setattr(evaluate_synthesis, "breast_mask", lambda array, spacing: BREAST)
+    monkeypatch.setattr(synthesis, "breast_mask", lambda array, spacing: BREAST)
     evaluate_synthesis.main()
     assert [(measured / name).read_bytes() for name in OUTPUTS] == before
 
@@ -357,7 +358,7 @@ def test_refuses_an_empty_mask(cohort, refused):
 
 
 def test_refuses_a_volume_without_a_breast(cohort, refused, monkeypatch):
-    monkeypatch.setattr(evaluate_synthesis, "breast_mask", lambda array, spacing: np.zeros(SHAPE, bool))
+    monkeypatch.setattr(synthesis, "breast_mask", lambda array, spacing: np.zeros(SHAPE, bool))
     refuses(refused, "case c0", "artifacts/volumes/c0/pre.nii", "no breast")
 
 
@@ -369,7 +370,7 @@ def test_what_a_metric_refuses_names_the_case(cohort, refused):
 @pytest.mark.parametrize("name", ["train_pre", "train_post", "validation_post"])
 def test_refuses_missing_slices(cohort, refused, name):
     Path(f"artifacts/slices/{name}.npy").unlink()
-    refuses(refused, f"artifacts/slices/{name}.npy", "missing", "run `dvc repro cut_slices`")
+    refuses(refused, f"artifacts/slices/{name}.npy", "missing", "run `dvc repro extract_slices`")
 
 
 def test_refuses_a_patient_that_was_not_ingested(cohort, refused):
@@ -398,4 +399,4 @@ def test_a_further_phase_has_groups_of_its_own_and_the_first_stays_as_it_is(coho
         == found["test_post2"]["whole"]["synthetic"]
         == (single["test"]["whole"]["synthetic"])
     )
-    assert set(table(".", "synthesis")["group"]) == {"test", "external", "test_post2", "external_post2"}
+    assert set(table(".", "synthesis")["split"]) == {"test", "external", "test_post2", "external_post2"}

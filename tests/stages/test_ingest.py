@@ -26,11 +26,11 @@ class Place:
     def command(self, delay: float = 0.0) -> list[str]:
         code = (
             f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r})\n"
-            "import cohort.intake as intake, ingest\n"
+            "import pre2post.ingest.ingest_case as one, pre2post.ingest.ingest_cohort as all, ingest\n"
             "def told(entry, folder, settings):\n"
             f"    open({str(self.log)!r}, 'a').write(entry.case + '\\n'); time.sleep({delay})\n"
-            "    return intake.take_in(entry, folder, settings)\n"
-            "ingest.take_in = told\n"
+            "    return one.ingest_case(entry, folder, settings)\n"
+            "all.ingest_case = told\n"
             "ingest.run_stage(ingest.main)\n"
         )
         return [sys.executable, "-c", code]
@@ -73,12 +73,12 @@ def test_only_what_changed_is_done_again(place, dicom):
 def test_other_settings_are_other_cases_and_the_first_ones_are_not_mixed_up_with_them(place):
     place.run()
     first = place.outputs()
-    place.set(ceiling=2.0)
+    place.set(headroom=2.0)
     assert place.run() == ["P1", "P2", "P3"]
-    place.set(ceiling=3.0)
+    place.set(headroom=3.0)
     assert place.run() == ["P1", "P2", "P3"], "volumes of other settings must not pass for these"
     assert place.outputs() == first
-    place.set(workers=1, bad_cases="leave_out")
+    place.set(workers=1, on_error="skip")
     assert place.run() == []
 
 

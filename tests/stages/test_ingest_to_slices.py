@@ -1,4 +1,4 @@
-"""The stages split and cut_slices on a small phantom cohort, from DICOM to arrays on disk."""
+"""The stages split and extract_slices on a small phantom cohort, from DICOM to arrays on disk."""
 
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ SIZE = 32
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A working directory in which ingest, split and cut_slices ran over ten phantom patients."""
+    """A working directory in which ingest, split and extract_slices ran over ten phantom patients."""
     from pre2post.phantom.cohort import write_cohort
 
     path = tmp_path_factory.mktemp("stages")
@@ -29,7 +29,7 @@ def place(tmp_path_factory) -> Path:
     content["split"]["folds"], content["slices"]["size"] = 2, SIZE
     content["segmentation"]["folds"] = [0, 1]
     (path / "params.yaml").write_text(yaml.safe_dump(content))
-    for stage in ("ingest.py", "split.py", "cut_slices.py"):
+    for stage in ("ingest.py", "split.py", "extract_slices.py"):
         run(path, stage)
     return path
 
@@ -86,7 +86,7 @@ def test_without_mask_and_box_there_is_no_lesion(place, tmp_path):
     cases = tmp_path / "place/artifacts/volumes/cases.json"
     first = read_splits(place / "splits.json").gan_train[0]
     write_json(cases, [entry | {"box": None} if entry["id"] == first else entry for entry in read_json(cases)])
-    run(tmp_path / "place", "cut_slices.py")
+    run(tmp_path / "place", "extract_slices.py")
     rows, slices = lesions(tmp_path / "place", "train")
     with_lesion = {row["case"] for row, plane in zip(rows, slices, strict=True) if plane.any()}
     assert with_lesion == set(read_splits(place / "splits.json").gan_train) - {first}
@@ -98,7 +98,7 @@ def test_a_split_of_other_cases_is_refused(place, tmp_path):
     first = read_splits(place / "splits.json").gan_train[0]
     (tmp_path / "place/splits.json").write_text(text.replace(first, "Breast_MRI_999"))
     before = sorted(path.name for path in (tmp_path / "place/artifacts/slices").iterdir())
-    message = run(tmp_path / "place", "cut_slices.py", code=1)
+    message = run(tmp_path / "place", "extract_slices.py", code=1)
     assert "Breast_MRI_999" in message and "Traceback" not in message
     assert sorted(path.name for path in (tmp_path / "place/artifacts/slices").iterdir()) == before
 
@@ -108,13 +108,13 @@ def test_slices_without_tissue_are_refused(place, tmp_path):
     content = yaml.safe_load((tmp_path / "place/params.yaml").read_text())
     content["slices"]["min_foreground"] = 1.0
     (tmp_path / "place/params.yaml").write_text(yaml.safe_dump(content))
-    assert "min_foreground" in run(tmp_path / "place", "cut_slices.py", code=1)
+    assert "min_foreground" in run(tmp_path / "place", "extract_slices.py", code=1)
 
 
 def test_several_phases_lie_side_by_side_in_one_array(place, tmp_path):
     shutil.copytree(place, tmp_path / "place")
     set_phases(tmp_path / "place", ["post2", "post1"])
-    run(tmp_path / "place", "cut_slices.py")
+    run(tmp_path / "place", "extract_slices.py")
     joint = np.load(tmp_path / "place/artifacts/slices/train_post.npy")
     single = np.load(place / "artifacts/slices/train_post.npy")
     assert joint.shape == (len(single), 2, SIZE, SIZE)
@@ -125,7 +125,7 @@ def test_several_phases_lie_side_by_side_in_one_array(place, tmp_path):
 def test_a_case_without_one_of_the_phases_is_named(place, tmp_path):
     shutil.copytree(place, tmp_path / "place")
     set_phases(tmp_path / "place", ["post1", "post2", "post3"])
-    message = run(tmp_path / "place", "cut_slices.py", code=1)
+    message = run(tmp_path / "place", "extract_slices.py", code=1)
     assert "the case has no post3" in message and "error: case" in message
 
 

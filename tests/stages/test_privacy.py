@@ -140,7 +140,7 @@ def run(place: Path, stage: str, *arguments: str, code: int = 0) -> bytes:
 
 def set_bad_cases(place: Path, value: str) -> None:
     content = yaml.safe_load((place / "params.yaml").read_text())
-    content["ingest"]["bad_cases"] = value
+    content["ingest"]["on_error"] = value
     (place / "params.yaml").write_text(yaml.safe_dump(content))
 
 
@@ -155,8 +155,8 @@ def told(place) -> dict[str, bytes]:
         "ingest that stops": run(place, "ingest.py", code=1),
         "check": run(place, "check_cohort.py", "data", "--all", code=1),
     }
-    set_bad_cases(place, "leave_out")
-    printed |= {stage: run(place, stage) for stage in ("ingest.py", "split.py", "cut_slices.py")}
+    set_bad_cases(place, "skip")
+    printed |= {stage: run(place, stage) for stage in ("ingest.py", "split.py", "extract_slices.py")}
     printed["a bad table"] = refuse_a_table(place)
     save(draw_cohort(read_table(place / "plots/cohort.csv")), place / "plots/cohort.png")
     files = {

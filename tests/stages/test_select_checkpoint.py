@@ -55,7 +55,7 @@ def save_slices(**changed) -> None:
 
 def write_params(**same) -> None:
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    content["same"] |= {"draws": 100} | same
+    content["same"] |= {"n_resamples": 100} | same
     content["gan"]["threads"] = 1
     Path("params.yaml").write_text(yaml.safe_dump(content))
 
@@ -118,7 +118,7 @@ def test_the_summary_has_what_was_chosen_and_how_firmly(chosen):
         "lesion_mae",
         "wins",
         "rank_correlation",
-        "floors",
+        "baselines",
         "checkpoints",
         "slices",
         "patients",
@@ -164,15 +164,15 @@ def test_the_floors_stand_beside_the_chosen_checkpoint(chosen):
     pre, post, lesion = (
         np.load(chosen / f"artifacts/slices/validation_{kind}.npy") for kind in ("pre", "post", "lesion")
     )
-    found = summary(chosen)["floors"]
+    found = summary(chosen)["baselines"]
     assert list(found) == ["pre", "lut"]
-    for floor, synthetic in (("pre", pre), ("lut", 1.5 * pre)):
-        assert list(found[floor]) == [*PIXEL, *DISTANCES, "lesion_mae"]
+    for baseline, synthetic in (("pre", pre), ("lut", 1.5 * pre)):
+        assert list(found[baseline]) == [*PIXEL, *DISTANCES, "lesion_mae"]
         error = np.abs(synthetic - post)
         wanted = np.mean([error[np.array(CASES) == case].mean() for case in "abc"])
-        assert found[floor]["mae"] == pytest.approx(wanted, rel=1e-3)
+        assert found[baseline]["mae"] == pytest.approx(wanted, rel=1e-3)
         inside = np.mean([error[2][lesion[2] > 0].mean(), error[5][lesion[5] > 0].mean()])
-        assert found[floor]["lesion_mae"] == pytest.approx(inside, rel=1e-3)
+        assert found[baseline]["lesion_mae"] == pytest.approx(inside, rel=1e-3)
     assert summary(chosen)["checkpoints"] == 3
 
 
@@ -309,4 +309,4 @@ def test_a_checkpoint_that_gives_no_numbers_is_refused_by_name(place, refused):
 
 def test_slices_that_do_not_belong_together_are_refused(place, refused):
     save_slices(lesion=np.zeros((7, 32, 32), np.uint8))
-    refused(select_checkpoint.main, "do not belong together", "run `dvc repro cut_slices`")
+    refused(select_checkpoint.main, "do not belong together", "run `dvc repro extract_slices`")

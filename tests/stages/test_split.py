@@ -54,7 +54,7 @@ def stage(tmp_path, monkeypatch):
 def test_every_source_says_how_large_its_parts_are(stage, capsys):
     made = stage()
     said = capsys.readouterr().out
-    assert f"seeded split of 922 cases: 225 train the generator, {len(made.validation)} validate" in said
+    assert f"random split of 922 cases: 225 train the generator, {len(made.validation)} validate" in said
     assert len(made.external) == 155 and len(made.test) == round(0.34 * 467)
     roles = {row["case"]: row["role"] for row in read_table(PLOTS / "cohort.csv")}
     assert Counter(roles.values()) == {
@@ -67,11 +67,11 @@ def test_every_source_says_how_large_its_parts_are(stage, capsys):
     }
     assert all(roles[case] == "test" for case in made.test)
     masked = [replace(case, has_mask=True) for case in CASES]
-    published = stage(masked, source="published", external_site="")
+    published = stage(masked, strategy="published", external_site="")
     assert published == read_splits(DUKE_SPIE2024)
     said = capsys.readouterr().out
     assert "668 train the generator, 224 validate (191 in 5 folds, 33 with several lesions left out), 30 test" in said
-    assert stage(masked, source="file", file=str(DUKE_SPIE2024)) == published
+    assert stage(masked, strategy="file", file=str(DUKE_SPIE2024)) == published
     assert "file split of 922 cases: 668 train" in capsys.readouterr().out
 
 
@@ -97,9 +97,9 @@ def test_a_file_that_parts_a_patient_is_refused(stage, tmp_path, refused):
     lists = json.loads(DUKE_SPIE2024.read_text())
     (tmp_path / "mine.json").write_text(json.dumps(lists))
     refused(
-        lambda: stage(cases, source="file", file="mine.json"),
+        lambda: stage(cases, strategy="file", file="mine.json"),
         "share the patient",
         "Breast_MRI_003 in gan_train",
         "Breast_MRI_009 in test",
-        "split.source",
+        "split.strategy",
     )

@@ -68,9 +68,9 @@ def test_only_length_and_machine_leave_the_family_of_a_training(stage):
 
     usual = folder()
     assert folder() == usual
-    assert folder(epochs=99).parent == folder(decay_share=0.25).parent == usual.parent
-    assert len({usual, folder(epochs=99), folder(decay_share=0.25)}) == 3
-    assert folder(devices=2) == folder(state_every=9) == usual
+    assert folder(epochs=99).parent == folder(lr_decay_fraction=0.25).parent == usual.parent
+    assert len({usual, folder(epochs=99), folder(lr_decay_fraction=0.25)}) == 3
+    assert folder(devices=2) == folder(resume_every_steps=9) == usual
     assert folder(learning_rate=0.5).parent != usual.parent
     assert folder(precision="bfloat16").parent != usual.parent
     np.save("artifacts/slices/train_pre.npy", np.ones((2, 32, 32), np.float32))
@@ -81,7 +81,7 @@ def test_slices_that_do_not_say_whose_they_are_are_refused(stage, refused):
     stage()
     assert train_gan.read_index(Path("artifacts/slices/index_train.csv")) == (["a", "b"], {16 * "a", 16 * "b"})
     write_table(Path("artifacts/slices/index_train.csv"), [{"case": "a", "z": 0}, {"case": "b", "z": 0}])
-    refused(train_gan.main, "index_train.csv", "patient_digest", "cut_slices")
+    refused(train_gan.main, "index_train.csv", "patient_digest", "extract_slices")
 
 
 def test_the_checkpoints_say_who_trained_them(stage, monkeypatch):

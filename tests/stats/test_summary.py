@@ -9,7 +9,7 @@ from scipy import stats
 from pre2post.core.errors import InputError
 from pre2post.stats.summary import holm, paired, rank_biserial, summarise
 
-SETTINGS = {"confidence": 0.95, "draws": 2000, "seed": [1, 2], "min_patients": 5}
+SETTINGS = {"confidence_level": 0.95, "n_resamples": 2000, "seed": [1, 2], "min_patients": 5}
 
 
 def test_interval_is_scipys_bca():
@@ -18,7 +18,7 @@ def test_interval_is_scipys_bca():
         (values,), np.mean, n_resamples=2000, confidence_level=0.95, method="BCa", rng=np.random.default_rng([1, 2])
     ).confidence_interval
     found = summarise(values, **SETTINGS)
-    assert (found["low"], found["high"]) == pytest.approx((wanted.low, wanted.high), rel=1e-9)
+    assert (found["ci_low"], found["ci_high"]) == pytest.approx((wanted.low, wanted.high), rel=1e-9)
     assert found["mean"] == pytest.approx(values.mean())
     assert found["sd"] == pytest.approx(np.std(values, ddof=1))
     assert found["median"] == pytest.approx(np.median(values))
@@ -31,42 +31,42 @@ def test_interval_covers_as_often_as_it_says():
     covered = []
     for seed in range(150):
         found = summarise(rng.exponential(size=20), 0.9, 400, seed, 5)
-        covered.append(found["low"] <= 1 <= found["high"])
+        covered.append(found["ci_low"] <= 1 <= found["ci_high"])
     assert 0.78 < np.mean(covered) < 0.97
 
 
 def test_seed_and_confidence_matter_and_repeat():
     values = np.random.default_rng(1).normal(size=12)
     assert summarise(values, **SETTINGS) == summarise(values, **SETTINGS)
-    assert summarise(values, **SETTINGS | {"seed": 9})["low"] != summarise(values, **SETTINGS)["low"]
-    narrow, wide = summarise(values, **SETTINGS | {"confidence": 0.5}), summarise(values, **SETTINGS)
-    assert wide["low"] < narrow["low"] < narrow["high"] < wide["high"]
+    assert summarise(values, **SETTINGS | {"seed": 9})["ci_low"] != summarise(values, **SETTINGS)["ci_low"]
+    narrow, wide = summarise(values, **SETTINGS | {"confidence_level": 0.5}), summarise(values, **SETTINGS)
+    assert wide["ci_low"] < narrow["ci_low"] < narrow["ci_high"] < wide["ci_high"]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6).map(lambda v: round(v, 3)), min_size=5, max_size=30))
 def test_interval_is_finite_and_lies_within_the_values(values):
-    found = summarise(values, **SETTINGS | {"draws": 200})
+    found = summarise(values, **SETTINGS | {"n_resamples": 200})
     margin = 1e-6 * (1 + max(map(abs, values)))
-    assert min(values) - margin <= found["low"] <= found["high"] <= max(values) + margin
+    assert min(values) - margin <= found["ci_low"] <= found["ci_high"] <= max(values) + margin
 
 
 @pytest.mark.parametrize("values", [[0.1 + 0.2, 0.3, 0.3, 0.3, 0.3], [7] * 6, [0.0] * 5])
 def test_equal_values_have_an_interval_without_width(values):
     found = summarise(values, **SETTINGS)
-    assert found["low"] == found["high"] == pytest.approx(values[0])
+    assert found["ci_low"] == found["ci_high"] == pytest.approx(values[0])
 
 
 @pytest.mark.parametrize("values", [[1e-300, 2e-300, 3e-300, 5e-300, 8e-300], [1e150, 2e150, 3e150, 5e150, 8e150]])
 def test_tiny_and_huge_values_keep_their_interval(values):
     found = summarise(values, **SETTINGS)
-    assert values[0] < found["low"] < found["high"] < values[-1]
+    assert values[0] < found["ci_low"] < found["ci_high"] < values[-1]
 
 
 def test_few_patients_have_no_interval():
     found = summarise([1.0, 2.0, 4.0, 3.0], **SETTINGS)
-    assert (found["low"], found["high"], found["n"], found["mean"]) == (None, None, 4, 2.5)
-    assert summarise([3], **SETTINGS) == {"mean": 3, "sd": None, "median": 3, "low": None, "high": None, "n": 1}
+    assert (found["ci_low"], found["ci_high"], found["n"], found["mean"]) == (None, None, 4, 2.5)
+    assert summarise([3], **SETTINGS) == {"mean": 3, "sd": None, "median": 3, "ci_low": None, "ci_high": None, "n": 1}
     assert set(summarise([], **SETTINGS).values()) == {None, 0}
 
 
@@ -82,10 +82,10 @@ def test_paired_equals_scipy_and_is_about_the_difference():
     a = b + rng.normal(0.8, 1, 14)
     found = paired(a, b, **SETTINGS)
     assert found["p"] == pytest.approx(stats.wilcoxon(a, b).pvalue)
-    assert {key: found[key] for key in ("mean", "low", "high")} == pytest.approx(
-        {key: summarise(a - b, **SETTINGS)[key] for key in ("mean", "low", "high")}
+    assert {key: found[key] for key in ("mean", "ci_low", "ci_high")} == pytest.approx(
+        {key: summarise(a - b, **SETTINGS)[key] for key in ("mean", "ci_low", "ci_high")}
     )
-    assert found["low"] > 0
+    assert found["ci_low"] > 0
     turned = paired(b, a, **SETTINGS)
     assert turned["p"] == pytest.approx(found["p"])
     assert turned["mean"] == pytest.approx(-found["mean"])
@@ -95,17 +95,17 @@ def test_paired_without_a_difference_or_with_few_patients():
     values = np.arange(8.0)
     assert paired(values, values, **SETTINGS)["p"] == 1
     few = paired([1.0, 2.0], [0.0, 0.0], **SETTINGS)
-    assert (few["p"], few["low"], few["n"], few["mean"]) == (None, None, 2, 1.5)
+    assert (few["p"], few["ci_low"], few["n"], few["mean"]) == (None, None, 2, 1.5)
     assert paired([], [], **SETTINGS)["p"] is None
 
 
 def test_paired_gives_the_effect_of_its_differences():
     rng = np.random.default_rng(4)
     a, b = rng.normal(1, 1, 9), rng.normal(0, 1, 9)
-    assert paired(a, b, **SETTINGS)["effect"] == rank_biserial(a - b)
-    assert paired(b, a, **SETTINGS)["effect"] == pytest.approx(-rank_biserial(a - b))
-    assert paired([2.0, 1.0], [0.0, 3.0], **SETTINGS)["effect"] == 0  # two patients are enough to describe
-    assert paired([], [], **SETTINGS)["effect"] is None
+    assert paired(a, b, **SETTINGS)["rank_biserial"] == rank_biserial(a - b)
+    assert paired(b, a, **SETTINGS)["rank_biserial"] == pytest.approx(-rank_biserial(a - b))
+    assert paired([2.0, 1.0], [0.0, 3.0], **SETTINGS)["rank_biserial"] == 0  # two patients are enough to describe
+    assert paired([], [], **SETTINGS)["rank_biserial"] is None
 
 
 def test_rank_biserial_by_hand():

@@ -28,11 +28,11 @@ def test_groups_come_in_order_of_first_appearance():
 
 
 def test_the_section_statistics_is_what_summarise_takes():
-    options = interval_options(StatisticsParams(confidence=0.5, bootstrap_draws=100, min_patients=3), [1, 2])
+    options = interval_options(StatisticsParams(confidence_level=0.5, n_resamples=100, min_patients=3), [1, 2])
     assert summarise([1, 2, 4], **options) == summarise(
-        [1, 2, 4], confidence=0.5, draws=100, seed=[1, 2], min_patients=3
+        [1, 2, 4], confidence_level=0.5, n_resamples=100, seed=[1, 2], min_patients=3
     )
-    assert summarise([1, 2], **options)["low"] is None
+    assert summarise([1, 2], **options)["ci_low"] is None
 
 
 def test_a_family_is_corrected_as_one():

@@ -46,7 +46,7 @@ class Case:
                 file=self.folder,
                 found=", ".join(present),
                 expected=role,
-                todo="choose a phase that every case has, or leave the case out",
+                hint="choose a phase that every case has, or leave the case out",
             )
         return self.folder / ("mask.nii.gz" if role == "mask" else f"{role}.nii")
 
@@ -89,7 +89,7 @@ def find_cases(ids: Iterable[str], cases: Iterable[Case]) -> list[Case]:
         raise InputError(
             "a patient of the split was not ingested",
             case=missing[0],
-            todo="run `dvc repro split` so that the split fits the cohort",
+            hint="run `dvc repro split` so that the split fits the cohort",
         )
     return [known[case_id] for case_id in wanted]
 
@@ -131,5 +131,5 @@ def _to_case(entry: dict, folder: Path) -> Case:
 
 def _unusable(file: Path, error: Exception) -> InputError:
     return InputError(
-        "this is not a list of cases", file=file, found=f"no usable {error}", todo="run `dvc repro` again"
+        "this is not a list of cases", file=file, found=f"no usable {error}", hint="run `dvc repro` again"
     )

@@ -21,7 +21,7 @@ def read_mask(case: Case, needs_tumour: bool = True) -> Volume:
             file=file,
             expected="0 background, 1 tumour",
             found=", ".join(f"{label:g}" for label in labels[:8]),
-            todo="write tumour as 1, all else as 0",
+            hint="write tumour as 1, all else as 0",
         )
     if needs_tumour and not mask.array.any():
         raise InputError(
@@ -30,7 +30,7 @@ def read_mask(case: Case, needs_tumour: bool = True) -> Volume:
             file=file,
             found="zeros only",
             expected="at least one voxel of 1",
-            todo="correct the mask, or leave the case out",
+            hint="correct the mask, or leave the case out",
         )
     return mask.like(mask.array.astype(np.uint8))
 

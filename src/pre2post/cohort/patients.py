@@ -48,7 +48,7 @@ def training_patients(origin: str) -> list[str] | None:
             "nobody is listed",
             file=origin,
             expected="one patient or case a line",
-            todo=f"list the training patients, or say {UNKNOWN}",
+            hint=f"list the training patients, or say {UNKNOWN}",
         )
     return sorted({patient_named(name) for name in names})
 

@@ -15,16 +15,16 @@ class InputError(Exception):
     what to do.
     """
 
-    def __init__(self, problem: str, *, case=None, file=None, found=None, expected=None, todo=None):
+    def __init__(self, problem: str, *, case=None, file=None, found=None, expected=None, hint=None):
         self.problem, self.case, self.file = problem, case, file
         # As text: what was found may be another error, and not every error survives the way out of a worker process.
-        self.found, self.expected, self.todo = (None if fact is None else str(fact) for fact in (found, expected, todo))
+        self.found, self.expected, self.hint = (None if fact is None else str(fact) for fact in (found, expected, hint))
         super().__init__(self._message())
 
     def _message(self) -> str:
         named = (("case", self.case), ("file", self.file))
         where = ", ".join(f"{name} {_short(value)}" for name, value in named if value is not None)
-        facts = (("found", self.found), ("expected", self.expected), ("what to do", self.todo))
+        facts = (("found", self.found), ("expected", self.expected), ("what to do", self.hint))
         parts = [self.problem] + [f"{name}: {_short(value)}" for name, value in facts if value is not None]
         return one_line((f"{where}: " if where else "") + "; ".join(parts))
 
@@ -40,8 +40,8 @@ def _short(fact) -> str:
 
 
 @contextmanager
-def about(prefix: str = "", *, case=None, file=None) -> Iterator[None]:
-    """Says of an InputError raised inside which case and file it is about, where it does not say so itself.
+def error_context(prefix: str = "", *, case=None, file=None) -> Iterator[None]:
+    """Says of an InputError raised inside which case and file it is error_context, where it does not say so itself.
 
     For rooms that work on arrays, which do not know where these came from. `prefix` goes before the problem.
     """
@@ -54,7 +54,7 @@ def about(prefix: str = "", *, case=None, file=None) -> Iterator[None]:
             file=file if error.file is None else error.file,
             found=error.found,
             expected=error.expected,
-            todo=error.todo,
+            hint=error.hint,
         ) from None
 
 
@@ -72,6 +72,6 @@ def run_stage(main: Callable[[], None]) -> None:
                 f"error: the disk is full while writing {file}; what to do: free some space and run the command "
                 "again, finished stages are kept"
             )
-        if error.filename is None:  # not about a file, so not something that was given
+        if error.filename is None:  # not error_context a file, so not something that was given
             raise
         sys.exit(f"error: file {one_line(error.filename)}: this file or folder cannot be used; found: {error.strerror}")

@@ -45,9 +45,9 @@ def read_json(path: Path):
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError("the file is missing", file=path, todo="run `dvc repro`, or `dvc pull` it") from None
+        raise InputError("the file is missing", file=path, hint="run `dvc repro`, or `dvc pull` it") from None
     except ValueError as error:
-        raise InputError("this is not JSON", file=path, found=error, todo="delete it and run `dvc repro`") from None
+        raise InputError("this is not JSON", file=path, found=error, hint="delete it and run `dvc repro`") from None
 
 
 def write_table(path: Path, rows: Sequence[Mapping]) -> None:
@@ -74,7 +74,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
             return list(csv.DictReader(file))
     except UnicodeDecodeError as error:
         raise InputError(
-            "the table is not text in UTF-8", file=path, found=error, todo="save it as CSV in UTF-8"
+            "the table is not text in UTF-8", file=path, found=error, hint="save it as CSV in UTF-8"
         ) from None
     except FileNotFoundError:
-        raise InputError("the table is missing", file=path, todo="run `dvc repro`, or `dvc pull` it") from None
+        raise InputError("the table is missing", file=path, hint="run `dvc repro`, or `dvc pull` it") from None

@@ -5,13 +5,14 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 SPLITS = Path("splits.json")
 
+PARAMS_CHECKED = Path("artifacts/params_checked.json")  # check_params: always the same content
 VOLUMES = Path("artifacts/volumes")  # ingest: one folder a case
 COHORT = VOLUMES / "cohort.csv"  # ingest: a line on every case, used or not
-SLICES = Path("artifacts/slices")  # cut_slices: memory-mapped arrays
+SLICES = Path("artifacts/slices")  # extract_slices: memory-mapped arrays
 CHECKPOINTS = Path("artifacts/gan")  # train_gan: one safetensors file a kept epoch
 GENERATOR = Path("artifacts/generator/generator.safetensors")  # select_checkpoint: the chosen one, its card beside it
 SYNTHETIC = Path("artifacts/synthetic")  # synthesize: see synthetic_name
-NNUNET = Path("artifacts/nnunet")  # plan_segmentation: raw and preprocessed data, plans
+NNUNET = Path("artifacts/nnunet")  # plan_and_preprocess: raw and preprocessed data, plans
 SEGMENTERS = Path("artifacts/segmenters")  # train_segmentation: one folder a setting and fold
 PREDICTIONS = Path("artifacts/predictions")  # evaluate_segmentation: <setting>/<domain>/<case>.nii.gz
 

@@ -53,7 +53,7 @@ class StageParams(BaseModel):
             return cls.model_validate(content)
         except ValidationError as error:
             refused = "; ".join(_explain(detail) for detail in error.errors())
-            raise InputError(refused, file=path, todo="correct the value, or drop the -S that set it") from None
+            raise InputError(refused, file=path, hint="correct the value, or drop the -S that set it") from None
 
 
 def check_hashed(section: Section, *names: str) -> None:

@@ -48,7 +48,7 @@ def iterate_sheet(path: Path, header_row: int = 1, sheet: str | None = None) -> 
                 file=path,
                 found=f"{len(row)} in row {line}",
                 expected=f"at most {len(names)}",
-                todo="put a text that has a comma in double quotes",
+                hint="put a text that has a comma in double quotes",
             )
         cells = {name: row[place] if place < len(row) else "" for name, place in columns.items()}
         if any(cells.values()):
@@ -71,7 +71,7 @@ def _header(rows: Iterator[Row], header_row: int, path: Path) -> list[str]:
             file=path,
             found=f"nothing in row {header_row}",
             expected="the names of the columns",
-            todo="write them there",
+            hint="write them there",
         )
     if len(names) > MOST_COLUMNS:
         raise InputError(
@@ -79,7 +79,7 @@ def _header(rows: Iterator[Row], header_row: int, path: Path) -> list[str]:
             file=path,
             found=f"{len(names)} columns",
             expected=f"at most {MOST_COLUMNS}",
-            todo="remove the columns that are not needed",
+            hint="remove the columns that are not needed",
         )
     return names
 
@@ -94,7 +94,7 @@ def _rows(path: Path, sheet: str | None) -> Iterator[Row]:
             file=path,
             found=path.suffix or "a name without ending",
             expected=" or ".join(readers),
-            todo="save the table in one of these forms",
+            hint="save the table in one of these forms",
         )
     for number, row in enumerate(reader(), start=1):
         if number > MOST_ROWS:
@@ -103,13 +103,13 @@ def _rows(path: Path, sheet: str | None) -> Iterator[Row]:
                 file=path,
                 found=f"more than {MOST_ROWS} rows",
                 expected="one sheet of rows",
-                todo="save it again without the empty rows at its end",
+                hint="save it again without the empty rows at its end",
             )
         yield row
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
-    todo = "save it as CSV in UTF-8, with commas between the cells"
+    hint = "save it as CSV in UTF-8, with commas between the cells"
     with _opened(path) as file, TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
         try:
             for cells in csv.reader(text, strict=True):
@@ -118,10 +118,10 @@ def _csv_rows(path: Path) -> Iterator[Row]:
                 yield tuple(cell.strip() for cell in cells)
         except UnicodeDecodeError as error:
             raise InputError(
-                "the table is not text in UTF-8", file=path, found=error, expected="CSV", todo=todo
+                "the table is not text in UTF-8", file=path, found=error, expected="CSV", hint=hint
             ) from None
         except csv.Error as error:
-            raise InputError("the table is damaged", file=path, found=error, expected="CSV", todo=todo) from None
+            raise InputError("the table is damaged", file=path, found=error, expected="CSV", hint=hint) from None
 
 
 def _xlsx_rows(path: Path, sheet: str | None) -> Iterator[Row]:
@@ -131,13 +131,13 @@ def _xlsx_rows(path: Path, sheet: str | None) -> Iterator[Row]:
             yield from _cells(file, path, sheet)
         except InputError:
             raise
-        except Exception as error:  # openpyxl raises whatever a damaged part leads it to
+        except Exception as error:  # openpyxl raises whatever a damaged part is_main_process it to
             raise InputError(
                 "this is no readable workbook",
                 file=path,
                 found=f"{type(error).__name__}: {error}",
                 expected="an .xlsx file",
-                todo="fetch it again, or save it again as .xlsx",
+                hint="fetch it again, or save it again as .xlsx",
             ) from None
 
 
@@ -153,7 +153,7 @@ def _cells(file: BinaryIO, path: Path, sheet: str | None) -> Iterator[Row]:
                 file=path,
                 found=", ".join(sheets) or "no sheet",
                 expected=sheet or "a sheet",
-                todo="give the sheet that name",
+                hint="give the sheet that name",
             )
         chosen = sheets.get(sheet, next(iter(sheets.values())))
         chosen.reset_dimensions()  # the size that the file declares may be wrong
@@ -176,7 +176,7 @@ def _refuse_what_cannot_be_opened(file: BinaryIO, path: Path) -> None:
             file=path,
             found="a compound file",
             expected="an .xlsx file without a password",
-            todo="save it so",
+            hint="save it so",
         )
     with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
@@ -188,7 +188,7 @@ def _refuse_what_cannot_be_opened(file: BinaryIO, path: Path) -> None:
             file=path,
             found=f"{total} bytes",
             expected=f"at most {MOST_BYTES}, no part packed more than {PACKED_AT_MOST} times",
-            todo="save the sheet alone, or as CSV",
+            hint="save the sheet alone, or as CSV",
         )
 
 
@@ -201,7 +201,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             yield file
     except FileNotFoundError:
         raise InputError(
-            "the table is missing", file=path, found="no such file", expected="a spreadsheet", todo="put it there"
+            "the table is missing", file=path, found="no such file", expected="a spreadsheet", hint="put it there"
         ) from None
     except OSError as error:
         raise InputError(
@@ -209,5 +209,5 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             file=path,
             found=error.strerror,
             expected="a spreadsheet",
-            todo="look at the file and its permissions",
+            hint="look at the file and its permissions",
         ) from None

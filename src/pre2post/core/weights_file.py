@@ -24,13 +24,13 @@ class WeightsFile:
     """One file that the user named, with what its error messages say of it.
 
     sha256: the first 8 or more hexadecimal digits. name: what it should hold, such as "VGG19 weights".
-    todo: where to get it, or how to do without.
+    hint: where to get it, or how to do without.
     """
 
     path: Path
     sha256: str
     name: str
-    todo: str
+    hint: str
 
     def check_hash(self) -> None:
         """Raises InputError when the file cannot be read or is not the one with this hash."""
@@ -44,7 +44,7 @@ class WeightsFile:
                 file=self.path,
                 found=f"sha256 {found}",
                 expected=f"{self.sha256 or 'nothing'}, {SHORTEST} digits at least",
-                todo=self.todo,
+                hint=self.hint,
             )
 
     def read(self, keys: Collection[str] | None = None) -> Any:
@@ -76,7 +76,7 @@ class WeightsFile:
                     file=self.path,
                     found=f"{key}: {shape}",
                     expected=f"{key}: {tuple(weight.shape)}, as in {network}",
-                    todo=self.todo,
+                    hint=self.hint,
                 )
         # Copied, since tensors that are mapped from the file would be read again whenever memory is short.
         return {key: found[key].detach().to(torch.float32, copy=True) for key in expected}
@@ -84,7 +84,7 @@ class WeightsFile:
     def unreadable(self, found: object, expected: str | None = None) -> InputError:
         """For whoever reads the file in another way."""
         return InputError(
-            f"the {self.name} cannot be read", file=self.path, found=found, expected=expected, todo=self.todo
+            f"the {self.name} cannot be read", file=self.path, found=found, expected=expected, hint=self.hint
         )
 
     def _read_torch(self) -> object:

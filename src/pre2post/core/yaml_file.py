@@ -16,6 +16,6 @@ def read_yaml(path: Path) -> Any:
         with open(path, encoding="utf-8") as file:
             return yaml.load(file, Loader=LOADER)
     except FileNotFoundError:
-        raise InputError("the file is missing", file=path, todo="run from the repository root") from None
+        raise InputError("the file is missing", file=path, hint="run from the repository root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("this is not YAML", file=path, found=" ".join(str(error).split())) from None

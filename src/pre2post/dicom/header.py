@@ -118,7 +118,7 @@ def _told(file: Path, case: str) -> Iterator[None]:
             file=file,
             found=error,
             expected="a DICOM MR slice",
-            todo="remove the file, or fetch it again",
+            hint="remove the file, or fetch it again",
         ) from None
     except OSError as error:
         raise InputError(
@@ -127,7 +127,7 @@ def _told(file: Path, case: str) -> Iterator[None]:
             file=file,
             found=error.strerror,
             expected="a DICOM MR slice",
-            todo="fetch the file again, or see to its permissions",
+            hint="fetch the file again, or see to its permissions",
         ) from None
     except NotWhole as error:
         raise InputError(
@@ -136,13 +136,13 @@ def _told(file: Path, case: str) -> Iterator[None]:
             file=file,
             found=error,
             expected=error.expected,
-            todo="fetch the file again",
+            hint="fetch the file again",
         ) from None
     except InputError:
         raise
     except (ValueError, OverflowError) as error:
         raise InputError(
-            "the DICOM header cannot be read", case=case, file=file, found=error, todo="fetch the file again"
+            "the DICOM header cannot be read", case=case, file=file, found=error, hint="fetch the file again"
         ) from None
 
 
@@ -179,7 +179,7 @@ def _check_matrix(data: Attributes, frames: int, file: Path, case: str) -> tuple
             file=file,
             found=f"{name} {value}",
             expected=f"{name} {1 if colours != 1 else frames}",
-            todo="export the series as classic or Enhanced MR images",
+            hint="export the series as classic or Enhanced MR images",
         )
     if data.text("PhotometricInterpretation") not in ("", "MONOCHROME2"):
         raise InputError(
@@ -188,7 +188,7 @@ def _check_matrix(data: Attributes, frames: int, file: Path, case: str) -> tuple
             file=file,
             found=data.text("PhotometricInterpretation"),
             expected="MONOCHROME2",
-            todo="export the series as it was acquired",
+            hint="export the series as it was acquired",
         )
     if not (SIZES[0] <= rows <= SIZES[1] and SIZES[0] <= columns <= SIZES[1]) or allocated not in ALLOCATED:
         raise InputError(
@@ -197,7 +197,7 @@ def _check_matrix(data: Attributes, frames: int, file: Path, case: str) -> tuple
             file=file,
             found=f"{columns} x {rows} pixels of {allocated} bits",
             expected=f"{SIZES[0]} to {SIZES[1]} pixels a side, of {', '.join(map(str, ALLOCATED))} bits",
-            todo="fetch the file again, or leave the series out",
+            hint="fetch the file again, or leave the series out",
         )
     return rows, columns, allocated
 
@@ -215,7 +215,7 @@ def _header(
             file=file,
             found=f"{spacing[1]:g} x {spacing[0]:g} mm",
             expected="{:g} to {:g} mm".format(*SPACINGS),
-            todo="correct PixelSpacing, or leave the series out",
+            hint="correct PixelSpacing, or leave the series out",
         )
     suppressed = data.text("SpectrallySelectedSuppression") == "FAT"
     return SliceHeader(
@@ -276,7 +276,7 @@ def _pixels(data: Attributes, file: Path, case: str, pieces: tuple[Piece, ...], 
             file=file,
             found=f"BitsStored {bits}, HighBit {high}, BitsAllocated {allocated}",
             expected="HighBit one below BitsStored",
-            todo="fetch the file again, or leave the series out",
+            hint="fetch the file again, or leave the series out",
         )
     if slope == 0 or abs(slope) * 2.0**bits + abs(intercept) > LARGEST:
         raise InputError(
@@ -285,7 +285,7 @@ def _pixels(data: Attributes, file: Path, case: str, pieces: tuple[Piece, ...], 
             file=file,
             found=f"RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
             expected="a slope other than 0, and values that float32 can hold",
-            todo="fetch the file again, or leave the series out",
+            hint="fetch the file again, or leave the series out",
         )
     ends = [data.padding(name, signed) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     known = sorted(end for end in ends if end is not None)
@@ -322,5 +322,5 @@ def _missing(name: str, file: Path, case: str) -> InputError:
         file=file,
         found=f"no {name}",
         expected="a whole DICOM MR slice",
-        todo="fetch the file again",
+        hint="fetch the file again",
     )

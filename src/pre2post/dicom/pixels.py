@@ -17,7 +17,7 @@ from pre2post.core.errors import InputError
 from pre2post.dicom.file import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, open_dicom
 from pre2post.dicom.frames import Pixels
 from pre2post.dicom.header import SliceHeader
-from pre2post.io.volume_file import last_line
+from pre2post.image.itk import last_line
 
 NATIVE = (IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED, EXPLICIT_BIG)
 CODECS = {  # transfer syntaxes (PS3.6 annex A) and the codec of imagecodecs
@@ -173,7 +173,7 @@ def _told(file: Path, case: str) -> Iterator[None]:
             case=case,
             file=file,
             found=error.strerror,
-            todo="fetch the file again, or see to its permissions",
+            hint="fetch the file again, or see to its permissions",
         ) from None
     except (RuntimeError, ValueError, MemoryError) as error:
         raise InputError(
@@ -182,5 +182,5 @@ def _told(file: Path, case: str) -> Iterator[None]:
             file=file,
             found=last_line(error),
             expected="whole pixels in a known transfer syntax",
-            todo="fetch the file again",
+            hint="fetch the file again",
         ) from None

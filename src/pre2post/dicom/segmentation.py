@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pre2post.core.errors import InputError, about
+from pre2post.core.errors import InputError, error_context
 from pre2post.image.volume import Volume, to_lps
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -46,13 +46,13 @@ def read_segmentation(path: Path, label: str | None = None) -> Volume:
             "this is not a DICOM Segmentation object",
             file=path,
             expected=f"SOP class {SEGMENTATION_STORAGE}",
-            todo="export the tumour as DICOM SEG or NIfTI",
+            hint="export the tumour as DICOM SEG or NIfTI",
         )
     try:
         data = dcmread(path)
         _name_step(data)
         segmentation = Segmentation.from_dataset(data, copy=False)
-        with about(file=path):
+        with error_context(file=path):
             return to_lps(_stack(segmentation, _choose(segmentation, label)))
     except InputError:
         raise
@@ -62,7 +62,7 @@ def read_segmentation(path: Path, label: str | None = None) -> Volume:
             file=path,
             found=str(error) or type(error).__name__,
             expected="whole frames, parallel and evenly spaced",
-            todo="export or fetch it again",
+            hint="export or fetch it again",
         ) from None
 
 
@@ -95,7 +95,7 @@ def _choose(segmentation, label: str | None) -> list[int]:
             "it is not clear which segment is the tumour",
             found=found or "no segment",
             expected=expected,
-            todo="name the segment, or rename it in the annotation program",
+            hint="name the segment, or rename it in the annotation program",
         )
     return [one.segment_number for one in chosen]
 
@@ -115,7 +115,7 @@ def _stack(segmentation, numbers: list[int]) -> Volume:
             "the segmentation spans too many slices",
             found=slices.spatial_shape[0],
             expected=f"at most {MOST_SLICES}",
-            todo="look at its SpacingBetweenSlices",
+            hint="look at its SpacingBetweenSlices",
         )
     stacked = segmentation.get_volume(segment_numbers=numbers)  # (z, y, x, segment): 0 and 1, or a share up to 1
     axes = stacked.affine[:3, 2::-1]

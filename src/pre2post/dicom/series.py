@@ -96,7 +96,7 @@ def order_slices(headers: Sequence[SliceHeader], case: str) -> Series:
             file=headers[0].file,
             found="1 slice",
             expected="at least 2",
-            todo="fetch the series again",
+            hint="fetch the series again",
         )
     normal = np.cross(row, column)
     heights = np.array([header.position for header in headers]) @ normal
@@ -144,7 +144,7 @@ def find_series(folder: Path) -> Series:
             file=folder,
             found=f"{len(list(folder.iterdir()))} other files or folders",
             expected="the files of one series",
-            todo="give the folder in which these lie",
+            hint="give the folder in which these lie",
         )
     if len(groups) > 1:
         names = [f"{group[0].description!r} (number {group[0].number}, {len(group)} files)" for group in groups]
@@ -153,7 +153,7 @@ def find_series(folder: Path) -> Series:
             file=folder,
             found=", ".join(names),
             expected="one",
-            todo="put the pre-contrast series into a folder of its own",
+            hint="put the pre-contrast series into a folder of its own",
         )
     return order_slices(groups[0], name)
 
@@ -207,7 +207,7 @@ def _check_agreement(headers: Sequence[SliceHeader], case: str) -> None:
                     file=header.file,
                     found=here if shown else "another one",
                     expected=f"{there if shown else 'that'}, as in {first.file.name}",
-                    todo="remove the odd slice, or fetch the series again",
+                    hint="remove the odd slice, or fetch the series again",
                 )
 
 
@@ -223,7 +223,7 @@ def _step(ordered: Sequence[SliceHeader], normal: np.ndarray, case: str) -> floa
             file=ordered[0].file,
             found=f"a step of {usual:g} mm",
             expected="{:g} to {:g} mm".format(*STEPS),
-            todo="correct ImagePositionPatient, or leave the series out",
+            hint="correct ImagePositionPatient, or leave the series out",
         )
     for number, (move, step) in enumerate(zip(moves, steps, strict=True)):
         before, after = ordered[number], ordered[number + 1]
@@ -234,7 +234,7 @@ def _step(ordered: Sequence[SliceHeader], normal: np.ndarray, case: str) -> floa
                 file=after.file,
                 found=f"the position of {before.file.name}",
                 expected=f"a step of {usual:.3f} mm",
-                todo="remove one of the two",
+                hint="remove one of the two",
             )
         if step > (2 - STEP_TOLERANCE) * usual:
             raise InputError(
@@ -243,7 +243,7 @@ def _step(ordered: Sequence[SliceHeader], normal: np.ndarray, case: str) -> floa
                 file=after.file,
                 found=f"a step of {step:.3f} mm",
                 expected=f"{usual:.3f} mm",
-                todo="fetch the series again, or leave the case out",
+                hint="fetch the series again, or leave the case out",
             )
         if abs(step - usual) > STEP_TOLERANCE * usual or np.linalg.norm(move - step * normal) > STEP_TOLERANCE * usual:
             raise InputError(
@@ -252,6 +252,6 @@ def _step(ordered: Sequence[SliceHeader], normal: np.ndarray, case: str) -> floa
                 file=after.file,
                 found=f"a move of {np.round(move, 3).tolist()} mm from {before.file.name}",
                 expected=f"{usual:.3f} mm along the normal",
-                todo="leave the case out",
+                hint="leave the case out",
             )
     return float(steps.mean())

@@ -26,7 +26,7 @@ def slice_numbers(series: Series) -> list[int]:
             file=series.folder,
             found=shared,
             expected="a number of its own for each",
-            todo="fetch the series again",
+            hint="fetch the series again",
         )
     return [places[instance] for instance in instances]
 
@@ -62,6 +62,6 @@ def _instance(header: SliceHeader, case: str) -> int:
             file=header.file,
             found="none, or no whole number",
             expected="a whole number",
-            todo="fetch the series again, or take the patient out of the table of boxes",
+            hint="fetch the series again, or take the patient out of the table of boxes",
         )
     return header.instance

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pre2post.cohort.case import Case
 from pre2post.cohort.lesion import read_mask
-from pre2post.core.errors import about
+from pre2post.core.errors import error_context
 from pre2post.core.numbers import rounded
 from pre2post.core.paths import SYNTHETIC
 from pre2post.evaluation.detection_table import IMAGES, OF_IMAGE
@@ -12,26 +12,26 @@ from pre2post.image.body_mask import body_mask
 from pre2post.image.masks import millilitres
 from pre2post.io.volume_file import read_volume
 from pre2post.metrics.lesion_properties import enhancement_error, image_properties, lesion_shell
-from pre2post.segmentation.design import group_and_phase, volume_file
+from pre2post.segmentation.design import split_and_phase, volume_file
 from pre2post.segmentation.raw_dataset import check_image
 
 
 def pair_domains(table: Sequence[Mapping[str, str]], phases: Mapping[str, str]) -> tuple[list[dict], str]:
-    """From plots/segmentation.csv a row each setting and patient that was tested in both phases, and a note if none.
+    """From plots/segmentation.csv a row each mix and patient that was tested in both phases, and a note if none.
 
-    {"setting", "group", "case", "touched_<image>": 0 or 1, "dice_<image>": float}, `phases` being those of the images.
+    {"mix", "split", "case", "detected_<image>": 0 or 1, "dice_<image>": float}, `phases` being those of the images.
     """
     found: dict[str, dict] = {image: {} for image in IMAGES}
     for row in table:
-        group, phase = group_and_phase(row["domain"])
+        split, phase = split_and_phase(row["domain"])
         for image in (image for image in IMAGES if phases[image] == phase):
-            found[image][row["setting"], group, row["case"]] = {
-                f"touched_{image}": int(float(row["touched"])),
+            found[image][row["mix"], split, row["case"]] = {
+                f"detected_{image}": int(float(row["detected"])),
                 f"dice_{image}": float(row["dice"]),
             }
     synthetic, real = found.values()
     pairs = [
-        dict(zip(("setting", "group", "case"), key, strict=True)) | synthetic[key] | real[key]
+        dict(zip(("mix", "split", "case"), key, strict=True)) | synthetic[key] | real[key]
         for key in synthetic
         if key in real
     ]
@@ -61,7 +61,7 @@ def measure_lesion(case: Case, phases: Mapping[str, str]) -> dict[str, float | N
         volume = read_volume(file)
         check_image(volume, mask, case.id, file)
         images[image] = case.scale.normalise(volume.array)
-        with about(case=case.id, file=file):
+        with error_context(case=case.id, file=file):
             found[image] = image_properties(images[image], lesion, shell)
     return {
         "size_ml": rounded(millilitres(lesion, mask.spacing)),

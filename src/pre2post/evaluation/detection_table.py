@@ -1,6 +1,6 @@
 """Whether tumours are found in synthetic volumes as in real ones, and which property of the image goes with it.
 
-A row of the input is one setting and patient: setting, group, case, touched_<image>, dice_<image> and the properties.
+A row of the input is one mix and patient: mix, split, case, detected_<image>, dice_<image> and the properties.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,14 +23,14 @@ Row = Mapping[str, str | float | None]
 
 
 def detection_rates(rows: Sequence[Row], options: StatisticsParams) -> list[dict]:
-    """A row each setting and group of patients, and both groups: shares of tumours that the prediction touches.
+    """A row each mix and split of patients, and both groups: shares of tumours that the prediction touches.
 
     synthetic, real: the shares; only_synthetic, only_real: numbers of patients found in that image alone; McNemar's
-    exact p, and p_holm over the settings of that group.
+    exact p, and p_holm over the mixes of that split.
     """
     found = []
     for key, own in _by_setting_and_group(rows):
-        test = mcnemar(*([row[f"touched_{image}"] for row in own] for image in IMAGES), options.min_patients)
+        test = mcnemar(*([row[f"detected_{image}"] for row in own] for image in IMAGES), options.min_patients)
         found.append(
             {
                 **key,
@@ -42,15 +42,15 @@ def detection_rates(rows: Sequence[Row], options: StatisticsParams) -> list[dict
                 "n": test["n"],
             }
         )
-    return [row for _, family in grouped(found, ("group",), getitem) for row in corrected(family)]
+    return [row for _, family in grouped(found, ("split",), getitem) for row in corrected(family)]
 
 
 def property_rows(rows: Sequence[Row], options: StatisticsParams, seed) -> list[dict]:
-    """A row each setting, group, domain and property: Spearman's correlation of the property with the Dice.
+    """A row each mix, split, domain and property: Spearman's correlation of the property with the Dice.
 
     Domain synthetic or real: the Dice and the property in that image; difference: both as synthetic minus real. What is
-    one value a patient stands beside each Dice as it is. p by permutation, p_holm over the properties of that setting,
-    group and domain.
+    one value a patient stands beside each Dice as it is. p by permutation, p_holm over the properties of that mix,
+    split and domain.
     """
     found = []
     for key, own in _by_setting_and_group(rows):
@@ -76,25 +76,25 @@ def property_rows(rows: Sequence[Row], options: StatisticsParams, seed) -> list[
 def summary(rates: Iterable[Row], properties: Iterable[Row]) -> dict:
     """The short form of both for metrics/detection.json; the keys are always the same.
 
-    {setting: {group: {"synthetic", "real", "only_synthetic", "only_real", "p", "p_holm", "n", "spearman": {property:
+    {mix: {split: {"synthetic", "real", "only_synthetic", "only_real", "p", "p_holm", "n", "spearman": {property:
     correlation with the Dice in synthetic volumes}}}}.
     """
     table: dict[str, dict] = {}
     for row in rates:
         kept = {name: row[name] for name in (*IMAGES, "only_synthetic", "only_real", "p", "p_holm", "n")}
-        table.setdefault(row["setting"], {})[row["group"]] = kept | {"spearman": {}}
+        table.setdefault(row["mix"], {})[row["split"]] = kept | {"spearman": {}}
     for row in properties:
         if row["domain"] == IMAGES[0]:
-            table[row["setting"]][row["group"]]["spearman"][row["property"]] = row["spearman"]
+            table[row["mix"]][row["split"]]["spearman"][row["property"]] = row["spearman"]
     return table
 
 
 def _by_setting_and_group(rows: Sequence[Row]) -> Iterator[tuple[dict, list[Row]]]:
-    for key, own in grouped(rows, ("setting",), getitem):
-        parts = list(grouped(own, ("group",), getitem))
-        yield from (({**key, **group}, members) for group, members in parts)
+    for key, own in grouped(rows, ("mix",), getitem):
+        parts = list(grouped(own, ("split",), getitem))
+        yield from (({**key, **split}, members) for split, members in parts)
         if len(parts) > 1:
-            yield {**key, "group": BOTH}, own
+            yield {**key, "split": BOTH}, own
 
 
 def _value(row: Row, name: str, domain: str) -> float | None:

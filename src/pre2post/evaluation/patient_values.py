@@ -1,4 +1,4 @@
-"""Everything that is measured on one patient's synthetic volume, and on the floors beside it."""
+"""Everything that is measured on one patient's synthetic volume, and on the baselines beside it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ OF_SUBTRACTION = ("nmse", "ssim")  # its MAE and MSE are those of the post-contr
 class Patient:
     """One patient's volumes (z, y, x), normalised: before contrast, real post, each method's post; masks of regions.
 
-    `group`: the patients it is counted with. `regions` holds "whole" (None: everything), "breast", "lesion" and, where
+    `split`: the patients it is counted with. `regions` holds "whole" (None: everything), "breast", "lesion" and, where
     there is one, "contralateral".
     """
 
-    group: str
+    split: str
     id: str
     pre: np.ndarray
     real: np.ndarray
@@ -60,14 +60,14 @@ def patient_values(patient: Patient, settings: MetricsParams, more: Mapping[str,
             ),
         ]
         found += [
-            Value(patient.group, patient.id, image, region, metric, method, value)
+            Value(patient.split, patient.id, image, region, metric, method, value)
             for image, regions, kept in measured
             for region, metrics in regions.items()
             for metric, value in metrics.items()
             if value is not None and (kept is None or metric in kept)
         ]
         found += [
-            Value(patient.group, patient.id, *key, method, value)
+            Value(patient.split, patient.id, *key, method, value)
             for key, value in _once(patient, synthetic, settings, more)
         ]
     return found

@@ -1,4 +1,4 @@
-"""Frechet radiomics distances (FRD) of the lesions of a group of patients, each in the slice that holds most of it."""
+"""Frechet radiomics distances (FRD) of the lesions of a split of patients, each in the slice that holds most of it."""
 
 from collections.abc import Iterator, Mapping
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pre2post.cohort.case import Case
 from pre2post.cohort.lesion import read_mask
 from pre2post.core.device import best_device
-from pre2post.core.errors import about
+from pre2post.core.errors import error_context
 from pre2post.core.files import write_table
 from pre2post.core.numbers import rounded
 from pre2post.core.paths import CHECKPOINTS, METRICS, NNUNET, PLOTS, SEGMENTERS
@@ -15,11 +15,11 @@ from pre2post.io.volume_file import read_volume
 from pre2post.metrics.mask_metrics import dice as dice_of
 from pre2post.pipeline.provenance import write_metrics
 from pre2post.pix2pixhd.checkpoint import load_generator
-from pre2post.pix2pixhd.infer import translate
+from pre2post.pix2pixhd.infer import infer
 from pre2post.pix2pixhd.resume import checkpoint_path
 from pre2post.same.dice_correlation import SAME, correlation_rows, dice_rows, summary
 from pre2post.segmentation.breasts import counted, prepare, segment_prepared
-from pre2post.segmentation.design import fold_folder, setting_folds
+from pre2post.segmentation.design import fold_folder, mix_folds
 from pre2post.segmentation.nnunet import PLANS_OF, use_folders
 from pre2post.segmentation.params import SegmentationParams
 from pre2post.segmentation.prediction import load_segmenter, make_predictor
@@ -43,19 +43,20 @@ class SameValidationParams(StageParams):
 
 
 def load_folds(params: SameValidationParams, splits: Splits) -> dict:
-    """nnU-Net's predictor of the judging setting by fold, trained on the patients that the splits say."""
+    """nnU-Net's predictor of the judging mix by fold, trained on the patients that the splits say."""
     use_folders(NNUNET, SEGMENTERS)
     import torch
 
-    study, judge = params.segmentation, params.segmentation.judge
-    folds = setting_folds(study.settings[judge], splits, params.seed)
+    study, evaluator = params.segmentation, params.segmentation.evaluator
+    folds = mix_folds(study.mixes[evaluator], splits, params.seed)
     predictors = {
         fold: make_predictor(
-            load_segmenter(judge, [fold_folder(SEGMENTERS, judge, fold)], PLANS_OF[study.plan], folds), study.mirroring
+            load_segmenter(evaluator, [fold_folder(SEGMENTERS, evaluator, fold)], PLANS_OF[study.plan], folds),
+            study.use_mirroring,
         )
         for fold in study.folds
     }
-    torch.set_num_threads(1)  # folds judge side by side instead, which wastes no time on waiting threads
+    torch.set_num_threads(1)  # folds evaluator side by side instead, which wastes no time on waiting threads
     return predictors
 
 
@@ -63,24 +64,24 @@ def load_translator(epoch: str, params: SameValidationParams) -> Callable:
     """A checkpoint as a function from normalised slices to translated ones."""
     file = checkpoint_path(CHECKPOINTS, int(epoch))
     generator = load_generator(file).to(best_device())
-    generator.plan.check_size(params.slices.size)
+    generator.architecture.check_size(params.slices.size)
 
     def run(slices):
-        with about(file=file):
-            return translate(generator, slices, params.synthesis.batch_size, len(params.slices.phases))
+        with error_context(file=file):
+            return infer(generator, slices, params.synthesis.batch_size, len(params.slices.phases))
 
     return run
 
 
-def judge_case(case: Case, translator: Callable, predictor, params: SameValidationParams, bar) -> float:
+def score_case(case: Case, translator: Callable, predictor, params: SameValidationParams, bar) -> float:
     """Dice of the segmenter's mask of one patient's synthetic volume, as evaluate_segmentation counts it."""
     study, pre, mask = params.segmentation, read_volume(case.path("pre")), read_mask(case)
     check_image(pre, mask, case.id, case.path("pre"))
-    with about(case=case.id):
+    with error_context(case=case.id):
         made, *_ = synthetic_volumes(pre, case.scale, params.slices.size, translator)  # of several the first
-    predicted = segment_prepared(predictor, prepare(made, case, study.train_on, predictor), threads=1)
+    predicted = segment_prepared(predictor, prepare(made, case, study.train_crop, predictor), threads=1)
     bar.update()
-    return dice_of(counted(predicted, mask.array, case, study.test_on), mask.array)
+    return dice_of(counted(predicted, mask.array, case, study.score_region), mask.array)
 
 
 def report(
@@ -100,7 +101,7 @@ def report(
         ],
     )
     write_table(PLOTS / "same_correlations.csv", correlations)
-    found = summary(params.segmentation.judge, rows, correlations) if rows else {"note": note}
+    found = summary(params.segmentation.evaluator, rows, correlations) if rows else {"note": note}
     write_metrics(METRICS / "same_dice.json", found)
     print(
         note

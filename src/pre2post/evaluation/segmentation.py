@@ -12,7 +12,7 @@ from pre2post.ingest.params import IngestParams
 from pre2post.io.volume_file import read_volume, write_volume
 from pre2post.metrics.mask_metrics import measure
 from pre2post.segmentation.breasts import counted, prepare, segment_prepared
-from pre2post.segmentation.design import domain_of, fold_folder, is_synthetic, setting_folds, volume_file
+from pre2post.segmentation.design import domain_of, fold_folder, is_synthetic, mix_folds, volume_file
 from pre2post.segmentation.nnunet import PLANS_OF, use_folders
 from pre2post.segmentation.params import SegmentationParams
 from pre2post.segmentation.prediction import check_same_plans, load_segmenter, make_predictor
@@ -35,10 +35,10 @@ class SegmentationEvaluationParams(StageParams):
 def list_tasks(study: SegmentationParams, splits: Splits, cases: list[Case]) -> list[tuple[str, Case, str]]:
     """(domain, case, phase) of every volume to segment: a case without a phase is not in that phase's domain."""
     tasks = [
-        (domain_of(group, phase), case, phase)
-        for group in GROUPS
+        (domain_of(split, phase), case, phase)
+        for split in GROUPS
         for phase in study.test_phases
-        for case in find_cases(getattr(splits, group), cases)
+        for case in find_cases(getattr(splits, split), cases)
         if is_synthetic(phase) or phase in case.phases
     ]
     found = {phase for _, _, phase in tasks}
@@ -47,7 +47,7 @@ def list_tasks(study: SegmentationParams, splits: Splits, cases: list[Case]) -> 
             "no test or external patient has any phase to test in",
             expected=", ".join(study.test_phases),
             found=f"segmentation.test_phases of {len(cases)} patients",
-            todo="name phases that they have",
+            hint="name phases that they have",
         )
     for phase in study.test_phases:
         if phase not in found:
@@ -56,7 +56,7 @@ def list_tasks(study: SegmentationParams, splits: Splits, cases: list[Case]) -> 
 
 
 def load_predictors(params: SegmentationEvaluationParams, splits: Splits) -> dict:
-    """nnU-Net's predictor of each trained setting, over the listed folds; all must share one plan."""
+    """nnU-Net's predictor of each trained mix, over the listed folds; all must share one plan."""
     use_folders(NNUNET, SEGMENTERS)
     import torch
 
@@ -66,31 +66,29 @@ def load_predictors(params: SegmentationEvaluationParams, splits: Splits) -> dic
     for name in study.train:
         folders = [fold_folder(SEGMENTERS, name, fold) for fold in study.folds]
         segmenters.append(
-            load_segmenter(
-                name, folders, PLANS_OF[study.plan], setting_folds(study.settings[name], splits, params.seed)
-            )
+            load_segmenter(name, folders, PLANS_OF[study.plan], mix_folds(study.mixes[name], splits, params.seed))
         )
         check_same_plans(segmenters[-1].plans, segmenters[0].plans, SEGMENTERS / name)
-    return {segmenter.name: make_predictor(segmenter, study.mirroring) for segmenter in segmenters}
+    return {segmenter.name: make_predictor(segmenter, study.use_mirroring) for segmenter in segmenters}
 
 
 def evaluate(
     case: Case, phase: str, domain: str, predictors: dict, params: SegmentationEvaluationParams, folder: Path
 ) -> list[dict]:
-    """One row a setting of one volume, which is preprocessed once; the predicted masks go into `folder`."""
+    """One row a mix of one volume, which is preprocessed once; the predicted masks go into `folder`."""
     study = params.segmentation
     file, mask = volume_file(case, phase, SYNTHETIC), read_mask(case, needs_tumour=False)
     image = read_volume(file)
     check_image(image, mask, case.id, file)
-    prepared = prepare(image, case, study.train_on, next(iter(predictors.values())))
+    prepared = prepare(image, case, study.train_crop, next(iter(predictors.values())))
     rows = []
-    for setting, predictor in predictors.items():
-        predicted = counted(segment_prepared(predictor, prepared, study.threads), mask.array, case, study.test_on)
-        write_volume(mask.like(predicted), folder / setting / domain / f"{case.id}.nii.gz")
-        found = measure(predicted, mask.array, mask.spacing, study.lesion_overlap, params.ingest.smallest_lesion_ml)
+    for mix, predictor in predictors.items():
+        predicted = counted(segment_prepared(predictor, prepared, study.threads), mask.array, case, study.score_region)
+        write_volume(mask.like(predicted), folder / mix / domain / f"{case.id}.nii.gz")
+        found = measure(predicted, mask.array, mask.spacing, study.lesion_overlap, params.ingest.min_lesion_ml)
         rows.append(
             {
-                "setting": setting,
+                "mix": mix,
                 "domain": domain,
                 "case": case.id,
                 **{name: rounded(value) for name, value in found.items()},

@@ -1,6 +1,6 @@
-"""Distances between a group's real slices and other sets of slices, patient by patient, under every extractor at once.
+"""Distances between a split's real slices and other sets of slices, patient by patient, under every extractor at once.
 
-What they must be read against stands beside them: the floors, the real slices of other patients (what a generator would
+What they must be read against stands beside them: the baselines, the real slices of other patients (what a generator would
 reach that ignores its input), and the real slices of one half of the patients against the other half.
 """
 

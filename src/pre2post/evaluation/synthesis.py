@@ -8,7 +8,7 @@ import numpy as np
 
 from pre2post.cohort.case import Case
 from pre2post.cohort.lesion import read_lesion
-from pre2post.core.errors import InputError, about
+from pre2post.core.errors import InputError, error_context
 from pre2post.core.numbers import rounded
 from pre2post.core.paths import SLICES, SYNTHETIC, synthetic_name
 from pre2post.core.progress import progress
@@ -46,7 +46,7 @@ class SynthesisEvaluationParams(StageParams):
 @dataclass(frozen=True)
 class Reference:
     """What the synthetic volumes of one phase are read against: a look-up table fitted on the training slices, and
-    patients of no group that is evaluated, whose real images are compared with those of each group."""
+    patients of no split that is evaluated, whose real images are compared with those of each split."""
 
     phase: str
     further: bool  # not the first of slices.phases
@@ -59,8 +59,8 @@ class Reference:
         """The phase as synthetic_name wants it."""
         return self.phase if self.further else ""
 
-    def group(self, part: str) -> str:
-        """Name of a group of patients in the tables: a part of the splits, of further phases with theirs."""
+    def split_name(self, part: str) -> str:
+        """Name of a split of patients in the tables: a part of the splits, of further phases with theirs."""
         return f"{part}_{self.phase}" if self.further else part
 
 
@@ -75,20 +75,20 @@ def make_references(params: SynthesisEvaluationParams, others: list[Case]) -> li
 
 
 def evaluate(
-    group: str,
+    split: str,
     members: list[Case],
     reference: Reference,
     extractors: list[Extractor],
     perceptual: Mapping,
     params: SynthesisEvaluationParams,
 ) -> tuple[list[Value], list[dict]]:
-    """Every patient's values, and the distances between sets of slices, of one group of patients."""
+    """Every patient's values, and the distances between sets of slices, of one split of patients."""
     sets, radiomics = SetComparison(extractors), RadiomicsComparison()
     values = []
-    for case in progress(members, f"evaluate_synthesis: {group}", unit="patient"):
-        patient, planes, spacing = read_patient(group, case, params, reference)
+    for case in progress(members, f"evaluate_synthesis: {split}", unit="patient"):
+        patient, planes, spacing = read_patient(split, case, params, reference)
         volumes = {"real": patient.real, **patient.methods}
-        with about(case=case.id):
+        with error_context(case=case.id):
             values += patient_values(patient, params.metrics, perceptual)
             if len(planes):
                 slices = {name: to_slices(volume[planes], params.slices.size) for name, volume in volumes.items()}
@@ -107,7 +107,7 @@ def evaluate(
 
 
 def read_patient(
-    group: str, case: Case, params: SynthesisEvaluationParams, reference: Reference
+    split: str, case: Case, params: SynthesisEvaluationParams, reference: Reference
 ) -> tuple[Patient, np.ndarray, tuple]:
     """One patient's normalised volumes and regions, the planes with tissue, and the size of a voxel in mm.
 
@@ -126,7 +126,7 @@ def read_patient(
         "lut": reference.lookup(normalised),
     }
     patient = Patient(
-        group, case.id, normalised, case.scale.normalise(real.array), methods, _regions(pre, lesion, case)
+        split, case.id, normalised, case.scale.normalise(real.array), methods, _regions(pre, lesion, case)
     )
     return patient, tissue_planes(pre.array, params.slices.min_foreground), pre.spacing
 
@@ -139,7 +139,7 @@ def _regions(pre: Volume, lesion: np.ndarray, case: Case) -> Mapping[str, np.nda
             case=case.id,
             file=case.path("pre"),
             expected="tissue in front of a chest wall",
-            todo="look at the volume, or leave the case out",
+            hint="look at the volume, or leave the case out",
         )
     other = contralateral(breast, lesion)
     return {"whole": None, "breast": breast, "lesion": lesion} | ({"contralateral": other} if other.any() else {})
@@ -154,7 +154,7 @@ def _read_lesion(pre: Volume, case: Case) -> np.ndarray:
             case=case.id,
             file=case.folder,
             expected="a mask or a box",
-            todo="annotate the tumour, or leave the patient out of the split",
+            hint="annotate the tumour, or leave the patient out of the split",
         )
     if case.has_mask:
         _check_geometry(pre, lesion, case, case.path("mask"))
@@ -164,7 +164,7 @@ def _read_lesion(pre: Volume, case: Case) -> np.ndarray:
 def _read_beside(pre: Volume, case: Case, path: Path) -> Volume:
     """Reads a volume that must lie exactly where `pre` does and hold numbers only."""
     if not path.is_file():
-        raise InputError("the volume is missing", case=case.id, file=path, todo="run `dvc repro`")
+        raise InputError("the volume is missing", case=case.id, file=path, hint="run `dvc repro`")
     volume = read_volume(path)
     check_finite(volume, path)
     _check_geometry(pre, volume, case, path)
@@ -179,7 +179,7 @@ def _check_geometry(pre: Volume, volume: Volume, case: Case, path: Path) -> None
             file=path,
             found=describe_geometry(volume),
             expected=describe_geometry(pre),
-            todo="run `dvc repro`",
+            hint="run `dvc repro`",
         )
 
 

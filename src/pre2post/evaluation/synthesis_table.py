@@ -1,4 +1,4 @@
-"""Tables of a group of patients out of one value a patient, method and metric: statistics, gains over the floors."""
+"""Tables of a split of patients out of one value a patient, method and metric: statistics, gains over the baselines."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,7 +10,11 @@ from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import paired, summarise
 from pre2post.stats.tables import corrected, grouped, interval_options
 
-METHODS = ("synthetic", "pre", "lut")  # the generator, then the floors: untouched pre, and its grey-level look-up table
+METHODS = (
+    "synthetic",
+    "pre",
+    "lut",
+)  # the generator, then the baselines: untouched pre, and its grey-level look-up table
 FLOORS = METHODS[1:]
 REGIONS = ("whole", "breast", "lesion", "contralateral")
 HIGHER_IS_BETTER = frozenset({"psnr", "ssim", "ms_ssim"})
@@ -20,7 +24,7 @@ LOWER_IS_BETTER = frozenset({"mae", "mse", "nmse", "lpips", "false", "missed"}) 
 class Value(NamedTuple):
     """One patient's value of a metric, in an image (post, or subtraction: post minus pre) and region, by a method."""
 
-    group: str
+    split: str
     case: str
     image: str
     region: str
@@ -35,19 +39,19 @@ def patient_rows(values: Iterable[Value], image: str) -> list[dict]:
     metrics = dict.fromkeys(value.metric for value in values)
     return [
         {**key, **dict.fromkeys(metrics), **{value.metric: _shown(value.value) for value in own}}
-        for key, own in grouped(values, ("group", "case", "region", "method"))
+        for key, own in grouped(values, ("split", "case", "region", "method"))
     ]
 
 
 def statistics_rows(values: Iterable[Value], options: StatisticsParams, seed) -> list[dict]:
-    """A row each group, image, region, metric and method: mean, SD, median, interval over patients, n, and a note."""
+    """A row each split, image, region, metric and method: mean, SD, median, interval over patients, n, and a note."""
     rows = []
-    for key, own in grouped(values, ("group", "image", "region", "metric", "method")):
+    for key, own in grouped(values, ("split", "image", "region", "metric", "method")):
         found = _summary(own, options, seed)
         rows.append(
             {
                 **key,
-                **{name: rounded(found[name]) for name in ("mean", "sd", "median", "low", "high")},
+                **{name: rounded(found[name]) for name in ("mean", "sd", "median", "ci_low", "ci_high")},
                 "n": found["n"],
                 "note": _note(len(own), found["mean"] is not None, options),
             }
@@ -56,41 +60,41 @@ def statistics_rows(values: Iterable[Value], options: StatisticsParams, seed) ->
 
 
 def gain_rows(values: Iterable[Value], options: StatisticsParams, seed) -> list[dict]:
-    """A row each group, image, region, metric and floor: by how much the synthetic image is better, by patient.
+    """A row each split, image, region, metric and baseline: by how much the synthetic image is better, by patient.
 
     Of metrics that have a better and a worse; continuity, which should be 1, and the published wrap-around have none.
     gain: mean difference, above 0 where the synthetic image is better, whichever way the metric points; its interval,
-    Wilcoxon's p, p_holm corrected over the family of all comparisons of that group, image and metric (its regions and
-    floors), and the rank-biserial effect.
+    Wilcoxon's p, p_holm corrected over the family of all comparisons of that split, image and metric (its regions and
+    baselines), and the rank-biserial effect.
     """
     rows = []
     comparable = (value for value in values if value.metric in HIGHER_IS_BETTER | LOWER_IS_BETTER)
-    for _, family in grouped(comparable, ("group", "image", "metric")):
+    for _, family in grouped(comparable, ("split", "image", "metric")):
         found = [
             row
-            for key, own in grouped(family, ("group", "image", "region", "metric"))
-            for floor in FLOORS
-            if (row := _gain(key, own, floor, options, seed))
+            for key, own in grouped(family, ("split", "image", "region", "metric"))
+            for baseline in FLOORS
+            if (row := _gain(key, own, baseline, options, seed))
         ]
         rows += corrected(found)
     return rows
 
 
-def group_table(group: str, n: int, statistics: Sequence[Mapping], gains: Sequence[Mapping]) -> dict:
+def split_table(split: str, n: int, statistics: Sequence[Mapping], gains: Sequence[Mapping]) -> dict:
     """The short form of both for metrics/synthesis.json, of n patients. The keys are always the same; None: no value.
 
-    {"n", region: {method: {"mae", "ssim"}, synthetic also "low" and "high" of its MAE, "gain_over_<floor>": {"mae",
-    "low", "high", "p_holm"}}, "enhancement": {method: {"false", "missed"}}, "continuity": {"z", "y", "x"}}.
+    {"n", region: {method: {"mae", "ssim"}, synthetic also "ci_low" and "ci_high" of its MAE, "gain_over_<baseline>": {"mae",
+    "ci_low", "ci_high", "p_holm"}}, "enhancement": {method: {"false", "missed"}}, "continuity": {"z", "y", "x"}}.
     """
     means = {
         tuple(row[name] for name in ("image", "region", "metric", "method")): row
         for row in statistics
-        if row["group"] == group
+        if row["split"] == split
     }
     differences = {
-        (row["region"], row["floor"]): row
+        (row["region"], row["baseline"]): row
         for row in gains
-        if (row["group"], row["image"], row["metric"]) == (group, "post", "mae")
+        if (row["split"], row["image"], row["metric"]) == (split, "post", "mae")
     }
 
     def mean(*key: str, column: str = "mean") -> float | None:
@@ -102,9 +106,11 @@ def group_table(group: str, n: int, statistics: Sequence[Mapping], gains: Sequen
             method: {metric: mean("post", region, metric, method) for metric in ("mae", "ssim")} for method in METHODS
         }
         table[region]["synthetic"] |= {
-            end: mean("post", region, "mae", "synthetic", column=end) for end in ("low", "high")
+            end: mean("post", region, "mae", "synthetic", column=end) for end in ("ci_low", "ci_high")
         }
-        table[region] |= {f"gain_over_{floor}": _short_gain(differences.get((region, floor))) for floor in FLOORS}
+        table[region] |= {
+            f"gain_over_{baseline}": _short_gain(differences.get((region, baseline))) for baseline in FLOORS
+        }
     table["enhancement"] = {
         method: {kind: mean("subtraction", "outside_lesion", kind, method) for kind in ("false", "missed")}
         for method in METHODS
@@ -137,22 +143,23 @@ def _summary(own: Sequence[Value], options: StatisticsParams, seed) -> dict:
     return found | {"n": len(values)}
 
 
-def _gain(key: dict, own: Sequence[Value], floor: str, options: StatisticsParams, seed) -> dict | None:
-    """The row of one floor; None where there is nothing to compare, or an infinite value cannot be."""
+def _gain(key: dict, own: Sequence[Value], baseline: str, options: StatisticsParams, seed) -> dict | None:
+    """The row of one baseline; None where there is nothing to compare, or an infinite value cannot be."""
     by_method = {
-        method: {value.case: value.value for value in own if value.method == method} for method in ("synthetic", floor)
+        method: {value.case: value.value for value in own if value.method == method}
+        for method in ("synthetic", baseline)
     }
-    cases = sorted(by_method["synthetic"].keys() & by_method[floor].keys())
-    synthetic, other = (np.array([by_method[method][case] for case in cases]) for method in ("synthetic", floor))
+    cases = sorted(by_method["synthetic"].keys() & by_method[baseline].keys())
+    synthetic, other = (np.array([by_method[method][case] for case in cases]) for method in ("synthetic", baseline))
     if not cases or not np.isfinite([synthetic, other]).all():
         return None
     better, worse = (synthetic, other) if key["metric"] in HIGHER_IS_BETTER else (other, synthetic)
     found = paired(better, worse, **interval_options(options, seed))
     return {
         **key,
-        "floor": floor,
+        "baseline": baseline,
         "gain": rounded(found["mean"]),
-        **{name: rounded(found[name]) for name in ("low", "high", "p", "effect")},
+        **{name: rounded(found[name]) for name in ("ci_low", "ci_high", "p", "rank_biserial")},
         "n": found["n"],
         "note": _note(len(cases), True, options),
     }
@@ -168,4 +175,4 @@ def _note(n: int, finite: bool, options: StatisticsParams) -> str:
 
 def _short_gain(row: Mapping | None) -> dict:
     row = row or {}
-    return {"mae": row.get("gain"), **{name: row.get(name) for name in ("low", "high", "p_holm")}}
+    return {"mae": row.get("gain"), **{name: row.get(name) for name in ("ci_low", "ci_high", "p_holm")}}

@@ -38,7 +38,7 @@ def load_inception(path: Path, sha256: str, kind: str) -> Inception:
         path,
         sha256,
         f"InceptionV3 weights of {value}",
-        f"see weights/README.md for where to get them, or empty quality.{prefix}_weights to do without {value}",
+        f"see weights/README.md for where to get them, or empty metrics.{prefix}_weights to do without {value}",
     )
     if kind == "imagenet":
         return _load(file, "fid", _as_torchvision)

@@ -17,8 +17,8 @@ from numbers import Real
 import numpy as np
 
 from pre2post.core.errors import InputError
+from pre2post.image.itk import use_one_thread
 from pre2post.image.volume import Volume, to_image
-from pre2post.io.volume_file import use_one_thread
 
 VERSIONS = ("v0", "v1")
 FEWEST_PIXELS = 2  # of a region; the package skips an image with fewer

@@ -25,9 +25,9 @@ plt.rcParams.update(
 )
 
 
-def in_words(setting: str) -> str:
-    """A training setting as it is shown: "pre + synthetic" for "pre_synthetic"."""
-    return setting.replace("_", " + ")
+def in_words(mix: str) -> str:
+    """A training mix as it is shown: "pre + synthetic" for "pre_synthetic"."""
+    return mix.replace("_", " + ")
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Per-patient quality of the synthetic volumes against the floors."""
+"""Per-patient quality of the synthetic volumes against the baselines."""
 
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -10,13 +10,13 @@ REGIONS = {"lesion": "lesion", "breast": "breast", "contralateral": "other breas
 
 
 def draw_quality(rows: list[dict[str, str]]) -> Figure:
-    """Mean absolute error of every patient under each method, a line a patient, a panel a region and group."""
-    groups = sorted({row["group"] for row in rows}, reverse=True)
+    """Mean absolute error of every patient under each method, a line a patient, a panel a region and split."""
+    groups = sorted({row["split"] for row in rows}, reverse=True)
     size = (2.8 * len(REGIONS), 2.8 * len(groups))
     figure, grid = plt.subplots(len(groups), len(REGIONS), figsize=size, squeeze=False)
-    for line, group in zip(grid, groups, strict=True):
+    for line, split in zip(grid, groups, strict=True):
         for axes, region in zip(line, REGIONS, strict=True):
-            own = [row for row in rows if row["group"] == group and row["region"] == region]
+            own = [row for row in rows if row["split"] == split and row["region"] == region]
             draw_paired(
                 axes,
                 {
@@ -24,6 +24,6 @@ def draw_quality(rows: list[dict[str, str]]) -> Figure:
                     for method, label in METHODS.items()
                 },
             )
-            axes.set(title=f"{group}: {REGIONS[region]}", ylim=(0, None))
+            axes.set(title=f"{split}: {REGIONS[region]}", ylim=(0, None))
         line[0].set_ylabel("mean absolute error")
     return figure

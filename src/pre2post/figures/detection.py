@@ -24,24 +24,24 @@ ALL = "both"  # groups of patients together, in the table of correlations
 Row = Mapping[str, str]
 
 
-def draw_detection(rows: Sequence[Row], correlations: Sequence[Row], setting: str) -> Figure:
-    """The share of tumours that each setting finds in real and in synthetic volumes; then for one setting a panel each
+def draw_detection(rows: Sequence[Row], correlations: Sequence[Row], mix: str) -> Figure:
+    """The share of tumours that each mix finds in real and in synthetic volumes; then for one mix a panel each
     property of the synthetic image, a point a patient.
 
     `rows` is plots/detection.csv, `correlations` plots/detection_properties.csv, whose correlation and p after Holm
-    stand above the panels. A `setting` that is not in there gives way to the first.
+    stand above the panels. A `mix` that is not in there gives way to the first.
     """
     if not rows:
         return draw_note("no patient was segmented in both a real and a synthetic volume")
-    settings = list(dict.fromkeys(row["setting"] for row in rows))
-    setting = setting if setting in settings else settings[0]
-    figure, grid = plt.subplots(2, 3, figsize=(9.5, max(6, 1.3 * len(settings))))  # a panel has a line each
+    mixes = list(dict.fromkeys(row["mix"] for row in rows))
+    mix = mix if mix in mixes else mixes[0]
+    figure, grid = plt.subplots(2, 3, figsize=(9.5, max(6, 1.3 * len(mixes))))  # a panel has a line each
     shares, *panels = grid.flat
-    _draw_shares(shares, rows, settings)
-    own = [row for row in rows if row["setting"] == setting]
-    groups = {row["group"] for row in own}
-    shown = (setting, "synthetic", ALL if len(groups) > 1 else min(groups))
-    found = {row["property"]: row for row in correlations if (row["setting"], row["domain"], row["group"]) == shown}
+    _draw_shares(shares, rows, mixes)
+    own = [row for row in rows if row["mix"] == mix]
+    groups = {row["split"] for row in own}
+    shown = (mix, "synthetic", ALL if len(groups) > 1 else min(groups))
+    found = {row["property"]: row for row in correlations if (row["mix"], row["domain"], row["split"]) == shown}
     for axes, (name, label) in zip(panels, LABELS.items(), strict=True):
         _draw_property(axes, own, name if name in rows[0] else f"{name}_synthetic")
         axes.set(xlabel=label, ylim=(-0.03, None))
@@ -52,16 +52,14 @@ def draw_detection(rows: Sequence[Row], correlations: Sequence[Row], setting: st
         panels[0].set_xscale("log")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.suptitle(
-        f"Tumours found; points: synthetic volumes of patients, segmented by training on {in_words(setting)}"
-    )
+    figure.suptitle(f"Tumours found; points: synthetic volumes of patients, segmented by training on {in_words(mix)}")
     return figure
 
 
-def _draw_shares(axes: Axes, rows: Sequence[Row], settings: Sequence[str]) -> None:
-    for place, setting in enumerate(settings):
-        own = [row for row in rows if row["setting"] == setting]
-        counts = [sum(row[f"touched_{image}"] == "1" for row in own) for image in ("real", "synthetic")]
+def _draw_shares(axes: Axes, rows: Sequence[Row], mixes: Sequence[str]) -> None:
+    for place, mix in enumerate(mixes):
+        own = [row for row in rows if row["mix"] == mix]
+        counts = [sum(row[f"detected_{image}"] == "1" for row in own) for image in ("real", "synthetic")]
         axes.plot([100 * count / len(own) for count in counts], [place] * 2, color="grey", linewidth=1, zorder=1)
         for count, colour, marker, above in zip(counts, (REAL, SYNTHETIC), "oD", (6, -14), strict=True):
             axes.scatter(100 * count / len(own), place, color=colour, marker=marker, zorder=2)
@@ -76,25 +74,25 @@ def _draw_shares(axes: Axes, rows: Sequence[Row], settings: Sequence[str]) -> No
     axes.scatter([], [], color=REAL, marker="o", label="real")
     axes.scatter([], [], color=SYNTHETIC, marker="D", label="synthetic")
     axes.legend(frameon=False, fontsize=8, loc="lower left")
-    axes.set_yticks(range(len(settings)), [in_words(name).replace(" + ", " +\n") for name in settings])
-    axes.set(xlim=(-3, 108), ylim=(len(settings) - 0.4, -0.7), xlabel="tumours found, %")
-    axes.set_title("all settings", fontsize=9)
+    axes.set_yticks(range(len(mixes)), [in_words(name).replace(" + ", " +\n") for name in mixes])
+    axes.set(xlim=(-3, 108), ylim=(len(mixes) - 0.4, -0.7), xlabel="tumours found, %")
+    axes.set_title("all mixes", fontsize=9)
 
 
 def _draw_property(axes: Axes, own: Sequence[Row], column: str) -> None:
-    for group, marker in zip(dict.fromkeys(row["group"] for row in own), MARKERS, strict=False):
-        for touched, colour, word in (("1", FOUND, "found"), ("0", MISSED, "missed")):
+    for split, marker in zip(dict.fromkeys(row["split"] for row in own), MARKERS, strict=False):
+        for detected, colour, word in (("1", FOUND, "found"), ("0", MISSED, "missed")):
             points = [
                 (float(row[column]), float(row["dice_synthetic"]))
                 for row in own
-                if (row["group"], row["touched_synthetic"]) == (group, touched) and row[column]
+                if (row["split"], row["detected_synthetic"]) == (split, detected) and row[column]
             ]
             axes.scatter(
                 *(zip(*points, strict=True) if points else ((), ())),
                 color=colour,
                 marker=marker,
                 s=24,
-                label=f"{group}, {word}",
+                label=f"{split}, {word}",
             )
 
 

@@ -1,4 +1,4 @@
-"""Dice of every training setting in every test domain: the matrix, and the patients one by one against the baseline."""
+"""Dice of every training mix in every test domain: the matrix, and the patients one by one against the baseline."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from pre2post.figures.canvas import in_words
 from pre2post.figures.paired import draw_paired
-from pre2post.segmentation.design import group_and_phase
+from pre2post.segmentation.design import split_and_phase
 
 GAIN = "RdBu"  # red for worse, blue for better, white at 0: can be told apart without red and green
 NO_BASELINE = "#D9D9D9"  # light grey, which is in no part of that map
@@ -18,18 +18,18 @@ DARK = 0.5  # a cell whose mean of red, green and blue is below this gets white 
 
 
 def draw_dice(table: Sequence[Mapping]) -> Figure:
-    """The matrix of training settings by test domains: mean Dice, its interval and its difference to the baseline.
+    """The matrix of training mixes by test domains: mean Dice, its interval and its difference to the baseline.
 
-    A row of `table` has setting, domain, baseline, dice, low, high, difference; None where there is none. Cells are
+    A row of `table` has mix, domain, baseline, dice, low, high, difference; None where there is none. Cells are
     coloured by the difference, those without a baseline grey.
     """
-    settings, domains = _names(table, "setting"), _names(table, "domain")
-    places = {(row["setting"], row["domain"]): row for row in table}
-    gains = np.full((len(settings), len(domains)), np.nan)
-    figure, axes = plt.subplots(figsize=(2.6 + 1.1 * len(domains), 1.3 + 0.72 * len(settings)))
-    for (setting, domain), row in places.items():
+    mixes, domains = _names(table, "mix"), _names(table, "domain")
+    places = {(row["mix"], row["domain"]): row for row in table}
+    gains = np.full((len(mixes), len(domains)), np.nan)
+    figure, axes = plt.subplots(figsize=(2.6 + 1.1 * len(domains), 1.3 + 0.72 * len(mixes)))
+    for (mix, domain), row in places.items():
         if row["difference"] is not None:
-            gains[settings.index(setting), domains.index(domain)] = row["difference"]
+            gains[mixes.index(mix), domains.index(domain)] = row["difference"]
     limit = max(SMALLEST_SCALE, np.nanmax(np.abs(gains), initial=0))
     drawn = axes.imshow(
         np.ma.masked_invalid(gains),
@@ -39,8 +39,8 @@ def draw_dice(table: Sequence[Mapping]) -> Figure:
         aspect="auto",
     )
     colours = drawn.to_rgba(np.ma.masked_invalid(gains))
-    for (setting, domain), row in places.items():
-        line, column = settings.index(setting), domains.index(domain)
+    for (mix, domain), row in places.items():
+        line, column = mixes.index(mix), domains.index(domain)
         axes.text(
             column,
             line,
@@ -52,13 +52,13 @@ def draw_dice(table: Sequence[Mapping]) -> Figure:
             color="white" if colours[line, column, :3].mean() < DARK else "black",
         )
     for column in range(1, len(domains)):
-        new_patients = group_and_phase(domains[column])[0] != group_and_phase(domains[column - 1])[0]
+        new_patients = split_and_phase(domains[column])[0] != split_and_phase(domains[column - 1])[0]
         axes.axvline(column - 0.5, color="white", linewidth=6 if new_patients else 1)
-    for line in range(1, len(settings)):
+    for line in range(1, len(mixes)):
         axes.axhline(line - 0.5, color="white", linewidth=1)
-    baselines = {row["setting"]: row["baseline"] for row in table}
+    baselines = {row["mix"]: row["baseline"] for row in table}
     axes.set_xticks(range(len(domains)), [domain.replace("_", ",\n") for domain in domains])
-    axes.set_yticks(range(len(settings)), [_over(setting, baselines[setting]) for setting in settings])
+    axes.set_yticks(range(len(mixes)), [_over(mix, baselines[mix]) for mix in mixes])
     axes.tick_params(length=0)
     axes.set(
         xlabel="tested on",
@@ -71,33 +71,33 @@ def draw_dice(table: Sequence[Mapping]) -> Figure:
 
 
 def draw_dice_paired(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[str, str]]) -> Figure:
-    """A panel each setting that has a baseline, and domain: a line a patient from the baseline's Dice to the setting's.
+    """A panel each mix that has a baseline, and domain: a line a patient from the baseline's Dice to the mix's.
 
     `rows` is plots/segmentation.csv, `gains` plots/segmentation_gains.csv; of the latter come the mean difference and p
     after Holm above each panel.
     """
     gains = [row for row in gains if row["measure"] == "dice"]
-    settings, domains = _names(gains, "setting"), _names(gains, "domain")
+    mixes, domains = _names(gains, "mix"), _names(gains, "domain")
     figure, grid = plt.subplots(
-        max(len(settings), 1),
+        max(len(mixes), 1),
         max(len(domains), 1),
         sharex=True,
         sharey=True,
         squeeze=False,
-        figsize=(1.2 + 1.45 * max(len(domains), 1), 0.8 + 1.7 * max(len(settings), 1)),
+        figsize=(1.2 + 1.45 * max(len(domains), 1), 0.8 + 1.7 * max(len(mixes), 1)),
     )
     for axes in grid.flat:
         axes.set_axis_off()
     for gain in gains:
-        axes = grid[settings.index(gain["setting"]), domains.index(gain["domain"])]
+        axes = grid[mixes.index(gain["mix"]), domains.index(gain["domain"])]
         axes.set_axis_on()
         dice = {
             label: {
                 row["case"]: float(row["dice"])
                 for row in rows
-                if (row["setting"], row["domain"]) == (gain[label], gain["domain"])
+                if (row["mix"], row["domain"]) == (gain[label], gain["domain"])
             }
-            for label in ("baseline", "setting")
+            for label in ("baseline", "mix")
         }
         draw_paired(axes, dice)
         axes.set_title(_gain(gain), fontsize=8)
@@ -113,9 +113,9 @@ def draw_dice_paired(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[
             weight="bold",
         )
     figure.suptitle("Dice of every patient; above each panel the mean difference and p (Wilcoxon, after Holm)")
-    baselines = {row["setting"]: row["baseline"] for row in gains}
-    for line, setting in zip(grid, settings, strict=False):
-        line[0].set_ylabel(f"Dice\n{_over(setting, baselines[setting])}")
+    baselines = {row["mix"]: row["baseline"] for row in gains}
+    for line, mix in zip(grid, mixes, strict=False):
+        line[0].set_ylabel(f"Dice\n{_over(mix, baselines[mix])}")
     return figure
 
 
@@ -123,14 +123,14 @@ def _names(table: Sequence[Mapping], column: str) -> list[str]:
     return list(dict.fromkeys(row[column] for row in table))
 
 
-def _over(setting: str, baseline: str | None) -> str:
-    return in_words(setting) + (f"\nagainst {in_words(baseline)}" if baseline else "")
+def _over(mix: str, baseline: str | None) -> str:
+    return in_words(mix) + (f"\nagainst {in_words(baseline)}" if baseline else "")
 
 
 def _cell(row: Mapping) -> str:
     lines = [f"{row['dice']:.2f}"]
-    if row["low"] is not None:
-        lines.append(f"{row['low']:.2f} to {row['high']:.2f}")
+    if row["ci_low"] is not None:
+        lines.append(f"{row['ci_low']:.2f} to {row['ci_high']:.2f}")
     if row["difference"] is not None:
         lines.append(_signed(row["difference"]))
     return "\n".join(lines)

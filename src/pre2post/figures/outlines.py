@@ -9,18 +9,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pre2post.figures.canvas import in_words
-from pre2post.segmentation.design import group_and_phase
+from pre2post.segmentation.design import split_and_phase
 
 # Of Okabe and Ito's colours those that are bright on grey; told apart by the dashes as well.
 ANNOTATED = {"color": "#56B4E9", "linestyle": "solid"}
 PREDICTED = ({"color": "#E69F00", "linestyle": "solid"}, {"color": "#CC79A7", "linestyle": "dashed"})
 COLUMNS = ("slice with most tumour", "the same, outlined", "slice with most false prediction")
-WORST = 2  # patients of each group
+WORST = 2  # patients of each split
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """One patient in one domain, and the Dice of each setting there."""
+    """One patient in one domain, and the Dice of each mix there."""
 
     domain: str
     case: str
@@ -29,7 +29,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Outlined:
-    """A volume (z, y, x), normalised, with the annotated and each setting's mask; `aspect` is pixel height / width."""
+    """A volume (z, y, x), normalised, with the annotated and each mix's mask; `aspect` is pixel height / width."""
 
     title: str
     image: np.ndarray
@@ -39,35 +39,35 @@ class Outlined:
 
 
 def worst_cases(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[str, str]]) -> list[Chosen]:
-    """The patients of each group that the best baseline does worst on, with what the first setting built on it does.
+    """The patients of each split that the best baseline does worst on, with what the first mix built on it does.
 
     The best baseline is the one with the highest mean Dice in a phase, over the patients of all groups, and that phase
     is looked at: so what is seen is what remains hard, not that a domain was never trained on. Of equal Dice, 0 above
-    all, the larger tumour comes first. Without any baseline the best setting stands alone. `rows` is
+    all, the larger tumour comes first. Without any baseline the best mix stands alone. `rows` is
     plots/segmentation.csv, `gains` plots/segmentation_gains.csv.
     """
-    built_on = {row["baseline"]: row["setting"] for row in reversed(gains)}
+    built_on = {row["baseline"]: row["mix"] for row in reversed(gains)}
     dice: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        if not built_on or row["setting"] in built_on:
-            dice.setdefault((row["setting"], group_and_phase(row["domain"])[1]), []).append(float(row["dice"]))
+        if not built_on or row["mix"] in built_on:
+            dice.setdefault((row["mix"], split_and_phase(row["domain"])[1]), []).append(float(row["dice"]))
     best, phase = max(dice, key=lambda cell: np.mean(dice[cell]))
     shown = [best, built_on[best]] if built_on else [best]
-    found = {(row["setting"], row["domain"], row["case"]): float(row["dice"]) for row in rows}
+    found = {(row["mix"], row["domain"], row["case"]): float(row["dice"]) for row in rows}
     own = sorted(
-        (row for row in rows if (row["setting"], group_and_phase(row["domain"])[1]) == (best, phase)),
+        (row for row in rows if (row["mix"], split_and_phase(row["domain"])[1]) == (best, phase)),
         key=lambda row: (float(row["dice"]), -float(row["true_ml"])),
     )
     return [
         Chosen(domain, row["case"], {name: found[name, domain, row["case"]] for name in shown})
-        for domain in dict.fromkeys(row["domain"] for row in rows if group_and_phase(row["domain"])[1] == phase)
+        for domain in dict.fromkeys(row["domain"] for row in rows if split_and_phase(row["domain"])[1] == phase)
         for row in [row for row in own if row["domain"] == domain][:WORST]
     ]
 
 
 def draw_outlines(examples: Sequence[Outlined]) -> Figure:
     """A row a patient: the slice with most annotated tumour, without and with outlines, and the one with most voxels
-    predicted in vain. All show the same settings."""
+    predicted in vain. All show the same mixes."""
     names = list(examples[0].predicted)
     figure, grid = plt.subplots(len(examples), len(COLUMNS), figsize=(10.5, 0.6 + 3.2 * len(examples)), squeeze=False)
     for row, example in zip(grid, examples, strict=True):

@@ -29,17 +29,17 @@ def draw_same_dice(rows: Sequence[Row], correlations: Sequence[Row]) -> Figure:
     `rows` is plots/same_dice.csv, `correlations` plots/same_correlations.csv.
     """
     if not rows:
-        return draw_note("the setting that is to judge the checkpoints was not trained")
+        return draw_note("the mix that is to judge the checkpoints was not trained")
     figure = plt.figure(figsize=(9.5, 4.6))
     grid = figure.add_gridspec(2, 2, width_ratios=[1.15, 1])
     dice, right = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[:, 1])
     same = figure.add_subplot(grid[1, 0], sharex=dice)
     _draw_curve(dice, rows, "dice", OF_DICE, max)
-    if all(row["low"] for row in rows):
+    if all(row["ci_low"] for row in rows):
         dice.fill_between(
             _numbers(rows, "epoch"),
-            _numbers(rows, "low"),
-            _numbers(rows, "high"),
+            _numbers(rows, "ci_low"),
+            _numbers(rows, "ci_high"),
             color=OF_DICE,
             alpha=0.2,
             linewidth=0,
@@ -78,8 +78,10 @@ def _draw_correlations(axes: Axes, correlations: Sequence[Row]) -> None:
     axes.axvline(0, color="grey", linewidth=0.8)
     for place, row in enumerate(correlations):
         colour = OF_SAME if row["metric"] == "same" else OF_DICE
-        if row["low"]:
-            axes.plot([float(row["low"]), float(row["high"])], [place] * 2, color=colour, linewidth=2.5, alpha=0.5)
+        if row["ci_low"]:
+            axes.plot(
+                [float(row["ci_low"]), float(row["ci_high"])], [place] * 2, color=colour, linewidth=2.5, alpha=0.5
+            )
         if row["spearman"]:
             axes.scatter(float(row["spearman"]), place, color=colour, zorder=3)
         else:

@@ -16,11 +16,11 @@ class IntensityScale:
 
     @classmethod
     def from_pre(
-        cls, array: np.ndarray, low_percentile: float, high_percentile: float, ceiling: float
+        cls, array: np.ndarray, low_percentile: float, high_percentile: float, headroom: float
     ) -> "IntensityScale":
         """The scale of a patient from its pre-contrast volume (any shape, scanner units).
 
-        `low` is the low percentile; `high` lies `ceiling` times as far above it as the high percentile, which leaves
+        `low` is the low percentile; `high` lies `headroom` times as far above it as the high percentile, which leaves
         room for what enhances. Raises InputError when the percentiles coincide.
         """
         low, top = _percentiles(array, [low_percentile, high_percentile])
@@ -30,7 +30,7 @@ class IntensityScale:
                 found=f"percentile {low_percentile:g} = {low:g}, percentile {high_percentile:g} = {top:g}",
                 expected="the second above the first",
             )
-        return cls(low, low + ceiling * (top - low))
+        return cls(low, low + headroom * (top - low))
 
     def normalise(self, array: np.ndarray) -> np.ndarray:
         """Scanner units to normalised ones, float32."""

@@ -7,8 +7,8 @@ import numpy as np
 
 from pre2post.core.errors import InputError
 from pre2post.image.body_mask import body_mask
+from pre2post.image.itk import last_line
 from pre2post.image.volume import Volume, describe_geometry, to_image
-from pre2post.io.volume_file import last_line
 
 GRIDS_MM = (4.0, 1.0)  # voxels, coarse to fine: the first catches a few centimetres, the last gives the precision
 BODY_MM = 2.0  # voxels on which the body is found
@@ -79,7 +79,7 @@ def rigid_motion(moving: Volume, fixed: Volume) -> Motion:
             "the volumes cannot be registered, they lie apart",
             found=f"{shared:.0%} of the grid shared",
             expected=f"at least {LEAST_OVERLAP:.0%}; {describe_geometry(fixed)}, and {describe_geometry(moving)}",
-            todo="look for a wrong series, or leave the case out",
+            hint="look for a wrong series, or leave the case out",
         )
     body = _body_box(fixed)
     corners = body.corners()
@@ -145,7 +145,7 @@ def _no_match(found: str, expected: str) -> InputError:
         "the volumes cannot be registered",
         found=found,
         expected=expected,
-        todo="look at the two phases, and leave the case out or set ingest.register_above_mm to 0",
+        hint="look at the two phases, and leave the case out or set ingest.register_above_mm to 0",
     )
 
 

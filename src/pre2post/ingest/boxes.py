@@ -51,7 +51,7 @@ def read_annotations(folder: Path) -> dict[str, Annotation]:
                 case=patient or None,
                 found=f"line {number}",
                 expected="one line a patient",
-                todo="correct the table",
+                hint="correct the table",
             )
         found[patient] = Annotation(file, values)
     return found
@@ -74,7 +74,7 @@ def to_voxels(annotation: Annotation, series: Series, pre: Volume) -> Box:
             file=series.folder,
             found="InstanceNumbers that follow no direction",
             expected="numbers that rise or fall with the position",
-            todo="fetch the series again, or take the patient out of the table of boxes",
+            hint="fetch the series again, or take the patient out of the table of boxes",
         )
     return volume_box(series, pre, (places[0], rows[0] - 1, columns[0] - 1), (places[-1], rows[1] - 1, columns[1] - 1))
 
@@ -103,7 +103,7 @@ def _check_columns(rows: list[dict[str, str]], file: Path) -> None:
             file=file,
             expected=", ".join(COLUMNS),
             found=f"no column {absent[0]}" if absent else "no line",
-            todo="correct the table, or take it away",
+            hint="correct the table, or take it away",
         )
 
 
@@ -121,7 +121,7 @@ def _limits(annotation: Annotation, axis: str, case: str) -> tuple[int, int]:
             file=annotation.file,
             expected="a whole number",
             found=" and ".join(repr(text) for text in texts) + f" as Start and End {axis}",
-            todo="correct the line, or remove it",
+            hint="correct the line, or remove it",
         ) from None
     return int(numbers[0]), int(numbers[1])
 
@@ -140,5 +140,5 @@ def _check_inside(annotation: Annotation, axis: str, limits: tuple[int, int], si
         file=annotation.file,
         found=f"{axis} {first} to {last}",
         expected=expected,
-        todo="correct the line, or remove it",
+        hint="correct the line, or remove it",
     )

@@ -11,7 +11,7 @@ TAKEN = (".json", ".csv")  # how the names of notes and tables end that lie besi
 
 
 @dataclass(frozen=True)
-class Entry:
+class CaseSource:
     """One case of a cohort.
 
     `images` is the folder below which its DICOM files lie, or its volume files by role ("pre", "post1", ...), already
@@ -48,5 +48,5 @@ def can_name_a_case(text: str) -> bool:
 class Listing:
     """What a layout finds in a folder: the cases, sorted by id, and what is there but can be none, with the reason."""
 
-    entries: list[Entry]
+    entries: list[CaseSource]
     unlisted: Mapping[str, str] = field(default_factory=dict)

@@ -77,7 +77,7 @@ def read_roles(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
                 file=file,
                 found=f"no column {error}",
                 expected="original_path_and_filename, classic_path",
-                todo="fetch it again, or take it away",
+                hint="fetch it again, or take it away",
             ) from None
         if len(original) > 2 and len(classic) > 2 and (sequence := SEQUENCE.match(original[-2])):
             roles.setdefault(original[-3], {})[classic[-2]] = _role(sequence)
@@ -102,7 +102,7 @@ def _rows(file: Path, header: int) -> list[dict[str, str]]:
             file=file,
             expected=f"a column {PATIENT}",
             found=", ".join(read_header(file)[:5]),
-            todo="fetch it again, or take it away",
+            hint="fetch it again, or take it away",
         )
     return read_sheet(file, place)
 

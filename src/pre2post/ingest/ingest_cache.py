@@ -16,12 +16,12 @@ from pathlib import Path
 from pre2post.cohort.case import CASE, read_case
 from pre2post.core.errors import InputError
 from pre2post.core.files import read_json, write_json
-from pre2post.ingest.case_source import Entry
-from pre2post.ingest.ingest_case import Taken
+from pre2post.ingest.case_source import CaseSource
+from pre2post.ingest.ingest_case import IngestResult
 from pre2post.ingest.study import image_files
 
 
-class ProgressBook:
+class IngestCache:
     """Finished cases in `work` and in `volumes`. `settings` and `code`, the files whose change makes all stale, have a
     work folder of their own below `root`, so that an experiment with others does not undo this one's."""
 
@@ -39,7 +39,7 @@ class ProgressBook:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def done(self, entry: Entry) -> Taken | None:
+    def done(self, entry: CaseSource) -> IngestResult | None:
         """The result of a case, if its volumes are there and nothing changed since."""
         try:
             note = read_json(self._note(entry))
@@ -49,18 +49,18 @@ class ProgressBook:
                 if (folder / CASE).is_file() and _digest(folder / CASE) == note["made"]:
                     case, row = read_case(folder)
                     roles = (*case.phases, "mask") if case.has_mask else case.phases
-                    return Taken(case, row) if all(case.path(role).is_file() for role in roles) else None
+                    return IngestResult(case, row) if all(case.path(role).is_file() for role in roles) else None
         except (InputError, KeyError, TypeError):
             pass  # no note, or a damaged one: do the case again
         return None
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: CaseSource) -> None:
         """Notes that the case lies finished in the work folder."""
         write_json(
             self._note(entry), {"signature": self._signature(entry), "made": _digest(self.work / entry.case / CASE)}
         )
 
-    def forget(self, entry: Entry) -> None:
+    def forget(self, entry: CaseSource) -> None:
         """Removes what is left of a case in the work folder."""
         self._note(entry).unlink(missing_ok=True)
         shutil.rmtree(self.work / entry.case, ignore_errors=True)
@@ -77,10 +77,10 @@ class ProgressBook:
             if path.is_dir() and path.name not in wanted:
                 shutil.rmtree(path)
 
-    def _note(self, entry: Entry) -> Path:
+    def _note(self, entry: CaseSource) -> Path:
         return self.work / f"{entry.case}.json"
 
-    def _signature(self, entry: Entry) -> str:
+    def _signature(self, entry: CaseSource) -> str:
         digest = hashlib.sha256(repr(entry).encode())
         for file in [*image_files(entry), *([entry.mask] if entry.mask else [])]:
             try:

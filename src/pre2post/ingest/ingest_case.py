@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pre2post.cohort.case import Case, write_case
-from pre2post.core.errors import InputError, about, one_line
+from pre2post.core.errors import InputError, error_context, one_line
 from pre2post.dicom.segmentation import is_segmentation, read_segmentation
 from pre2post.image.intensity import IntensityScale
 from pre2post.image.masks import Box, lesions, millilitres
@@ -17,8 +17,8 @@ from pre2post.image.n4 import log_bias_field, remove_bias
 from pre2post.image.registration import overlap, resample_onto, rigid_motion
 from pre2post.image.volume import Volume, describe_geometry, same_geometry, to_lps
 from pre2post.ingest.boxes import enhancement_inside, to_voxels
-from pre2post.ingest.case_source import Entry
-from pre2post.ingest.study import Examination, open_examination
+from pre2post.ingest.case_source import CaseSource
+from pre2post.ingest.study import Study, open_examination
 from pre2post.io.volume_file import read_volume, write_volume
 
 COLUMNS = (
@@ -46,10 +46,10 @@ COLUMNS = (
 SETTINGS = {
     "n4_bias_correction",
     "register_above_mm",
-    "smallest_lesion_ml",
+    "min_lesion_ml",
     "low_percentile",
     "high_percentile",
-    "ceiling",
+    "headroom",
 }  # of the parameters, what changes the volumes of a case
 COVERED = 0.999  # of the pre-contrast voxels must lie inside a phase: of 400 slices, none may be missing
 MASK_KEPT = 0.95  # of a mask's volume must be left on another grid
@@ -57,7 +57,7 @@ MOST_TUMOUR = 0.5  # of the volume: an image taken for a mask, or a mask turned 
 
 
 @dataclass(frozen=True)
-class Taken:
+class IngestResult:
     """What became of a case: a usable Case, or none and the reason; `row` is its line in the cohort table."""
 
     case: Case | None
@@ -73,7 +73,7 @@ class _Findings:
     box_enhancement: float | None = None
 
 
-def take_in(entry: Entry, folder: Path, settings) -> Taken:
+def ingest_case(entry: CaseSource, folder: Path, settings) -> IngestResult:
     """Reads one case and writes its volumes into `folder`/<case>. Bad input is returned, not raised, as `error`.
 
     `settings` are the ingest parameters, of which SETTINGS are used.
@@ -87,17 +87,17 @@ def take_in(entry: Entry, folder: Path, settings) -> Taken:
         return left_out(
             entry,
             InputError(
-                "the case does not fit into memory", case=entry.case, todo="lower ingest.workers, or leave the case out"
+                "the case does not fit into memory", case=entry.case, hint="lower ingest.workers, or leave the case out"
             ),
         )
 
 
 @contextmanager
-def about_case(entry: Entry, written: Path | None = None) -> Iterator[None]:
+def about_case(entry: CaseSource, written: Path | None = None) -> Iterator[None]:
     """Says of bad input inside which case it is about. A file that cannot be used, such as one whose name is too long,
     is bad input too, unless it lies in the folder `written`."""
     try:
-        with about(case=entry.case):
+        with error_context(case=entry.case):
             yield
     except OSError as error:
         if error.filename is None or (written and Path(error.filename).is_relative_to(written)):
@@ -108,11 +108,11 @@ def about_case(entry: Entry, written: Path | None = None) -> Iterator[None]:
             file=error.filename,
             found=error.strerror,
             expected="a file that can be read",
-            todo="see to its name and its permissions, or leave the case out",
+            hint="see to its name and its permissions, or leave the case out",
         ) from None
 
 
-def left_out(entry: Entry, error: InputError) -> Taken:
+def left_out(entry: CaseSource, error: InputError) -> IngestResult:
     """The result of a case that cannot be used. Its line names files without their folders, which in an archive's
     download are UIDs and dates; `error` keeps them."""
     known = {
@@ -122,19 +122,19 @@ def left_out(entry: Entry, error: InputError) -> Taken:
         "status": "left out",
         "reason": str(_without_folders(error)),
     }
-    return Taken(None, dict.fromkeys(COLUMNS, "") | known, error)
+    return IngestResult(None, dict.fromkeys(COLUMNS, "") | known, error)
 
 
 def _without_folders(error: InputError) -> InputError:
     """The error with the bare name of its file, also in what a library found, which may tell the whole path."""
     if error.file is None:
-        return InputError(error.problem, found=error.found, expected=error.expected, todo=error.todo)
+        return InputError(error.problem, found=error.found, expected=error.expected, hint=error.hint)
     folder = f"{Path(error.file).parent}/"
     found = None if error.found is None else error.found.replace(folder, "")
-    return InputError(error.problem, file=Path(error.file).name, found=found, expected=error.expected, todo=error.todo)
+    return InputError(error.problem, file=Path(error.file).name, found=found, expected=error.expected, hint=error.hint)
 
 
-def _take_in(entry: Entry, target: Path, settings) -> Taken:
+def _take_in(entry: CaseSource, target: Path, settings) -> IngestResult:
     examination, findings = open_examination(entry), _Findings()
     pre = examination.phases["pre"].read()
     if entry.facts.get("mask") == "automatic":
@@ -152,12 +152,12 @@ def _take_in(entry: Entry, target: Path, settings) -> Taken:
             volume = volume.like(remove_bias(volume.array, log_field))
         if role == "pre":
             scale = IntensityScale.from_pre(
-                volume.array, settings.low_percentile, settings.high_percentile, settings.ceiling
+                volume.array, settings.low_percentile, settings.high_percentile, settings.headroom
             )
         write_volume(volume, target / f"{role}.nii")
     if mask is not None:
         write_volume(mask, target / "mask.nii.gz")
-    count = 0 if mask is None else lesions(mask.array, mask.spacing, settings.smallest_lesion_ml)[1]
+    count = 0 if mask is None else lesions(mask.array, mask.spacing, settings.min_lesion_ml)[1]
     case = Case(
         entry.case,
         entry.site,
@@ -174,7 +174,7 @@ def _take_in(entry: Entry, target: Path, settings) -> Taken:
     )
     row = _row(case, examination, pre, mask, findings)
     write_case(case, row, settings.model_dump(include=SETTINGS))
-    return Taken(case, row)
+    return IngestResult(case, row)
 
 
 def onto_pre(role: str, volume: Volume, pre: Volume, file: Path, notes: list[str]) -> Volume:
@@ -194,11 +194,11 @@ def check_covers(role: str, volume: Volume, pre: Volume, file: Path) -> None:
             file=file,
             found=describe_geometry(volume),
             expected=describe_geometry(pre),
-            todo="look for missing slices, or leave the case out",
+            hint="look for missing slices, or leave the case out",
         )
 
 
-def read_mask(entry: Entry, pre: Volume, notes: list[str]) -> Volume | None:
+def read_mask(entry: CaseSource, pre: Volume, notes: list[str]) -> Volume | None:
     """The tumour mask, uint8 0 and 1, on the grid of `pre`; None where the case has none.
 
     Raises InputError when it is empty, fills most of the volume, or loses more than a crumb on the way to that grid.
@@ -213,7 +213,7 @@ def read_mask(entry: Entry, pre: Volume, notes: list[str]) -> Volume | None:
             file=entry.mask,
             found="no voxel above 0",
             expected="a tumour",
-            todo="correct the mask, or leave it out of the cohort",
+            hint="correct the mask, or leave it out of the cohort",
         )
     mask = pre.like(inside.array) if same_geometry(pre, inside) else _mask_onto_pre(entry, inside, pre, notes)
     if mask.array.mean() > MOST_TUMOUR:
@@ -222,12 +222,12 @@ def read_mask(entry: Entry, pre: Volume, notes: list[str]) -> Volume | None:
             file=entry.mask,
             found=f"{mask.array.mean():.0%} of it",
             expected=f"a tumour, at most {MOST_TUMOUR:.0%}, all else 0",
-            todo="look whether this is an image, or a mask turned inside out",
+            hint="look whether this is an image, or a mask turned inside out",
         )
     return mask
 
 
-def _mask_onto_pre(entry: Entry, inside: Volume, pre: Volume, notes: list[str]) -> Volume:
+def _mask_onto_pre(entry: CaseSource, inside: Volume, pre: Volume, notes: list[str]) -> Volume:
     mask = resample_onto(inside, pre, label=True)
     before, after = (millilitres(volume.array, volume.spacing) for volume in (inside, mask))
     if after < MASK_KEPT * before:
@@ -236,7 +236,7 @@ def _mask_onto_pre(entry: Entry, inside: Volume, pre: Volume, notes: list[str]) 
             file=entry.mask,
             found=f"{describe_geometry(inside)}; of {before:.3f} ml {after:.3f} ml are inside",
             expected=describe_geometry(pre),
-            todo="draw or resample the mask on the pre-contrast series, or leave it out of the cohort",
+            hint="draw or resample the mask on the pre-contrast series, or leave it out of the cohort",
         )
     notes.append(f"mask resampled from {describe_geometry(inside)}")
     return mask
@@ -252,7 +252,7 @@ def _read_any_mask(path: Path) -> Volume:
                 file=path,
                 found=f"{len(files)}",
                 expected="one",
-                todo="leave one, or give the file itself",
+                hint="leave one, or give the file itself",
             )
         path = files[0]
     return read_segmentation(path) if is_segmentation(path) else to_lps(read_volume(path))
@@ -266,7 +266,7 @@ def _registered(role: str, volume: Volume, pre: Volume, limit_mm: float, notes: 
     return motion.apply(volume, pre)
 
 
-def _checked_box(entry: Entry, examination: Examination, pre: Volume, post: Volume, findings: _Findings) -> Box | None:
+def _checked_box(entry: CaseSource, examination: Study, pre: Volume, post: Volume, findings: _Findings) -> Box | None:
     """The annotated box, unless it falls on nothing that enhances more than the body around it, which is noted."""
     if entry.box is None or examination.series is None:
         return None
@@ -278,9 +278,7 @@ def _checked_box(entry: Entry, examination: Examination, pre: Volume, post: Volu
     return None
 
 
-def _row(
-    case: Case, examination: Examination, pre: Volume, mask: Volume | None, findings: _Findings
-) -> dict[str, object]:
+def _row(case: Case, examination: Study, pre: Volume, mask: Volume | None, findings: _Findings) -> dict[str, object]:
     masked, enhancement = mask is not None, findings.box_enhancement
     facts = {name: one_line(text) for name, text in examination.facts.items()}
     return dict(

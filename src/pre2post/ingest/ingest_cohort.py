@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from pre2post.core.progress import progress
-from pre2post.ingest.case_source import Entry
-from pre2post.ingest.ingest_cache import ProgressBook
-from pre2post.ingest.ingest_case import COLUMNS, Taken, left_out, take_in
+from pre2post.image.itk import use_one_thread
+from pre2post.ingest.case_source import CaseSource
+from pre2post.ingest.ingest_cache import IngestCache
+from pre2post.ingest.ingest_case import COLUMNS, IngestResult, ingest_case, left_out
 from pre2post.ingest.params import IngestParams
 from pre2post.ingest.study import shared_patients
-from pre2post.io.volume_file import use_one_thread
 
 
-def take_all(entries: list[Entry], book: ProgressBook, settings: IngestParams) -> Iterator[Taken]:
+def take_all(entries: list[CaseSource], book: IngestCache, settings: IngestParams) -> Iterator[IngestResult]:
     """Takes in every case that is not done yet, in parallel, and yields all results; a bad one stops it or is told."""
     shared = shared_patients(entries)
     results = {
@@ -26,7 +26,7 @@ def take_all(entries: list[Entry], book: ProgressBook, settings: IngestParams) -
         jobs = {}
         for entry in waiting:
             book.forget(entry)
-            jobs[pool.submit(take_in, entry, book.work, settings)] = entry
+            jobs[pool.submit(ingest_case, entry, book.work, settings)] = entry
         bar = progress(None, "ingest", total=len(entries), unit="case", start=len(entries) - len(waiting))
         with bar:
             for entry in entries:
@@ -41,8 +41,8 @@ def take_all(entries: list[Entry], book: ProgressBook, settings: IngestParams) -
         pool.shutdown(cancel_futures=True)
 
 
-def _checked(result: Taken, settings: IngestParams, bar) -> Taken:
-    if result.error and settings.bad_cases == "stop":
+def _checked(result: IngestResult, settings: IngestParams, bar) -> IngestResult:
+    if result.error and settings.on_error == "raise":
         raise result.error
     if result.error:
         bar.write(f"left out: {result.error}", file=sys.stderr)

@@ -12,13 +12,13 @@ class IngestParams(Section):
     cohort: str
     layout: Name
     workers: Literal["auto"] | Count
-    bad_cases: Literal["stop", "leave_out"]
+    on_error: Literal["raise", "skip"]
     n4_bias_correction: bool
     register_above_mm: NotNegative
     low_percentile: Percentile
     high_percentile: Percentile
-    smallest_lesion_ml: NotNegative
-    ceiling: Annotated[float, Field(ge=1)]
+    min_lesion_ml: NotNegative
+    headroom: Annotated[float, Field(ge=1)]
 
     @property
     def processes(self) -> int:

@@ -152,7 +152,7 @@ def _check_numbers(case: str, ordered: Sequence[Series], numbers: Sequence[int |
                 file=one.folder,
                 found=f"{one.head.description!r} as number {index + 1} in time",
                 expected=f"{role(number)} as number {number + 1}",
-                todo="correct the SeriesDescription, or leave the case out",
+                hint="correct the SeriesDescription, or leave the case out",
             )
 
 
@@ -164,5 +164,5 @@ def _missing(case: str, ordered: Sequence[Series], index: int) -> InputError:
         found=names,
         file=ordered[0].folder.parent if ordered else None,
         expected="pre and post1, and no gap after",
-        todo="fetch the series, or leave the case out",
+        hint="fetch the series, or leave the case out",
     )

@@ -11,7 +11,7 @@ from pre2post.core.errors import InputError
 from pre2post.dicom.header import SliceHeader, read_header
 from pre2post.dicom.series import STEPS, Series, order_slices, read_series, scan_series, series_place
 from pre2post.image.volume import Volume, describe_geometry, to_lps, whole_numbers
-from pre2post.ingest.case_source import Entry
+from pre2post.ingest.case_source import CaseSource
 from pre2post.ingest.phases import NO_PHASE, drop_unsuppressed, name_of, name_phases, stated_role, why_not_dynamic
 from pre2post.io.finite import check_finite
 from pre2post.io.volume_file import read_place, read_volume
@@ -28,7 +28,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Examination:
+class Study:
     """The phases by role in order of time, a line on every series that is none, and what the headers tell.
 
     `series` is the DICOM series of pre, which the annotated box counts in; None for volume files. `study` is a digest.
@@ -41,14 +41,14 @@ class Examination:
     study: str = ""
 
 
-def open_examination(entry: Entry) -> Examination:
+def open_examination(entry: CaseSource) -> Study:
     """Reads headers only. Raises InputError when there is no usable pre-contrast phase with one after it."""
     return _from_dicom(entry) if isinstance(entry.images, Path) else _from_files(entry)
 
 
-def shared_patients(entries: Iterable[Entry]) -> dict[str, InputError]:
+def shared_patients(entries: Iterable[CaseSource]) -> dict[str, InputError]:
     """Cases whose folders hold the same patient, each with its error: nobody can tell whose images these are."""
-    owners: dict[str, list[Entry]] = {}
+    owners: dict[str, list[CaseSource]] = {}
     for entry in entries:
         if isinstance(entry.images, Path) and (patient := _patient_id(entry)):
             owners.setdefault(patient, []).append(entry)
@@ -67,7 +67,7 @@ def same_image(one: Series, other: Series) -> bool:
     return bool((read_series(one).array == read_series(other).array).all())
 
 
-def image_files(entry: Entry) -> list[Path]:
+def image_files(entry: CaseSource) -> list[Path]:
     """Every file of the images of a case, sorted; links to folders are not followed, so that none can turn back."""
     if isinstance(entry.images, Path):
         return sorted(_files(entry.images))
@@ -80,7 +80,7 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(path, name) for name in names if not name.startswith("."))
 
 
-def _from_dicom(entry: Entry) -> Examination:
+def _from_dicom(entry: CaseSource) -> Study:
     dynamic, left_out = [], []
     for group in _read_groups(entry):
         reason = _why_left_out(group[0], entry.roles)
@@ -91,7 +91,7 @@ def _from_dicom(entry: Entry) -> Examination:
     dynamic, unsuppressed = drop_unsuppressed(dynamic)
     phases, copies = name_phases(entry.case, dynamic, same_image, entry.roles)
     pre = phases["pre"]
-    return Examination(
+    return Study(
         {role: _dicom_phase(series, pre) for role, series in phases.items()},
         left_out + unsuppressed + copies,
         _facts(pre) | entry.facts,
@@ -100,7 +100,7 @@ def _from_dicom(entry: Entry) -> Examination:
     )
 
 
-def _from_files(entry: Entry) -> Examination:
+def _from_files(entry: CaseSource) -> Study:
     if "pre" not in entry.images or "post1" not in entry.images:
         missing = "post1" if "pre" in entry.images else "pre"
         raise InputError(
@@ -108,10 +108,10 @@ def _from_files(entry: Entry) -> Examination:
             case=entry.case,
             found=", ".join(entry.images) or "no file",
             expected="pre and post1",
-            todo="fetch the file, or leave the case out",
+            hint="fetch the file, or leave the case out",
         )
     times = _times(entry.facts.get("times_s", ""), len(entry.images))
-    return Examination(
+    return Study(
         {
             role: Phase(
                 file,
@@ -126,7 +126,7 @@ def _from_files(entry: Entry) -> Examination:
     )
 
 
-def _read_groups(entry: Entry) -> list[list[SliceHeader]]:
+def _read_groups(entry: CaseSource) -> list[list[SliceHeader]]:
     """Headers of every series of a case. Raises InputError when there is none, or two patients or studies."""
     folders = sorted({file.parent for file in _files(entry.images)})
     series = [group for folder in folders for group in scan_series(folder, entry.case)]
@@ -137,7 +137,7 @@ def _read_groups(entry: Entry) -> list[list[SliceHeader]]:
             file=entry.images,
             found="no image" if entry.images.is_dir() else "no such folder",
             expected="<study>/<series>/*.dcm",
-            todo="fetch the case, or leave it out",
+            hint="fetch the case, or leave it out",
         )
     for name, word in (("patient", "patients"), ("study", "examinations")):
         present = {getattr(header, name) for group in series for header in group}
@@ -148,7 +148,7 @@ def _read_groups(entry: Entry) -> list[list[SliceHeader]]:
                 file=entry.images,
                 found=len(present),
                 expected="one",
-                todo="give each its own folder",
+                hint="give each its own folder",
             )
     return series
 
@@ -200,7 +200,7 @@ def _plausible(volume: Volume, file: Path) -> Volume:
             file=file,
             found=describe_geometry(volume),
             expected="{:g} to {:g} mm a side".format(*STEPS),
-            todo="correct the header of the file, or leave the case out",
+            hint="correct the header of the file, or leave the case out",
         )
     return volume
 
@@ -210,7 +210,7 @@ def _digest(uid: str) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()
 
 
-def _patient_id(entry: Entry) -> str | None:
+def _patient_id(entry: CaseSource) -> str | None:
     """The PatientID of a case's first file; errors are told when the case itself is read."""
     for file in _files(entry.images):
         with suppress(InputError):
@@ -218,7 +218,7 @@ def _patient_id(entry: Entry) -> str | None:
     return None
 
 
-def _shared(entry: Entry, group: list[Entry]) -> InputError:
+def _shared(entry: CaseSource, group: list[CaseSource]) -> InputError:
     others = ", ".join(other.case for other in group if other is not entry)
     return InputError(
         "two patients have one id",
@@ -226,5 +226,5 @@ def _shared(entry: Entry, group: list[Entry]) -> InputError:
         file=entry.images,
         found=f"its PatientID also in {others}",
         expected="a PatientID of its own for each case",
-        todo="remove the copy, or correct its PatientID",
+        hint="remove the copy, or correct its PatientID",
     )

@@ -18,7 +18,7 @@ def check_finite(volume: Volume, path: Path) -> None:
             file=path,
             found=f"{bad} of {volume.array.size} voxels are NaN, infinite or too large for float32",
             expected="numbers",
-            todo="find out where they come from, or replace them by 0 if they are air",
+            hint="find out where they come from, or replace them by 0 if they are air",
         )
 
 
@@ -36,5 +36,5 @@ def _stored(path: Path) -> np.ndarray:
             file=path,
             found=" ".join(str(error).split()),
             expected="a NIfTI file",
-            todo="write it again",
+            hint="write it again",
         ) from None

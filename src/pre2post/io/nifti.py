@@ -30,14 +30,14 @@ def check_length(path: Path, voxels: np.ndarray | None = None) -> None:
     try:
         expected, length = _lengths(path, voxels)
     except (EOFError, OverflowError, ValueError, gzip.BadGzipFile, zlib.error, struct.error) as error:
-        raise InputError("the file is truncated or damaged", file=path, found=error, todo="write it again") from None
+        raise InputError("the file is truncated or damaged", file=path, found=error, hint="write it again") from None
     if length < expected:
         raise InputError(
             "the file is truncated",
             file=path,
             found=f"{length} bytes",
             expected=f"{expected} bytes",
-            todo="write it again",
+            hint="write it again",
         )
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from pre2post.core.errors import InputError
+from pre2post.image.itk import last_line
 from pre2post.image.volume import Volume
-from pre2post.io.volume_file import last_line
 
 SUFFIX = ".mha"
 THICKNESS = 1.0  # mm, of a file of two dimensions, which says nothing of a third
@@ -59,7 +59,7 @@ def match_slices(folders: dict[str, Path]) -> list[dict[str, Path]]:
                     found=f"{len(absent)} of the {len(found[there])} names in {folders[there]} are not in "
                     f"{folders[here]}",
                     expected="equal names in both",
-                    todo="give every slice one name in all folders",
+                    hint="give every slice one name in all folders",
                 )
     return [{role: files[name] for role, files in found.items()} for name in found[first]]
 
@@ -80,7 +80,7 @@ def read_slice(path: Path) -> SingleSlice:
             file=path,
             found=last_line(error),
             expected=f"a {SUFFIX} file",
-            todo="write it again",
+            hint="write it again",
         ) from None
     kind, values, size = image.GetPixelIDTypeAsString(), image.GetNumberOfComponentsPerPixel(), image.GetSize()
     if len(size) not in (2, 3) or size[2:] not in ((), (1,)) or values != 1 or "complex" in kind:

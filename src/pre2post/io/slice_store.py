@@ -15,13 +15,13 @@ def map_array(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r")
     except FileNotFoundError:
-        raise InputError("the slices are missing", file=path, todo="run `dvc repro cut_slices`") from None
+        raise InputError("the slices are missing", file=path, hint="run `dvc repro extract_slices`") from None
     except (ValueError, EOFError) as error:
         raise InputError(
             "the slices cannot be read",
             file=path,
             found=" ".join(str(error).split()),
-            todo="delete the file and run `dvc repro cut_slices`",
+            hint="delete the file and run `dvc repro extract_slices`",
         ) from None
 
 

@@ -3,7 +3,6 @@
 import errno
 import gzip
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,12 @@ import numpy as np
 
 from pre2post.core.errors import InputError
 from pre2post.core.files import atomic_path
+from pre2post.image.itk import last_line
 from pre2post.image.volume import Volume, from_image, place, stored_type, to_image
 from pre2post.io.nifti import check_length
 
 COMPRESSION_LEVEL = 1  # noise hardly compresses: higher levels cost ten times the time and save a few per cent
 MOST_VOXELS = 2**30  # of a file: 1024 slices of 1024 x 1024; a small compressed file can claim, and hold, far more
-WHERE = re.compile(r"^(ITK |sitk::)?ERROR: (\w+\(0x[0-9a-f]+\): )?")  # how errors of ITK begin; no two runs alike
 
 
 def read_place(path: Path) -> Volume:
@@ -38,13 +37,6 @@ def read_place(path: Path) -> Volume:
     found = place(reader.GetSize()[::-1], reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
     _check_place(path, found)
     return found
-
-
-def use_one_thread() -> None:
-    """For workers that share a machine's cores: SimpleITK would start as many threads as there are cores in each."""
-    import SimpleITK as sitk
-
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
 def read_volume(path: Path, dtype=np.float32) -> Volume:
@@ -70,7 +62,7 @@ def _present(path: Path) -> Path:
             "the volume is missing",
             file=path,
             expected="a NIfTI or MetaImage file",
-            todo="put it there, or correct what names it",
+            hint="put it there, or correct what names it",
         )
     return Path(path)
 
@@ -81,7 +73,7 @@ def _unreadable(path: Path, error: RuntimeError) -> InputError:
         file=path,
         found=last_line(error),
         expected="a NIfTI or MetaImage file",
-        todo="write it again or leave the case out",
+        hint="write it again or leave the case out",
     )
 
 
@@ -102,7 +94,7 @@ def _check_place(path: Path, found: Volume) -> None:
             file=path,
             expected="finite numbers",
             found="NaN or infinity among its spacing, origin and direction",
-            todo="write it again or leave the case out",
+            hint="write it again or leave the case out",
         )
     if found.array.size > MOST_VOXELS:
         raise InputError(
@@ -110,7 +102,7 @@ def _check_place(path: Path, found: Volume) -> None:
             file=path,
             found=f"{found.array.size} voxels",
             expected=f"at most {MOST_VOXELS}",
-            todo="look at its header, or leave the case out",
+            hint="look at its header, or leave the case out",
         )
 
 
@@ -175,8 +167,3 @@ def _write_with_itk(volume: Volume, target: Path) -> None:
         ) from None
     if target.stat().st_size < image.GetNumberOfPixels() * image.GetSizeOfPixelComponent():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def last_line(error: Exception) -> str:
-    """What a library's error says in the end: above stands where in its own code and, before it, in its memory."""
-    return WHERE.sub("", str(error).strip().splitlines()[-1].strip())

@@ -71,7 +71,7 @@ class _Unpickler(pickle.Unpickler):
                 "this pickle needs something that is not allowed to be loaded from a shared file",
                 found=f"{module}.{name}",
                 expected="a scikit-learn or xgboost classifier and its numbers",
-                todo="train one of the kinds listed in challenge/safe_pickle.py and pickle that alone",
+                hint="train one of the kinds listed in challenge/safe_pickle.py and pickle that alone",
             )
         try:
             return super().find_class(module, name)

@@ -1,1 +1,1 @@
-"""How good a synthetic image is: metrics, Frechet distances, floors, SAMe, statistics. Arrays in, numbers out."""
+"""How good a synthetic image is: metrics, Frechet distances, baselines, SAMe, statistics. Arrays in, numbers out."""

@@ -47,7 +47,7 @@ def fit_lookup_table(pre, post) -> LookupTable:
     step = -(-np.size(pre) // MAX_PIXELS)
     pre, post = (np.asarray(images[::step], dtype=np.float32).ravel() for images in (pre, post))
     if not (np.isfinite(pre).all() and np.isfinite(post).all()):
-        raise InputError("training slices hold values that are not finite", todo="run `dvc repro cut_slices`")
+        raise InputError("training slices hold values that are not finite", hint="run `dvc repro extract_slices`")
     edges = _edges(pre)
     bins = np.searchsorted(edges[1:-1], pre, side="right")
     counts, sums_pre, sums_post = (np.bincount(bins, weights, len(edges) - 1) for weights in (None, pre, post))

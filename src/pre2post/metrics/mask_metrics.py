@@ -26,14 +26,14 @@ def measure(
 ) -> dict[str, float]:
     """Everything about one predicted mask (z, y, x), anything but 0 being tumour; each a finite number.
 
-    dice: 0 to 1. hd95, assd: see surface_distances, in mm. volume_error: predicted / true volume - 1. lesions:
-    connected pieces of the true mask. sensitivity: share of them of which at least `overlap` (0 to 1) of the voxels are
-    predicted. false_positives: connected pieces of the prediction without a true voxel. touched: 1 if the masks share a
+    dice: 0 to 1. hd95, assd: see surface_distances, in mm. relative_volume_difference: predicted / true volume - 1. lesions:
+    connected pieces of the true mask. lesion_sensitivity: share of them of which at least `overlap` (0 to 1) of the voxels are
+    predicted. false_positives: connected pieces of the prediction without a true voxel. detected: 1 if the masks share a
     voxel, else 0. predicted_ml, true_ml: volumes. Pieces below `smallest_ml`, of either mask, are not counted as such.
 
-    Nothing predicted: dice, sensitivity and false_positives 0, volume_error -1, and distances of the whole volume's
+    Nothing predicted: dice, lesion_sensitivity and false_positives 0, relative_volume_difference -1, and distances of the whole volume's
     diagonal, the largest that is possible (a fixed penalty, as in BraTS). Nothing true but something predicted: dice 0,
-    the same distances, sensitivity 1 since nothing was missed, volume_error 1. Nothing in either: dice and sensitivity
+    the same distances, lesion_sensitivity 1 since nothing was missed, relative_volume_difference 1. Nothing in either: dice and sensitivity
     1, all else 0.
     """
     predicted, true = _pair(predicted, true)
@@ -47,9 +47,9 @@ def measure(
         "dice": dice(predicted, true),
         "hd95": hd95,
         "assd": assd,
-        "volume_error": _volume_error(**volumes),
+        "relative_volume_difference": _relative_volume_difference(**volumes),
         **_by_lesion(predicted, true, spacing, overlap, smallest_ml),
-        "touched": int((predicted & true).any()),
+        "detected": int((predicted & true).any()),
         **volumes,
     }
 
@@ -82,12 +82,12 @@ def _by_lesion(predicted: np.ndarray, true: np.ndarray, spacing: Spacing, overla
     on_tumour = int(np.count_nonzero(np.unique(pieces[true])))
     return {
         "lesions": count,
-        "sensitivity": float(np.mean(covered / sizes >= overlap)) if count else 1.0,
+        "lesion_sensitivity": float(np.mean(covered / sizes >= overlap)) if count else 1.0,
         "false_positives": predicted_count - on_tumour,
     }
 
 
-def _volume_error(predicted_ml: float, true_ml: float) -> float:
+def _relative_volume_difference(predicted_ml: float, true_ml: float) -> float:
     return predicted_ml / true_ml - 1 if true_ml else float(predicted_ml > 0)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pre2post.core.errors import about
+from pre2post.core.errors import error_context
 from pre2post.metrics.pixel import as_pair, check_shapes, nmse_of, psnr_of
 from pre2post.metrics.ssim import SIGMA, holds_scales, interior, ssim_map, structural_similarities
 
@@ -16,7 +16,7 @@ def slice_metrics(real, synthetic, data_range: float, sigma: float = SIGMA) -> d
     check_shapes(real, synthetic)
     rows = []
     for place, pair in enumerate(zip(real, synthetic, strict=True)):
-        with about(f"slice {place}: "):
+        with error_context(f"slice {place}: "):
             rows.append(_metrics(*as_pair(*pair), data_range, sigma))
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 

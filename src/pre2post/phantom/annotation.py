@@ -10,7 +10,7 @@ import numpy as np
 
 from pre2post.core.files import read_json, write_json, write_table
 from pre2post.phantom.dicom import Frame, instances, stored
-from pre2post.phantom.roster import WORK, Entry
+from pre2post.phantom.roster import WORK, CaseSource
 
 BOXES = "Annotation_Boxes.csv"
 
@@ -31,16 +31,16 @@ def annotation_box(tumour: np.ndarray, frame: Frame) -> dict[str, int]:
     }
 
 
-def keep_box(folder: Path, entry: Entry, box: dict[str, int]) -> None:
+def keep_box(folder: Path, entry: CaseSource, box: dict[str, int]) -> None:
     """Keeps a patient's box until those of all are there: cases are written in any order, by several processes."""
     write_json(_kept(folder, entry), box)
 
 
-def write_boxes(folder: Path, roster: list[Entry]) -> None:
+def write_boxes(folder: Path, roster: list[CaseSource]) -> None:
     """Writes the table from the boxes that were kept, unless a run that was killed later than here wrote it."""
     if not (folder / BOXES).is_file():
         write_table(folder / BOXES, [{"Patient ID": entry.id, **read_json(_kept(folder, entry))} for entry in roster])
 
 
-def _kept(folder: Path, entry: Entry) -> Path:
+def _kept(folder: Path, entry: CaseSource) -> Path:
     return folder / WORK / f"{entry.id}.json"

@@ -12,7 +12,7 @@ from pre2post.phantom.annotation import annotation_box, keep_box
 from pre2post.phantom.dicom import DATE, Frame, Series, direction_and_origin, stored, uid, write_series
 from pre2post.phantom.grid import Grid
 from pre2post.phantom.patient import make_patient
-from pre2post.phantom.roster import IMAGES, MASKS, STYLES, WORK, Entry
+from pre2post.phantom.roster import IMAGES, MASKS, STYLES, WORK, CaseSource
 from pre2post.phantom.scanner import SITES, acquire, acquire_plain
 
 MORNING = 10 * 3600 + 900  # seconds of the day at which the pre-contrast series starts
@@ -34,7 +34,7 @@ def minutes_after_bolus(start: int) -> float:
     return (start - SCAN + SCAN / 2) / 60 if start else 0.0
 
 
-def write_case(folder: Path, entry: Entry, seed: int, matrix: int, slices: int) -> None:
+def write_case(folder: Path, entry: CaseSource, seed: int, matrix: int, slices: int) -> None:
     """Writes the case into the cohort folder `folder`. Its DICOM folder appears last and whole: where it is, all is."""
     site = SITES[entry.site]
     grid = site.grid(matrix, slices)
@@ -66,7 +66,7 @@ def write_case(folder: Path, entry: Entry, seed: int, matrix: int, slices: int) 
         os.replace(work, folder / IMAGES / entry.id)
 
 
-def _series(entry: Entry, key: str, starts, volumes) -> list[tuple[Series, np.ndarray]]:
+def _series(entry: CaseSource, key: str, starts, volumes) -> list[tuple[Series, np.ndarray]]:
     """Headers and pixels of the dynamic series, post1 twice where it is duplicated."""
     style = STYLES[entry.style]
     found = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from pre2post.core.errors import InputError
 from pre2post.core.files import read_json, write_json, write_table
 from pre2post.core.progress import progress
-from pre2post.phantom.roster import IMAGES, MASKS, WORK, Entry, make_roster
+from pre2post.phantom.roster import IMAGES, MASKS, WORK, CaseSource, make_roster
 
 MARKER = "PHANTOM.json"
 VERSION = 2  # of the phantom: raise it when the bytes change
@@ -40,7 +40,7 @@ def write_cohort(
     return True
 
 
-def _row(entry: Entry) -> dict[str, str]:
+def _row(entry: CaseSource) -> dict[str, str]:
     return {"case": entry.id, "site": entry.site, "mask": f"{MASKS}/{entry.id}.nii" if entry.masked else ""}
 
 
@@ -55,7 +55,7 @@ def _refuse_foreign(folder: Path) -> None:
         file=folder,
         found=f"no {MARKER} in it",
         expected="a folder that make_phantom.py made, or none",
-        todo="name another --output",
+        hint="name another --output",
     )
 
 
@@ -80,7 +80,7 @@ def _prepare(partial: Path, settings: dict) -> None:
     write_json(partial / MARKER, {"unfinished": True, "settings": settings})
 
 
-def _write_cases(partial: Path, roster: list[Entry], settings: dict, workers: int) -> None:
+def _write_cases(partial: Path, roster: list[CaseSource], settings: dict, workers: int) -> None:
     from pre2post.phantom.case import write_case  # slow to import, and not needed when the cohort is there
 
     missing = [entry for entry in roster if not (partial / IMAGES / entry.id).is_dir()]
@@ -101,7 +101,7 @@ def _write_cases(partial: Path, roster: list[Entry], settings: dict, workers: in
             raise
 
 
-def _write_boxes(partial: Path, roster: list[Entry]) -> None:
+def _write_boxes(partial: Path, roster: list[CaseSource]) -> None:
     from pre2post.phantom.annotation import write_boxes  # slow to import too
 
     write_boxes(partial, roster)

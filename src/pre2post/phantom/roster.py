@@ -62,7 +62,7 @@ FEWEST = 6  # cases, so that each role has two
 
 
 @dataclass(frozen=True)
-class Entry:
+class CaseSource:
     """One case; `number` counts from 1 and seeds its anatomy."""
 
     number: int
@@ -76,14 +76,14 @@ class Entry:
         return f"Breast_MRI_{self.number:03d}"
 
 
-def make_roster(cases: int, seed: int) -> list[Entry]:
+def make_roster(cases: int, seed: int) -> list[CaseSource]:
     """All cases by number, the roles shuffled among them. Raises InputError for a cohort too small for each role."""
     if cases < FEWEST:
         raise InputError(
             "the cohort is too small",
             found=f"--cases {cases}",
             expected=f"at least {FEWEST}",
-            todo="ask for more cases",
+            hint="ask for more cases",
         )
     external = max(2, round(cases * EXTERNAL_SHARE))
     masked = min(max(2, round(cases * MASKED_SHARE)), cases - external - 2)
@@ -96,8 +96,10 @@ def make_roster(cases: int, seed: int) -> list[Entry]:
     return [_entry(number, *roles[place]) for number, place in enumerate(order, start=1)]
 
 
-def _entry(number: int, site: str, masked: bool, k: int) -> Entry:
+def _entry(number: int, site: str, masked: bool, k: int) -> CaseSource:
     """The `k`th case of its role: styles and traps come round at different rates, so each role meets most of them."""
     traps = {"descending": k % 3 == 1, "rotated": k % 5 == 2, "duplicated": k % 8 == 6, "plain_t1": k % 4 == 3}
     styles = SITE_STYLES[site]
-    return Entry(number, site, masked, styles[k % len(styles)], frozenset(name for name, on in traps.items() if on))
+    return CaseSource(
+        number, site, masked, styles[k % len(styles)], frozenset(name for name, on in traps.items() if on)
+    )

@@ -205,5 +205,5 @@ def _receive(image, noise, shift, grid, site, rng) -> np.ndarray:
     turn = np.exp(-2j * np.pi * (kx * shift[0] / grid.spacing[0] + ky * shift[1] / grid.spacing[1]))
     clean = np.fft.ifft2(np.fft.fft2(image) * (window * turn))
     noisy = clean + noise * (rng.standard_normal(image.shape) + 1j * rng.standard_normal(image.shape))
-    ceiling = 2 ** (site.bits - 1) - 1 if site.signed else 2**site.bits - 1
-    return np.clip(np.rint(np.abs(noisy)), 0, ceiling).astype(np.int16 if site.signed else np.uint16)
+    headroom = 2 ** (site.bits - 1) - 1 if site.signed else 2**site.bits - 1
+    return np.clip(np.rint(np.abs(noisy)), 0, headroom).astype(np.int16 if site.signed else np.uint16)

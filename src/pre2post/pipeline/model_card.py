@@ -24,7 +24,7 @@ SAME_AS_TRAINED = (
     ("ingest", "n4_bias_correction"),
     ("ingest", "low_percentile"),
     ("ingest", "high_percentile"),
-    ("ingest", "ceiling"),
+    ("ingest", "headroom"),
 )
 INTENDED_USE = (
     "Research into virtual contrast in breast MRI, on volumes like those of its training. Not for "
@@ -36,8 +36,8 @@ class Value(Section):
     """A metric, mean over n patients, with its interval; low and high are None where n is too small for one."""
 
     value: float | None
-    low: float | None = None
-    high: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
     n: int
 
 
@@ -90,7 +90,7 @@ def read_card(weights: Path) -> ModelCard | None:
             file=file,
             expected=detail["msg"],
             found=".".join(map(str, detail["loc"])) or "another text",
-            todo="pull weights and card again, together",
+            hint="pull weights and card again, together",
         ) from None
     found = sha256_of(weights)
     if found != card.sha256:
@@ -99,7 +99,7 @@ def read_card(weights: Path) -> ModelCard | None:
             file=weights,
             found=f"sha256 {found}",
             expected=f"{card.sha256}, as {file.name} says",
-            todo="pull weights and card again, together; what a card says of other weights means nothing",
+            hint="pull weights and card again, together; what a card says of other weights means nothing",
         )
     return card
 
@@ -126,5 +126,5 @@ def check_card(weights: Path, params: StageParams) -> None:
                 file=weights,
                 found=f"{section}.{key} {json.dumps(now[section][key])} in params.yaml",
                 expected=f"{json.dumps(trained[key])}, as {card_file(weights).name} says",
-                todo=f"set {section}.{key} to that, or use other weights",
+                hint=f"set {section}.{key} to that, or use other weights",
             )

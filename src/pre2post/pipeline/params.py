@@ -64,7 +64,7 @@ class Params(StageParams):
                 f"channel each; found {self.gan.channels}"
             )
         study = self.segmentation
-        used = {phase for name in study.train for phase in study.settings[name]} | set(study.test_phases)
+        used = {phase for name in study.train for phase in study.mixes[name]} | set(study.test_phases)
         made = {"synthetic", *(f"synthetic_{phase}" for phase in phases[1:])}
         for phase in sorted(used):
             if phase.startswith("synthetic") and phase not in made:

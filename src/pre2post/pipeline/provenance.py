@@ -1,9 +1,12 @@
-"""Where a number comes from: the code, data, parameters and packages that made a file of results."""
+"""Where a number comes from: the code, data, parameters and packages that made a file of results.
+
+Nothing here depends on the state of Git, so a second clone writes the same bytes, and one commit after `dvc repro` is
+enough.
+"""
 
 import hashlib
 import json
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
@@ -14,14 +17,15 @@ from pre2post.pipeline.stages import STAGES, code, locked_hash, made_by, paramet
 
 PACKAGES = ("dvc", "monai", "nnunetv2", "numpy", "scikit-image", "scipy", "SimpleITK", "torch")  # that numbers rest on
 PROVENANCE = "provenance"  # key in a file of metrics
-DIGITS = 16  # hexadecimal, of the parameters' hash: enough to tell any two apart
+CHECK = "check_params"  # this stage reads every parameter, but its output never changes
+DIGITS = 16  # hexadecimal, of a hash: enough to tell any two apart
 
 
 def provenance(file: Path) -> dict[str, Any]:
-    """What made `file`, an output of a stage, from what:
+    """Return what made `file`, an output of a stage, and from what.
 
-    What made_with() says; data: MD5 of the cohort, as dvc.lock has it; params: SHA-256, its beginning, of the values
-    that this stage and those before it depend on. None where there is no dvc.yaml.
+    The keys of made_with(), and data: MD5 of the cohort, as in dvc.lock; params: hash of the values that this stage
+    and those before it depend on. None where there is no dvc.yaml.
     """
     stages = read_stages() if STAGES.is_file() else {}
     name = made_by(stages, file)
@@ -29,51 +33,44 @@ def provenance(file: Path) -> dict[str, Any]:
 
 
 def made_with(file: Path) -> dict[str, Any]:
-    """The code and packages that make `file`, an output of a stage.
+    """Return the code and the packages that make `file`, an output of a stage.
 
-    commit: the last one that changed the stage's script or rooms, so that it is the same in every clone, whatever was
-    committed since; uncommitted_changes: whether they have been changed after it. Both None outside Git.
+    code: hash of the source files among the stage's dependencies, whose MD5 dvc.lock lists. None outside a pipeline.
     """
     stages = read_stages() if STAGES.is_file() else {}
     name = made_by(stages, file)
     return {
-        **(_code(code(stages[name])) if name else {"commit": None, "uncommitted_changes": None}),
+        "code": code_hash(map(Path, code(stages[name]))) if name else None,
         "python": python_version(),
         "packages": {package: _version(package) for package in PACKAGES},
     }
 
 
+def code_hash(files: Iterable[Path]) -> str:
+    """Return the beginning of the SHA-256 of the lines "MD5 path" of these files, sorted by path."""
+    lines = (f"{hashlib.md5(file.read_bytes()).hexdigest()} {file.as_posix()}\n" for file in sorted(files))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:DIGITS]
+
+
 def cohort_hash() -> str | None:
-    """MD5 of the cohort that was ingested, as DVC counts it (data.dvc has the same); None where dvc.lock has none."""
+    """Return the MD5 of the ingested cohort, as in dvc.lock and data.dvc; None where dvc.lock has none."""
     stages = read_stages() if STAGES.is_file() else {}
-    return locked_hash("ingest", stages["ingest"]["deps"][0]) if "ingest" in stages else None
+    return locked_hash("ingest", _cohort(stages)) if "ingest" in stages else None
+
+
+def _cohort(stages) -> str:
+    """Return the folder of the cohort: what ingest depends on and no stage makes."""
+    return next(dep for dep in stages["ingest"]["deps"] if made_by(stages, Path(dep)) is None)
 
 
 def write_metrics(file: Path, content: Mapping[str, Any]) -> None:
-    """Writes a file of metrics with its provenance.
-
-    That lies in a list, since DVC shows numbers and texts in its tables of metrics, but no lists.
-    """
+    """Write a file of metrics with its provenance, in a list: DVC's tables of metrics skip lists."""
     write_json(file, {**content, PROVENANCE: [provenance(file)]})
 
 
-def _code(paths: list[str]) -> dict[str, str | bool | None]:
-    commit = _git("log", "-1", "--format=%H", "--", *paths)
-    changed = _git("status", "--porcelain", "--", *paths)
-    return {"commit": commit or None, "uncommitted_changes": None if changed is None else bool(changed)}
-
-
-def _git(*arguments: str) -> str | None:
-    """What Git says; None where there is no Git, or no repository."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
 def _params(stages, name: str) -> str:
-    values = json.dumps(parameters(stages, upstream(stages, name)), sort_keys=True)
+    before = [stage for stage in upstream(stages, name) if stage != CHECK]
+    values = json.dumps(parameters(stages, before), sort_keys=True)
     return hashlib.sha256(values.encode()).hexdigest()[:DIGITS]
 
 

@@ -46,5 +46,5 @@ class Architecture:
                 "the slices do not fit the generator",
                 found=f"slices.size {size}",
                 expected=f"a multiple of {multiple}, and at least {2 * multiple}, for its down-samplings",
-                todo="change slices.size, or use a generator with other gan.downs",
+                hint="change slices.size, or use a generator with other gan.downs",
             )

@@ -31,14 +31,14 @@ def save_generator(generator: nn.Module, path: Path, trained_on: Collection[str]
     trained_on: a digest of each training patient, so that a file can be told from one that has seen a patient without
     listing anybody; None: unknown.
     """
-    _write(path, generator, asdict(generator.plan), trained_on)
+    _write(path, generator, asdict(generator.architecture), trained_on)
 
 
 def save_discriminator(
     discriminator: MultiscaleDiscriminator, path: Path, trained_on: Collection[str] | None = None
 ) -> None:
     """Writes a discriminator as save_generator does a generator."""
-    _write(path, discriminator, DISCRIMINATOR | discriminator.plan, trained_on)
+    _write(path, discriminator, DISCRIMINATOR | discriminator.architecture, trained_on)
 
 
 def load_generator(path: Path) -> nn.Module:
@@ -81,15 +81,15 @@ def read_trained_on(path: Path) -> frozenset[str] | None:
             "the weights do not say in a readable way who trained them",
             file=path,
             found=error,
-            todo="use a file that this pipeline or src/import_weights.py wrote",
+            hint="use a file that this pipeline or src/import_weights.py wrote",
         ) from None
 
 
-def _write(path: Path, network: nn.Module, plan: dict, trained_on: Collection[str] | None) -> None:
+def _write(path: Path, network: nn.Module, architecture: dict, trained_on: Collection[str] | None) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    header = plan if trained_on is None else plan | {TRAINED_ON: sorted(trained_on)}
+    header = architecture if trained_on is None else architecture | {TRAINED_ON: sorted(trained_on)}
     weights = {name: weight.contiguous() for name, weight in network.state_dict().items()}
     with atomic_path(path) as temporary:
         try:
@@ -117,7 +117,7 @@ def _load(path: Path, word: str, build) -> nn.Module:
             file=path,
             found=" ".join(str(error).split())[:200],
             expected=f"a header {HEADER!r} and matching weights",
-            todo="use a file that this pipeline or src/import_weights.py wrote",
+            hint="use a file that this pipeline or src/import_weights.py wrote",
         ) from None
     return network.eval().requires_grad_(False)
 
@@ -137,12 +137,12 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError("the weights file is missing", file=path, todo="run `dvc repro`, or `dvc pull` it") from None
+        raise InputError("the weights file is missing", file=path, hint="run `dvc repro`, or `dvc pull` it") from None
     except (SafetensorError, OSError) as error:
         raise InputError(
             "the weights file cannot be read",
             file=path,
             found=error,
             expected="a whole safetensors file",
-            todo="delete it and run `dvc repro`, or `dvc pull` it again",
+            hint="delete it and run `dvc repro`, or `dvc pull` it again",
         ) from None

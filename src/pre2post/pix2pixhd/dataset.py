@@ -16,7 +16,7 @@ AHEAD = 2  # batches read in advance: one in use, one ready
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PairedSlices:
     """The training slices, each (n, size, size), may be memory-mapped.
 
     pre, post: float32, normalised (nominally 0 to 1); post of several phases: (n, phases, size, size).
@@ -28,7 +28,9 @@ class Pairs:
     lesion: np.ndarray | None = None
 
 
-def batches(pairs: Pairs, plan: Iterable[Batch], device: str) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+def load_batches(
+    pairs: PairedSlices, plan: Iterable[Batch], device: str
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Yields (pre, post, lesion) of every batch of the plan on the device: (N, 1, H, W), of several phases of
     post (N, phases, H, W); pre and post in [-1, 1]."""
     pin = device == "cuda"
@@ -42,7 +44,7 @@ def batches(pairs: Pairs, plan: Iterable[Batch], device: str) -> Iterator[tuple[
             yield _moved(*ahead.popleft(), device)
 
 
-def _read(pairs: Pairs, batch: Batch, pin: bool) -> list[Tensor]:
+def _read(pairs: PairedSlices, batch: Batch, pin: bool) -> list[Tensor]:
     """The slices of a batch, mirrored as it says, as (N, 1 or phases, H, W) float32 in the main memory."""
     images = []
     for slices in (pairs.pre, pairs.post, pairs.lesion):

@@ -38,7 +38,7 @@ class MultiscaleDiscriminator(nn.Module):
 
     def __init__(self, channels: int = 2, width: int = 64, layers: int = 3, scales: int = 2):
         super().__init__()
-        self.plan = {"channels": channels, "width": width, "layers": layers, "scales": scales}
+        self.architecture = {"channels": channels, "width": width, "layers": layers, "scales": scales}
         self.scales = nn.ModuleList(PatchDiscriminator(channels, width, layers) for _ in range(scales))
         self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
         self.apply(initialise)

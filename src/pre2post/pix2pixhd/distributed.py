@@ -25,10 +25,10 @@ class Group:
     processes: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         return self.rank == 0
 
-    def add_up(self, tensors: Sequence[Tensor]):
+    def all_reduce(self, tensors: Sequence[Tensor]):
         """Starts summing each tensor over the processes, in place; call the result to wait until it is done."""
         if self.processes == 1:
             return lambda: None
@@ -53,7 +53,7 @@ class Group:
                     f"the processes disagree about {meaning}",
                     found=values,
                     expected="one value",
-                    todo="let every machine see the same folder",
+                    hint="let every machine see the same folder",
                 )
 
 

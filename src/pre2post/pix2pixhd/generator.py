@@ -34,15 +34,17 @@ class GlobalGenerator(nn.Module):
     With `residual` the output is the input plus the predicted change and not bounded; the original bounds it by a tanh.
     """
 
-    def __init__(self, plan: Architecture):
+    def __init__(self, architecture: Architecture):
         super().__init__()
-        self.plan = plan
-        self.model = nn.Sequential(*_trunk(plan, plan.width), *_image_head(plan, plan.width))
+        self.architecture = architecture
+        self.model = nn.Sequential(
+            *_trunk(architecture, architecture.width), *_image_head(architecture, architecture.width)
+        )
         self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
         image = self.model(x)
-        return x + image if self.plan.residual else image
+        return x + image if self.architecture.residual else image
 
 
 class LocalEnhancer(nn.Module):
@@ -52,20 +54,21 @@ class LocalEnhancer(nn.Module):
     H and W must be multiples of 2 ** (downs + enhancers).
     """
 
-    def __init__(self, plan: Architecture):
+    def __init__(self, architecture: Architecture):
         super().__init__()
-        self.plan = plan
-        self.model = nn.Sequential(*_trunk(plan, plan.width * 2**plan.enhancers))
+        self.architecture = architecture
+        self.model = nn.Sequential(*_trunk(architecture, architecture.width * 2**architecture.enhancers))
         self.before, self.after = nn.ModuleList(), nn.ModuleList()
-        for level in reversed(range(plan.enhancers)):  # from the innermost, at the lowest resolution, outwards
-            inner = plan.width * 2**level
-            self.before.append(nn.Sequential(*_first_layer(plan.channels, inner), *_down(inner)))
+        for level in reversed(range(architecture.enhancers)):  # from the innermost, at the lowest resolution, outwards
+            inner = architecture.width * 2**level
+            self.before.append(nn.Sequential(*_first_layer(architecture.channels, inner), *_down(inner)))
             self.after.append(
                 nn.Sequential(
-                    *(ResidualBlock(inner * 2) for _ in range(plan.enhancer_blocks)), *_up(inner, plan.upsampling)
+                    *(ResidualBlock(inner * 2) for _ in range(architecture.enhancer_blocks)),
+                    *_up(inner, architecture.upsampling),
                 )
             )
-        self.after[-1].extend(_image_head(plan, plan.width))
+        self.after[-1].extend(_image_head(architecture, architecture.width))
         self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
         self.apply(initialise)
 
@@ -74,7 +77,7 @@ class LocalEnhancer(nn.Module):
         features = self.model(pyramid.pop())
         for before, after in zip(self.before, self.after, strict=True):
             features = after(before(pyramid.pop()) + features)
-        return x + features if self.plan.residual else features
+        return x + features if self.architecture.residual else features
 
     def pyramid(self, x: Tensor) -> list[Tensor]:
         """The image at every resolution, finest first; the last is what the global part sees."""
@@ -92,17 +95,19 @@ class CoarseGenerator(nn.Module):
 
     def __init__(self, local: LocalEnhancer):
         super().__init__()
-        self.plan, self.trunk = local.plan, local.model
-        self.head = nn.Sequential(*_image_head(self.plan, self.plan.width * 2**self.plan.enhancers)).apply(initialise)
+        self.architecture, self.trunk = local.architecture, local.model
+        self.head = nn.Sequential(
+            *_image_head(self.architecture, self.architecture.width * 2**self.architecture.enhancers)
+        ).apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
         image = self.head(self.trunk(x))
-        return x + image if self.plan.residual else image
+        return x + image if self.architecture.residual else image
 
 
-def make_generator(plan: Architecture) -> GlobalGenerator | LocalEnhancer:
+def make_generator(architecture: Architecture) -> GlobalGenerator | LocalEnhancer:
     """A generator with initial weights. Raises KeyError for an unknown `kind`."""
-    return {"global": GlobalGenerator, "local": LocalEnhancer}[plan.kind](plan)
+    return {"global": GlobalGenerator, "local": LocalEnhancer}[architecture.kind](architecture)
 
 
 def initialise(layer: nn.Module) -> None:
@@ -111,14 +116,14 @@ def initialise(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 0.0, INITIAL_STD)
 
 
-def _trunk(plan: Architecture, width: int) -> list[nn.Module]:
+def _trunk(architecture: Architecture, width: int) -> list[nn.Module]:
     """Everything of G1 but its last convolution: (N, channels, H, W) to (N, width, H, W)."""
-    layers = _first_layer(plan.channels, width)
-    for level in range(plan.downs):
+    layers = _first_layer(architecture.channels, width)
+    for level in range(architecture.downs):
         layers += _down(width * 2**level)
-    layers += [ResidualBlock(width * 2**plan.downs) for _ in range(plan.blocks)]
-    for level in reversed(range(plan.downs)):
-        layers += _up(width * 2**level, plan.upsampling)
+    layers += [ResidualBlock(width * 2**architecture.downs) for _ in range(architecture.blocks)]
+    for level in reversed(range(architecture.downs)):
+        layers += _up(width * 2**level, architecture.upsampling)
     return layers
 
 
@@ -144,9 +149,9 @@ def _up(width: int, upsampling: str) -> list[nn.Module]:
     return [*enlarge[upsampling], nn.InstanceNorm2d(width), nn.ReLU()]
 
 
-def _image_head(plan: Architecture, width: int) -> list[nn.Module]:
+def _image_head(architecture: Architecture, width: int) -> list[nn.Module]:
     return [
         nn.ReflectionPad2d(3),
-        RowwiseConv2d(width, plan.channels, 7),
-        nn.Identity() if plan.residual else nn.Tanh(),
+        RowwiseConv2d(width, architecture.channels, 7),
+        nn.Identity() if architecture.residual else nn.Tanh(),
     ]

@@ -8,7 +8,7 @@ from pre2post.core.errors import InputError
 
 
 @torch.inference_mode()
-def translate(generator: nn.Module, slices: np.ndarray, batch_size: int = 8, phases: int = 1) -> np.ndarray:
+def infer(generator: nn.Module, slices: np.ndarray, batch_size: int = 8, phases: int = 1) -> np.ndarray:
     """Synthetic post-contrast slices of pre-contrast `slices`: float32 (n, size, size), normalised, in and out; of a
     generator of several phases (n, phases, size, size) out.
 
@@ -18,13 +18,13 @@ def translate(generator: nn.Module, slices: np.ndarray, batch_size: int = 8, pha
     result, only one batch is in memory. Raises InputError when the generator gives NaN or infinity, or has not a
     channel a phase.
     """
-    device, channels = next(generator.parameters()).device, generator.plan.channels
+    device, channels = next(generator.parameters()).device, generator.architecture.channels
     if phases > 1 and channels != phases:
         raise InputError(
             "the generator makes another number of phases",
             found=f"{channels} channels",
             expected=f"{phases}, as slices.phases names",
-            todo="use other weights, or other slices.phases",
+            hint="use other weights, or other slices.phases",
         )
     joint = (phases,) if phases > 1 else ()
     translated = np.empty((len(slices), *joint, *slices.shape[1:]), np.float32)
@@ -34,6 +34,6 @@ def translate(generator: nn.Module, slices: np.ndarray, batch_size: int = 8, pha
         images = generator(grey.expand(-1, channels, -1, -1))
         images = ((images if joint else images.mean(1)) + 1) / 2
         if not torch.isfinite(images).all():
-            raise InputError("the generator gave values that are not finite", todo="choose another checkpoint")
+            raise InputError("the generator gave values that are not finite", hint="choose another checkpoint")
         translated[batch] = images.cpu().numpy()
     return translated

@@ -49,13 +49,13 @@ class Original:
         save(self.network, path, trained_on)
 
     def __str__(self) -> str:
-        plan = self.network.plan
+        architecture = self.network.architecture
         if isinstance(self.network, MultiscaleDiscriminator):
-            kind, facts = "discriminator", plan
+            kind, facts = "discriminator", architecture
         else:
             names = ["channels", "width", "downs", "blocks"]
-            names += ["enhancers", "enhancer_blocks"] if plan.kind == "local" else []
-            kind, facts = f"{plan.kind} generator", {name: getattr(plan, name) for name in names}
+            names += ["enhancers", "enhancer_blocks"] if architecture.kind == "local" else []
+            kind, facts = f"{architecture.kind} generator", {name: getattr(architecture, name) for name in names}
         words = ", ".join(f"{name} {value}" for name, value in facts.items())
         return f"{kind}: {words}; {sum(weight.numel() for weight in self.network.parameters()):,} parameters"
 
@@ -68,12 +68,12 @@ def read_original(path: Path) -> Original:
     weights, sha256 = read_state_dict(path)
     try:
         network, rename = _network({key: tuple(weight.shape) for key, weight in weights.items()})
-        # Taken one by one, so that never all weights are in memory twice when they have to be converted.
+        # IngestResult one by one, so that never all weights are in memory twice when they have to be converted.
         own = {name: _float32(rename(name), weights.pop(rename(name))) for name in network.state_dict()}
     except _Misfit as misfit:
         key, found, expected = misfit.args
         raise InputError(
-            f"the first key that differs is {key!r}", file=path, found=found, expected=expected, todo=TODO
+            f"the first key that differs is {key!r}", file=path, found=found, expected=expected, hint=TODO
         ) from None
     network.load_state_dict(own, assign=True)
     return Original(network.eval().requires_grad_(False), sha256)
@@ -91,7 +91,7 @@ def _network(shapes: Shapes) -> tuple[nn.Module, Callable[[str], str]]:
         else:
             apart = "layer0.0.weight" not in shapes
             network = MultiscaleDiscriminator(**_discriminator_plan(shapes, apart))
-            rename = partial(_discriminator_key, coarsest=network.plan["scales"] - 1, apart=apart)
+            rename = partial(_discriminator_key, coarsest=network.architecture["scales"] - 1, apart=apart)
     _compare({rename(name): tuple(weight.shape) for name, weight in network.state_dict().items()}, shapes)
     return network, rename
 
@@ -102,15 +102,15 @@ def _architecture(shapes: Shapes) -> Architecture:
     width, channels = _first_layer(shapes, f"model{enhancers}_1.1.weight" if enhancers else "model.1.weight", (1, 3))
     # The convolutions outside the blocks: the first, each down- and up-sampling, and without enhancers the last.
     convolutions = sum(len(shape) == 4 for key, shape in shapes.items() if re.fullmatch(r"model\.\d+\.weight", key))
-    plan = {
+    architecture = {
         "channels": channels,
         "width": width,
         "downs": (convolutions - (not enhancers)) // 2,
         "blocks": _blocks(shapes, "model"),
     }
     if not enhancers:
-        return Architecture("global", **plan)
-    return Architecture("local", **plan, enhancers=enhancers, enhancer_blocks=_blocks(shapes, "model1_2"))
+        return Architecture("global", **architecture)
+    return Architecture("local", **architecture, enhancers=enhancers, enhancer_blocks=_blocks(shapes, "model1_2"))
 
 
 def _discriminator_plan(shapes: Shapes, apart: bool) -> dict[str, int]:

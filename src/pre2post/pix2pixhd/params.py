@@ -31,7 +31,7 @@ class GanParams(Section):
     epochs: Count
     global_epochs: Annotated[int, Field(ge=0)]
     fix_global_epochs: Annotated[int, Field(ge=0)]
-    decay_share: Share
+    lr_decay_fraction: Share
     slices_per_case: Annotated[int, Field(ge=0)]
     batch_size: Literal["auto"] | Count
     learning_rate: Positive
@@ -39,8 +39,8 @@ class GanParams(Section):
     flip: bool
     augment: bool
     ema: Annotated[float, Field(ge=0, lt=1)]
-    save_every: Count
-    state_every: Count
+    checkpoint_every_epochs: Count
+    resume_every_steps: Count
     devices: Literal["auto"] | Count
     precision: Literal["auto", "float32", "bfloat16"]
     channels_last: Literal["auto"] | bool

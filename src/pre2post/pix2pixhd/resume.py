@@ -9,7 +9,7 @@ from pre2post.pix2pixhd.state import CONSTANT_RATE, FILE, TrainingState, open_st
 from pre2post.pix2pixhd.step import Pix2PixHD
 
 
-def begin(folder: Path, model: Pix2PixHD, rates: list[float], save_every: int) -> TrainingState:
+def begin(folder: Path, model: Pix2PixHD, rates: list[float], checkpoint_every_epochs: int) -> TrainingState:
     """The state to go on from, put into `model`, and a line that says which.
 
     `folder` is this training's; beside it lie those that differ in the number of epochs and the decay alone. `rates`:
@@ -24,8 +24,8 @@ def begin(folder: Path, model: Pix2PixHD, rates: list[float], save_every: int) -
     if shared is None:
         return TrainingState(folder)
     state = TrainingState.load(shared, folder, model)
-    if model.group.leads:
-        _take_checkpoints(shared.parent, folder, state.epoch, save_every)
+    if model.group.is_main_process:
+        _take_checkpoints(shared.parent, folder, state.epoch, checkpoint_every_epochs)
     _say(model, state, shared, "; up to there its learning rates are those of this training")
     return state
 
@@ -65,14 +65,14 @@ def _latest_shared(folder: Path, rates: list[float], execution: dict) -> Path | 
     return max(found)[1] if found else None
 
 
-def _take_checkpoints(source: Path, target: Path, last: int, save_every: int) -> None:
+def _take_checkpoints(source: Path, target: Path, last: int, checkpoint_every_epochs: int) -> None:
     """Copies the checkpoints that both trainings keep, up to epoch `last`."""
     for checkpoint in sorted(source.glob("epoch_*.safetensors")):
-        if epoch_of(checkpoint) <= last and epoch_of(checkpoint) % save_every == 0:
+        if epoch_of(checkpoint) <= last and epoch_of(checkpoint) % checkpoint_every_epochs == 0:
             with atomic_path(target / checkpoint.name) as temporary:
                 shutil.copyfile(checkpoint, temporary)
 
 
 def _say(model: Pix2PixHD, state: TrainingState, file: Path, reason: str = "") -> None:
-    if model.group.leads:
+    if model.group.is_main_process:
         print(f"carries on with epoch {state.epoch + 1}, step {state.step + 1}, from {file}{reason}", flush=True)

@@ -12,7 +12,7 @@ WIDE = 32  # filters of the first layer; narrower networks spend their time else
 
 
 @dataclass(frozen=True)
-class Execution:
+class RuntimeConfig:
     """Everything is decided here. A training only ever carries on under the very execution it began with.
 
     batch_size: slices a step, over all processes. device: "cuda" or "cpu".
@@ -57,13 +57,13 @@ def count_processes(settings) -> int:
                 "there are not enough GPUs",
                 found=gpus,
                 expected=f"gan.devices {settings.devices}",
-                todo="lower gan.devices, or free more GPUs with CUDA_VISIBLE_DEVICES",
+                hint="lower gan.devices, or free more GPUs with CUDA_VISIBLE_DEVICES",
             )
         return settings.devices
     return max(1, gpus if settings.batch_size == AUTO else min(gpus, settings.batch_size))
 
 
-def choose(settings, processes: int = 1) -> Execution:
+def resolve_runtime(settings, processes: int = 1) -> RuntimeConfig:
     """Decides what the gan section of params.yaml leaves to "auto".
 
     Raises InputError when a batch has fewer slices than there are processes.
@@ -75,13 +75,13 @@ def choose(settings, processes: int = 1) -> Execution:
             "a batch has fewer slices than there are processes",
             found=f"gan.batch_size {batch_size}",
             expected=f"at least {processes}",
-            todo="raise gan.batch_size, or use fewer gan.devices",
+            hint="raise gan.batch_size, or use fewer gan.devices",
         )
     precision = settings.precision
     if precision == AUTO:
         precision = "bfloat16" if (_gpu_has_bfloat16() if gpu else _bfloat16_pays(settings.width)) else "float32"
     layout, compiled = settings.channels_last, settings.compile
-    return Execution(
+    return RuntimeConfig(
         "cuda" if gpu else "cpu",
         precision,
         gpu and precision == "bfloat16" if layout == AUTO else layout,

@@ -3,12 +3,12 @@
 GLOBAL, ENHANCERS, ALL = "global", "enhancers", "all"  # phases of the coarse-to-fine training
 
 
-def learning_rate(base: float, epoch: int, epochs: int, decay_share: float) -> float:
-    """Learning rate of `epoch` (0-based): constant, then linear towards 0 over the last `decay_share` of the epochs.
+def learning_rate(base: float, epoch: int, epochs: int, lr_decay_fraction: float) -> float:
+    """Learning rate of `epoch` (0-based): constant, then linear towards 0 over the last `lr_decay_fraction` of the epochs.
 
     As in the original implementation, 0 would be reached one epoch after the last.
     """
-    decay = round(epochs * decay_share)
+    decay = round(epochs * lr_decay_fraction)
     passed = epoch - (epochs - decay)
     return base if passed <= 0 else base * (1 - passed / decay)
 
@@ -16,12 +16,12 @@ def learning_rate(base: float, epoch: int, epochs: int, decay_share: float) -> f
 def learning_rates(settings) -> list[float]:
     """The learning rate of every epoch, from the gan section of params.yaml."""
     return [
-        learning_rate(settings.learning_rate, epoch, settings.epochs, settings.decay_share)
+        learning_rate(settings.learning_rate, epoch, settings.epochs, settings.lr_decay_fraction)
         for epoch in range(settings.epochs)
     ]
 
 
-def phase(epoch: int, global_epochs: int, fix_global_epochs: int) -> str:
+def training_stage(epoch: int, global_epochs: int, fix_global_epochs: int) -> str:
     """The part that `epoch` (0-based) trains: coarse to fine, as section 3.1 of arXiv 1711.11585 says.
 
     First the global generator alone, at its low resolution, then the enhancers around it alone, then everything.

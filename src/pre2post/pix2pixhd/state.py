@@ -100,7 +100,7 @@ class TrainingState:
                 "the training has diverged",
                 expected="finite losses",
                 found=f"{values} in epoch {self.epoch + 1}, step {self.step - len(looked_at) + row + 1}",
-                todo=f"lower gan.learning_rate; the last good checkpoint is {kept[-1]}"
+                hint=f"lower gan.learning_rate; the last good checkpoint is {kept[-1]}"
                 if kept
                 else "lower gan.learning_rate; there was no checkpoint yet",
             )
@@ -126,15 +126,15 @@ def check_execution(saved: dict, file: Path, model: Pix2PixHD) -> None:
             file=file,
             found=", ".join(f"{name} {saved['execution'].get(name)}" for name in differing),
             expected=", ".join(f"{name} {ours[name]}" for name in differing),
-            todo="set the gan parameters or choose the machine so, or delete its folder to start afresh",
+            hint="set the gan parameters or choose the machine so, or delete its folder to start afresh",
         )
 
 
-def disk_needed(model: Pix2PixHD, epochs: int, save_every: int) -> int:
+def disk_needed(model: Pix2PixHD, epochs: int, checkpoint_every_epochs: int) -> int:
     """Bytes that the kept checkpoints and two states, the present one and that of the constant rate, will take."""
     networks = model.generator, model.discriminator
     g, d = (sum(weight.numel() for weight in network.parameters()) for network in networks)
-    checkpoints = -(-epochs // save_every)
+    checkpoints = -(-epochs // checkpoint_every_epochs)
     return FLOAT * (checkpoints * g + 2 * ((2 + ADAM) * g + (1 + ADAM) * d))
 
 
@@ -144,5 +144,5 @@ def _unusable(file: Path, error: Exception) -> InputError:
         file=file,
         found=" ".join(str(error).split())[:200],
         expected="the state of this very training",
-        todo="delete its folder to start the training afresh",
+        hint="delete its folder to start the training afresh",
     )

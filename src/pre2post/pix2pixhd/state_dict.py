@@ -33,7 +33,7 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], str]:
             file=path,
             found=error.strerror,
             expected="a file that torch.save wrote",
-            todo="check its name and permissions",
+            hint="check its name and permissions",
         ) from None
 
 
@@ -49,7 +49,7 @@ def _unpickle(file: BinaryIO, path: Path) -> object:
             file=path,
             found=found,
             expected="a state dict, readable without running code of the file",
-            todo=TODO,
+            hint=TODO,
         ) from None
 
 
@@ -67,7 +67,7 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
             file=path,
             expected="a state dict: tensors by key",
             found="an empty dict" if isinstance(content, dict) else type(content).__name__,
-            todo=TODO,
+            hint=TODO,
         )
     for key, value in content.items():
         if not isinstance(key, str) or not is_dense(value):
@@ -77,7 +77,7 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
                 file=path,
                 found=found,
                 expected="dense tensors under text keys",
-                todo=TODO,
+                hint=TODO,
             )
     prefix = "module." if all(key.startswith("module.") for key in content) else ""
     users = Counter(map(_memory, content.values()))

@@ -18,7 +18,7 @@ from pre2post.pix2pixhd.losses import (
     lesion_weights,
     squared_error,
 )
-from pre2post.pix2pixhd.runtime import Execution
+from pre2post.pix2pixhd.runtime import RuntimeConfig
 from pre2post.pix2pixhd.schedule import ALL, ENHANCERS, GLOBAL
 
 WARM_UP = 10  # the decay of step n is at most n / (10 + n): early on, the average must forget the initial weights
@@ -27,14 +27,14 @@ WARM_UP = 10  # the decay of step n is at most n / (10 + n): early on, the avera
 class Pix2PixHD:
     """Generator and discriminator under training. `settings` is the gan section of params.yaml.
 
-    `average` is the generator to use: its weights are an exponential moving average over the steps (arXiv 1806.04498),
+    `ema` is the generator to use: its weights are an exponential moving average over the steps (arXiv 1806.04498),
     or with `settings.ema` 0 the last ones, as in the original. `perceptual` is the VGG19 loss, or None.
     """
 
-    def __init__(self, settings, run: Execution, group: Group | None = None, perceptual: nn.Module | None = None):
+    def __init__(self, settings, run: RuntimeConfig, group: Group | None = None, perceptual: nn.Module | None = None):
         self.settings, self.run, self.group = settings, run, group or Group()
-        plan = Architecture.of(settings)
-        self.generator = self._place(make_generator(plan))
+        architecture = Architecture.of(settings)
+        self.generator = self._place(make_generator(architecture))
         self.discriminator = self._place(
             MultiscaleDiscriminator(
                 2 * settings.channels,
@@ -43,11 +43,11 @@ class Pix2PixHD:
                 settings.discriminator_scales,
             )
         )
-        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.ema = copy.deepcopy(self.generator).requires_grad_(False)
         self.perceptual = perceptual and perceptual.to(run.device, memory_format=run.memory_format)
-        self.judges = list(self.discriminator.parameters())
-        self.d_optimiser = self._adam(self.judges)
-        self.enter(ALL)
+        self.d_params = list(self.discriminator.parameters())
+        self.d_optimiser = self._adam(self.d_params)
+        self.start_stage(ALL)
         if run.compile:
             torch._functorch.config.donated_buffer = False  # the discriminator's graph is walked twice
             for network in filter(None, (self.generator, self.discriminator, self.perceptual)):
@@ -61,18 +61,18 @@ class Pix2PixHD:
             weights, self.settings.learning_rate, (self.settings.beta1, 0.999), fused=True
         )  # the fused kernel is six times faster on a CPU than the loop
 
-    def enter(self, phase: str) -> None:
+    def start_stage(self, stage: str) -> None:
         """Starts a phase of the training (see schedule.phase), with a fresh optimiser, as the original does."""
-        self.phase, self.averaged = phase, 0
+        self.training_stage, self.averaged = stage, 0
         self.network = self.generator
-        self.trained = list(self.generator.parameters())
-        if phase == GLOBAL:
+        self.g_params = list(self.generator.parameters())
+        if stage == GLOBAL:
             self.network = self._place(CoarseGenerator(self.generator))
-            self.trained = list(self.network.parameters())
-        if phase == ENHANCERS:
-            self.trained = [*self.generator.before.parameters(), *self.generator.after.parameters()]
-        self.g_optimiser = self._adam(self.trained)
-        self.average.load_state_dict(self.generator.state_dict())
+            self.g_params = list(self.network.parameters())
+        if stage == ENHANCERS:
+            self.g_params = [*self.generator.before.parameters(), *self.generator.after.parameters()]
+        self.g_optimiser = self._adam(self.g_params)
+        self.ema.load_state_dict(self.generator.state_dict())
 
     def set_learning_rate(self, rate: float) -> None:
         for optimiser in (self.g_optimiser, self.d_optimiser):
@@ -86,72 +86,74 @@ class Pix2PixHD:
         One pass of the fake image through the discriminator serves both networks: backwards to the image for the
         generator, then to the discriminator's own weights, and last from the image through the generator.
         """
-        pre, post, lesion = self._at_phase(pre), self._at_phase(post), self._at_phase(lesion)
+        pre, post, lesion = self._at_stage_size(pre), self._at_stage_size(post), self._at_stage_size(lesion)
         with torch.autocast(self.run.device, self.run.dtype, enabled=self.run.dtype != torch.float32):
-            made = self.network(pre)
-            fake = made.detach().requires_grad_()  # the way back is cut here: each network's graph goes once it is used
-            judged_fake = self.discriminator(torch.cat([pre, fake], 1))
-            judged_real = self.discriminator(torch.cat([pre, post], 1))
-            g_vgg = self.perceptual(fake, post) if self.perceptual else pre.new_zeros(())
+            fake = self.network(pre)
+            fake_leaf = (
+                fake.detach().requires_grad_()
+            )  # the way back is cut here: each network's graph goes once it is used
+            fake_features = self.discriminator(torch.cat([pre, fake_leaf], 1))
+            real_features = self.discriminator(torch.cat([pre, post], 1))
+            g_vgg = self.perceptual(fake_leaf, post) if self.perceptual else pre.new_zeros(())
 
         weights = self.settings
         g_losses = {
-            "g_gan": adversarial(judged_fake, real=True),
-            "g_fm": weights.lambda_fm * feature_matching(judged_fake, judged_real),
+            "g_gan": adversarial(fake_features, real=True),
+            "g_fm": weights.lambda_fm * feature_matching(fake_features, real_features),
             "g_vgg": weights.lambda_vgg * g_vgg,
-            **self._pixel_losses(pre, post, fake, lesion),
+            **self._pixel_losses(pre, post, fake_leaf, lesion),
         }
-        d_losses = {"d_real": adversarial(judged_real, real=True), "d_fake": adversarial(judged_fake, real=False)}
-        change = torch.autograd.grad(sum(g_losses.values()) * share, fake, retain_graph=True)
-        d_gradients = torch.autograd.grad(sum(d_losses.values()) / 2 * share, self.judges)
+        d_losses = {"d_real": adversarial(real_features, real=True), "d_fake": adversarial(fake_features, real=False)}
+        change = torch.autograd.grad(sum(g_losses.values()) * share, fake_leaf, retain_graph=True)
+        d_gradients = torch.autograd.grad(sum(d_losses.values()) / 2 * share, self.d_params)
         losses = {name: loss.detach() * share for name, loss in (g_losses | d_losses).items()}
-        del judged_fake, judged_real, g_losses, d_losses
-        finish = self.group.add_up([*d_gradients, *losses.values()])
+        del fake_features, real_features, g_losses, d_losses
+        finish = self.group.all_reduce([*d_gradients, *losses.values()])
 
-        g_gradients = torch.autograd.grad(made, self.trained, change)
-        self.group.add_up(g_gradients)()
+        g_gradients = torch.autograd.grad(fake, self.g_params, change)
+        self.group.all_reduce(g_gradients)()
         finish()
-        _apply(self.d_optimiser, self.judges, d_gradients)
-        _apply(self.g_optimiser, self.trained, g_gradients)
+        _apply(self.d_optimiser, self.d_params, d_gradients)
+        _apply(self.g_optimiser, self.g_params, g_gradients)
         self._average_weights()
         return losses
 
-    def _at_phase(self, image: Tensor | None) -> Tensor | None:
+    def _at_stage_size(self, image: Tensor | None) -> Tensor | None:
         """The image with the networks' channels, at the resolution that the phase trains; a map of lesions likewise."""
         if image is None:
             return None
         image = image.expand(-1, self.settings.channels, -1, -1)
-        image = self.generator.pyramid(image)[-1] if self.phase == GLOBAL else image
+        image = self.generator.pyramid(image)[-1] if self.training_stage == GLOBAL else image
         return image.contiguous(memory_format=self.run.memory_format)
 
-    def _pixel_losses(self, pre: Tensor, post: Tensor, fake: Tensor, lesion: Tensor | None) -> dict[str, Tensor]:
+    def _pixel_losses(self, pre: Tensor, post: Tensor, fake_leaf: Tensor, lesion: Tensor | None) -> dict[str, Tensor]:
         """The additions to the published losses, not computed when their weight is 0."""
         weights, l1, enhancement = self.settings, pre.new_zeros(()), pre.new_zeros(())
         annotated = lesion_weights(torch.zeros_like(pre) if lesion is None else lesion, weights.lesion_weight)
         if weights.lambda_l1:
-            l1 = weights.lambda_l1 * absolute_error(fake, post, annotated)
+            l1 = weights.lambda_l1 * absolute_error(fake_leaf, post, annotated)
         if weights.lambda_enhancement:
             counts = annotated * enhancement_weights(pre, post, weights.enhancement_weight)
-            enhancement = weights.lambda_enhancement * squared_error(fake, post, counts)
+            enhancement = weights.lambda_enhancement * squared_error(fake_leaf, post, counts)
         return {"g_l1": l1, "g_enhancement": enhancement}
 
     @torch.no_grad()
     def _average_weights(self) -> None:
         """Moves the average towards the generator; while its global part is trained alone there is none to use yet."""
-        if self.phase == GLOBAL:
+        if self.training_stage == GLOBAL:
             return
         self.averaged += 1
         decay = min(self.settings.ema, self.averaged / (WARM_UP + self.averaged))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - decay)
+        torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - decay)
 
     def state_dict(self) -> dict:
         """Everything that a step changes."""
-        return {"phase": self.phase, "averaged": self.averaged} | {
+        return {"training_stage": self.training_stage, "averaged": self.averaged} | {
             name: getattr(self, name).state_dict() for name in self._parts()
         }
 
     def load_state_dict(self, state: dict) -> None:
-        self.enter(state["phase"])
+        self.start_stage(state["training_stage"])
         self.averaged = state["averaged"]
         for name in self._parts():
             getattr(self, name).load_state_dict(state[name])
@@ -160,10 +162,10 @@ class Pix2PixHD:
         return [
             "generator",
             "discriminator",
-            "average",
+            "ema",
             "g_optimiser",
             "d_optimiser",
-            *(["network"] if self.phase == GLOBAL else []),
+            *(["network"] if self.training_stage == GLOBAL else []),
         ]
 
 

@@ -8,13 +8,13 @@ import torch
 
 from pre2post.core.progress import progress
 from pre2post.pix2pixhd.checkpoint import save_generator
-from pre2post.pix2pixhd.dataset import Pairs, batches
+from pre2post.pix2pixhd.dataset import PairedSlices, load_batches
 from pre2post.pix2pixhd.distributed import Group
 from pre2post.pix2pixhd.memory import keep_freed_memory
 from pre2post.pix2pixhd.resume import begin, checkpoint_path
-from pre2post.pix2pixhd.runtime import Execution
+from pre2post.pix2pixhd.runtime import RuntimeConfig
 from pre2post.pix2pixhd.sampling import epoch_batches
-from pre2post.pix2pixhd.schedule import GLOBAL, learning_rates, phase
+from pre2post.pix2pixhd.schedule import GLOBAL, learning_rates, training_stage
 from pre2post.pix2pixhd.state import CONSTANT_RATE, TrainingState, disk_needed
 from pre2post.pix2pixhd.step import Pix2PixHD
 from pre2post.pix2pixhd.vgg import PerceptualLoss
@@ -26,9 +26,9 @@ def train(
     settings,
     seed: int,
     cases: Sequence[str],
-    pairs: Pairs,
+    pairs: PairedSlices,
     folder: Path,
-    run: Execution,
+    run: RuntimeConfig,
     after_epoch: Callable[[list[dict]], None],
     group: Group | None = None,
     trained_on: Collection[str] | None = None,
@@ -50,40 +50,47 @@ def train(
     model = Pix2PixHD(settings, run, group, perceptual)
     rates = learning_rates(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    if group.leads:
+    if group.is_main_process:
         print_plan(settings, model, folder)
-    state = begin(folder, model, rates, settings.save_every)
+    state = begin(folder, model, rates, settings.checkpoint_every_epochs)
     group.check_equal((state.epoch, state.step), "where to carry on")
-    if group.leads:
-        make_up(state, model, rates, folder, trained_on)
-    if state.history and group.leads:
+    if group.is_main_process:
+        write_missing_outputs(state, model, rates, folder, trained_on)
+    if state.history and group.is_main_process:
         after_epoch(state.history)  # what a killed run had made of its losses may be gone
 
     # Main training loop.
     for epoch, rate in list(enumerate(rates))[state.epoch :]:
-        current = phase(epoch, settings.global_epochs, settings.fix_global_epochs)
-        if current != model.phase:
-            model.enter(current)
+        current = training_stage(epoch, settings.global_epochs, settings.fix_global_epochs)
+        if current != model.training_stage:
+            model.start_stage(current)
         model.set_learning_rate(rate)
-        plan = epoch_batches(
+        batches = epoch_batches(
             cases, seed, epoch, settings.slices_per_case, run.batch_size, settings.flip, settings.augment
         )
-        todo = [batch.part(group.rank, group.processes) for batch in plan[state.step :]]
+        own = [batch.part(group.rank, group.processes) for batch in batches[state.step :]]
         title = f"epoch {epoch + 1}/{settings.epochs}"
-        images = progress(batches(pairs, todo, run.device), title, len(plan), "step", state.step, quiet=not group.leads)
-        for batch, (pre, post, lesion) in zip(todo, images, strict=True):
+        images = progress(
+            load_batches(pairs, own, run.device),
+            title,
+            len(batches),
+            "step",
+            state.step,
+            quiet=not group.is_main_process,
+        )
+        for batch, (pre, post, lesion) in zip(own, images, strict=True):
             state.add(model.step(pre, post, lesion, batch.share))
-            if group.leads and state.step % settings.state_every == 0:
+            if group.is_main_process and state.step % settings.resume_every_steps == 0:
                 state.check_finite()
                 state.save(model, rate)
 
         # Keep what this epoch brought.
         state.end_epoch(rate)
-        if group.leads:
+        if group.is_main_process:
             after_epoch(state.history)
             last = epoch + 1 == settings.epochs
-            if ((epoch + 1) % settings.save_every == 0 or last) and model.phase != GLOBAL:
-                save_generator(model.average, checkpoint_path(folder, epoch + 1), trained_on)
+            if ((epoch + 1) % settings.checkpoint_every_epochs == 0 or last) and model.training_stage != GLOBAL:
+                save_generator(model.ema, checkpoint_path(folder, epoch + 1), trained_on)
             state.save(model, rate)
             if ends_constant_rate(rates, state.epoch):
                 state.keep_as_constant_rate()
@@ -91,7 +98,7 @@ def train(
     return sorted(folder.glob("epoch_*.safetensors"))
 
 
-def make_up(
+def write_missing_outputs(
     state: TrainingState, model: Pix2PixHD, rates: list[float], folder: Path, trained_on: Collection[str] | None
 ) -> None:
     """Leaves behind what the epoch before this state should have left: its run was killed meanwhile, or had no use for
@@ -100,7 +107,7 @@ def make_up(
         return
     last = checkpoint_path(folder, state.epoch)
     if state.epoch == len(rates) and not last.exists():
-        save_generator(model.average, last, trained_on)
+        save_generator(model.ema, last, trained_on)
     if ends_constant_rate(rates, state.epoch) and not (folder / CONSTANT_RATE).exists():
         state.save(model, rates[state.epoch - 1])
         state.keep_as_constant_rate()
@@ -131,6 +138,6 @@ def print_plan(settings, model: Pix2PixHD, folder: Path) -> None:
             else "off, gan.vgg_weights names no weights file"
         )
     )
-    needed = disk_needed(model, settings.epochs, settings.save_every) / GIGABYTE
+    needed = disk_needed(model, settings.epochs, settings.checkpoint_every_epochs) / GIGABYTE
     free = shutil.disk_usage(folder).free / GIGABYTE
     print(f"disk: {needed:.2g} GB for checkpoints and state in {folder}, {free:.0f} GB are free", flush=True)

@@ -11,25 +11,25 @@ from pre2post.figures.examples import Example
 from pre2post.figures.outlines import Chosen, Outlined
 from pre2post.io.volume_file import read_volume
 from pre2post.pipeline.provenance import PROVENANCE
-from pre2post.segmentation.design import group_and_phase, volume_file
+from pre2post.segmentation.design import split_and_phase, volume_file
 
 EXAMPLES = 3  # patients shown: the best, the median and the worst in the lesion
 
 
 def dice_table(metrics: dict, gains: Sequence[Mapping[str, str]]) -> list[dict]:
-    """The Dice of metrics/segmentation.json as rows: setting, domain, dice, low, high, n, and against which baseline by
+    """The Dice of metrics/segmentation.json as rows: mix, domain, dice, low, high, n, and against which baseline by
     how much (difference, p after Holm), both None without one. `gains` is plots/segmentation_gains.csv."""
-    baselines = {row["setting"]: row["baseline"] for row in gains}
+    baselines = {row["mix"]: row["baseline"] for row in gains}
     rows = []
-    for setting in (name for name in metrics if name not in ("gain", PROVENANCE)):
-        for domain, cell in metrics[setting].items():
-            gain = metrics["gain"].get(setting, {}).get(domain, {})
+    for mix in (name for name in metrics if name not in ("gain", PROVENANCE)):
+        for domain, cell in metrics[mix].items():
+            gain = metrics["gain"].get(mix, {}).get(domain, {})
             rows.append(
                 {
-                    "setting": setting,
+                    "mix": mix,
                     "domain": domain,
-                    **{name: cell[name] for name in ("dice", "low", "high", "n")},
-                    "baseline": baselines.get(setting),
+                    **{name: cell[name] for name in ("dice", "ci_low", "ci_high", "n")},
+                    "baseline": baselines.get(mix),
                     "difference": gain.get("dice"),
                     "p": gain.get("p"),
                 }
@@ -42,24 +42,23 @@ def short(case: str) -> str:
     return case.removeprefix("Breast_MRI_")
 
 
-def best_median_worst(rows: list[dict[str, str]], group: str) -> list[str]:
-    """Three patients of a group by the synthetic volume's error in the lesion."""
+def best_median_worst(rows: list[dict[str, str]], split: str) -> list[str]:
+    """Three patients of a split by the synthetic volume's error in the lesion."""
     errors = {
         row["case"]: float(row["mae"])
         for row in rows
-        if (row["group"], row["method"], row["region"]) == (group, "synthetic", "lesion")
+        if (row["split"], row["method"], row["region"]) == (split, "synthetic", "lesion")
     }
     ranked = sorted(errors, key=errors.__getitem__)
     return [ranked[round(place * (len(ranked) - 1) / (EXAMPLES - 1))] for place in range(EXAMPLES)]
 
 
 def load_outlined(case: Case, chosen: Chosen) -> Outlined:
-    image = read_volume(volume_file(case, group_and_phase(chosen.domain)[1], SYNTHETIC))
+    image = read_volume(volume_file(case, split_and_phase(chosen.domain)[1], SYNTHETIC))
     predicted = {
-        setting: read_volume(PREDICTIONS / setting / chosen.domain / f"{case.id}.nii.gz", np.uint8).array
-        for setting in chosen.dice
+        mix: read_volume(PREDICTIONS / mix / chosen.domain / f"{case.id}.nii.gz", np.uint8).array for mix in chosen.dice
     }
-    dice = [f"Dice {value:.2f} {in_words(setting)}" for setting, value in chosen.dice.items()]
+    dice = [f"Dice {value:.2f} {in_words(mix)}" for mix, value in chosen.dice.items()]
     title = "\n".join([f"{short(case.id)} ({chosen.domain.replace('_', ', ')})", *dice])
     return Outlined(
         title,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pre2post.core.errors import InputError, about
+from pre2post.core.errors import InputError, error_context
 from pre2post.metrics.extractors import Extractor
 from pre2post.metrics.feature_sets import FeatureSet, Standard, set_distances
 from pre2post.metrics.pixel import chunks
@@ -18,7 +18,7 @@ from pre2post.metrics.slice_metrics import slice_metrics
 from pre2post.metrics.ssim import SIGMA
 from pre2post.stats.bootstrap import PatientMoments, resampled_distances, resampled_means
 
-Translate = Callable[[np.ndarray], np.ndarray]  # normalised slices (n, h, w) to as many synthetic ones of each phase
+Infer = Callable[[np.ndarray], np.ndarray]  # normalised slices (n, h, w) to as many synthetic ones of each phase
 SliceMetric = Callable[[np.ndarray, np.ndarray], np.ndarray]  # real and synthetic slices to a value a slice
 
 BLOCK_PIXELS = 2**25  # of slices that pass through together: 134 MB as float32, and seldom enough a change of network
@@ -41,7 +41,7 @@ class Slices:
         if len(shapes) > 1 or len(self.post) != len(self.patients) or not self.patients:
             raise InputError(
                 "the validation slices do not belong together",
-                todo="run `dvc repro cut_slices`",
+                hint="run `dvc repro extract_slices`",
                 found=f"shapes {sorted(shapes)}, patients of {len(self.patients)} slices",
             )
 
@@ -77,17 +77,17 @@ class _Tally:
 
 @dataclass(frozen=True)
 class CheckpointScores:
-    """Metric -> value of each checkpoint, as means over patients and distances between sets, and of each floor; `drawn`
+    """Metric -> value of each checkpoint, as means over patients and distances between sets, and of each baseline; `drawn`
     is that of the checkpoints for every draw of patients (draws,); `lesion_mae`, of both, is None without a lesion."""
 
     table: dict[str, dict[str, float]]
-    floors: dict[str, dict[str, float]]
+    baselines: dict[str, dict[str, float]]
     drawn: dict[str, dict[str, np.ndarray]]
     lesion_mae: dict[str, float | None]
 
 
 def score_checkpoints(
-    checkpoints: Mapping[str, Callable[[], Translate]],
+    checkpoints: Mapping[str, Callable[[], Infer]],
     slices: Slices,
     extractors: Sequence[Extractor],
     counts: np.ndarray,
@@ -95,9 +95,9 @@ def score_checkpoints(
     sigma: float = SIGMA,
     more: Mapping[str, SliceMetric] | None = None,
     threads: int = 1,
-    floors: Mapping[str, Translate] | None = None,
+    baselines: Mapping[str, Infer] | None = None,
 ) -> CheckpointScores:
-    """Scores checkpoints, each a function that loads a network and returns its Translate, and floors beside them.
+    """Scores checkpoints, each a function that loads a network and returns its Infer, and baselines beside them.
 
     Pixel metrics (quality.slice_metrics, and `more`) are means over patients of the patient's mean over slices, so a
     patient with many slices counts no more. Distances are between the sets of slices; comparable for equal numbers of
@@ -106,9 +106,9 @@ def score_checkpoints(
     Raises InputError, naming the checkpoint, for synthetic slices of another shape or with values not finite.
     """
     real = _Tally(extractors)
-    floors = {name: lambda floor=floor: floor for name, floor in (floors or {}).items()}
-    tallies = {name: _Tally(extractors) for name in (*checkpoints, *floors)}
-    labels = {name: f"{'floor' if name in floors else 'checkpoint'} {name}: " for name in tallies}
+    baselines = {name: lambda baseline=baseline: baseline for name, baseline in (baselines or {}).items()}
+    tallies = {name: _Tally(extractors) for name in (*checkpoints, *baselines)}
+    labels = {name: f"{'baseline' if name in baselines else 'checkpoint'} {name}: " for name in tallies}
     patients = np.array(slices.patients)
     with ThreadPoolExecutor(threads) as pool:
         for part in chunks(slices.post.shape, BLOCK_PIXELS):
@@ -127,11 +127,11 @@ def score_checkpoints(
                     extractors,
                     (data_range, sigma, more or {}),
                 )
-                for name, load in (checkpoints | floors).items()
+                for name, load in (checkpoints | baselines).items()
             ]
             for task in tasks:
                 task.result()
-    return _summarised(real, tallies, list(floors), extractors, counts, threads)
+    return _summarised(real, tallies, list(baselines), extractors, counts, threads)
 
 
 def _single(slices: np.ndarray) -> np.ndarray:
@@ -142,7 +142,7 @@ def _single(slices: np.ndarray) -> np.ndarray:
 def _score(tally: _Tally, label: str, load, block, patients, extractors, settings) -> None:
     """Adds what one checkpoint makes of a block of slices to its tally."""
     pre, real, lesion = block
-    with about(label):
+    with error_context(label):
         synthetic = _single(load()(pre))
         _add_metrics(tally, real, synthetic, lesion, patients, *settings)
         tally.add_features(extractors, synthetic, patients)
@@ -159,7 +159,7 @@ def _add_metrics(tally: _Tally, real, synthetic, lesion, patients, data_range, s
 
 
 def _summarised(
-    real: _Tally, tallies: Mapping[str, _Tally], floors: Collection[str], extractors, counts, threads
+    real: _Tally, tallies: Mapping[str, _Tally], baselines: Collection[str], extractors, counts, threads
 ) -> CheckpointScores:
     table, drawn, lesion = {}, {}, {}
     for name, tally in tallies.items():
@@ -168,7 +168,7 @@ def _summarised(
         lesion[name] = float(np.mean(inside)) if inside else None
         table[name] = {metric: float(np.mean(list(values.values()))) for metric, values in means.items()}
         drawn[name] = {metric: resampled_means(list(values.values()), counts) for metric, values in means.items()}
-    compared = {name: tally for name, tally in tallies.items() if name not in floors}
+    compared = {name: tally for name, tally in tallies.items() if name not in baselines}
     for one in extractors:
         standard = one.standard(real.sets[one.frechet].moments)
         for name, tally in tallies.items():
@@ -178,7 +178,7 @@ def _summarised(
             drawn[name][one.frechet] = values
     return CheckpointScores(
         {name: table[name] for name in compared},
-        {name: table[name] for name in floors},
+        {name: table[name] for name in baselines},
         {name: drawn[name] for name in compared},
         lesion,
     )

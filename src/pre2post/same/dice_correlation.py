@@ -50,8 +50,8 @@ def dice_rows(scores: Scores, dice: Dice, options: StatisticsParams, seed: Seed)
                     if name == SAME or name.startswith("scaled_")
                 },
                 "dice": rounded(found["mean"]),
-                "low": rounded(found["low"]),
-                "high": rounded(found["high"]),
+                "ci_low": rounded(found["ci_low"]),
+                "ci_high": rounded(found["ci_high"]),
                 "n": found["n"],
             }
         )
@@ -68,17 +68,19 @@ def correlation_rows(scores: Scores, dice: Dice, options: StatisticsParams, seed
     """
     means = {epoch: -float(np.mean(list(own.values()))) for epoch, own in dice.items()}
     patients = len(next(iter(dice.values()), ()))
-    drawn = _drawn_means(dice, options.bootstrap_draws, seed) if patients >= options.min_patients else None
+    drawn = _drawn_means(dice, options.n_resamples, seed) if patients >= options.min_patients else None
     rows = []
     for name, values in scores.items():
         found = rank_correlation(values, means)
-        ends = (None, None) if found is None or drawn is None else _interval(values, dice, drawn, options.confidence)
+        ends = (
+            (None, None) if found is None or drawn is None else _interval(values, dice, drawn, options.confidence_level)
+        )
         rows.append(
             {
                 "metric": name,
                 "spearman": rounded(found),
-                "low": rounded(ends[0]),
-                "high": rounded(ends[1]),
+                "ci_low": rounded(ends[0]),
+                "ci_high": rounded(ends[1]),
                 "n": len(dice),
                 "note": _note(found, len(dice), patients, options),
             }
@@ -86,7 +88,7 @@ def correlation_rows(scores: Scores, dice: Dice, options: StatisticsParams, seed
     return rows
 
 
-def summary(judge: str, rows: Sequence[Mapping], correlations: Sequence[Mapping]) -> dict:
+def summary(evaluator: str, rows: Sequence[Mapping], correlations: Sequence[Mapping]) -> dict:
     """What metrics/same_dice.json holds, from the tables of dice_rows() and correlation_rows().
 
     epoch: the checkpoint that each would choose, the first of equals; dice: the mean Dice of either; regret: by how
@@ -94,7 +96,7 @@ def summary(judge: str, rows: Sequence[Mapping], correlations: Sequence[Mapping]
     """
     ours, best = min(rows, key=lambda row: row[SAME]), max(rows, key=lambda row: row["dice"])
     return {
-        "judge": judge,
+        "evaluator": evaluator,
         "epoch": {SAME: int(ours["epoch"]), "dice": int(best["epoch"])},
         "dice": {SAME: ours["dice"], "dice": best["dice"]},
         "regret": rounded(best["dice"] - ours["dice"]),
@@ -110,10 +112,12 @@ def _drawn_means(dice: Dice, draws: int, seed: Seed) -> np.ndarray:
     return draw_patients(values.shape[1], draws, seed) @ values.T / values.shape[1]
 
 
-def _interval(values: Mapping[str, float], dice: Dice, drawn: np.ndarray, confidence: float) -> tuple[float, float]:
+def _interval(
+    values: Mapping[str, float], dice: Dice, drawn: np.ndarray, confidence_level: float
+) -> tuple[float, float]:
     differ = np.ptp(drawn, axis=1) > 0
     found = -standard_ranks(drawn[differ]) @ standard_ranks(np.array([values[epoch] for epoch in dice]))
-    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(found, [(1 - confidence_level) / 2, (1 + confidence_level) / 2])
     return float(low), float(high)
 
 

@@ -21,5 +21,5 @@ class SameWeights(Section):
 class SameParams(Section):
     scaling: Literal["minmax", "max", "zscore"]
     weights: SameWeights
-    draws: Annotated[int, Field(ge=100)]
+    n_resamples: Annotated[int, Field(ge=100)]
     dice_table: str

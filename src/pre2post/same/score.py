@@ -56,7 +56,9 @@ def same(
     if scaling not in SCALINGS:
         raise InputError("unknown scaling of SAMe", found=scaling, expected=", ".join(SCALINGS))
     if not table:
-        raise InputError("there is no checkpoint to choose from", todo="train at least gan.save_every epochs")
+        raise InputError(
+            "there is no checkpoint to choose from", hint="train at least gan.checkpoint_every_epochs epochs"
+        )
     every = {name: [_value(table, name, metric) for metric in metrics] for name in table}
     finite = {name: row for name, row in every.items() if np.isfinite(row).all()}
     notes = [_left_out(name, metrics, row) for name, row in every.items() if name not in finite]
@@ -65,7 +67,7 @@ def same(
             "no checkpoint can be compared",
             found="; ".join(notes),
             expected="finite numbers",
-            todo="train again, or set same.weights of the metric to 0",
+            hint="train again, or set same.weights of the metric to 0",
         )
     values, names = np.array(list(finite.values())), list(finite)
     scaled = np.stack(
@@ -101,7 +103,7 @@ def _value(table: Mapping[str, Mapping[str, float]], checkpoint: str, metric: st
     value = table[checkpoint].get(metric)
     if value is None:
         raise InputError(
-            f"checkpoint {checkpoint} has no {metric}", expected="a number", todo="set same.weights of the metric to 0"
+            f"checkpoint {checkpoint} has no {metric}", expected="a number", hint="set same.weights of the metric to 0"
         )
     return float(value)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pre2post.core.errors import InputError, about
+from pre2post.core.errors import InputError, error_context
 from pre2post.core.files import read_table, sha256_of
 from pre2post.core.numbers import rounded
 from pre2post.core.paths import CHECKPOINTS, GENERATOR, SLICES, SPLITS
@@ -21,9 +21,9 @@ from pre2post.metrics.params import MetricsParams
 from pre2post.pipeline.model_card import SAME_AS_TRAINED
 from pre2post.pipeline.provenance import cohort_hash, made_with
 from pre2post.pix2pixhd.checkpoint import load_generator, read_trained_on
-from pre2post.pix2pixhd.infer import translate
+from pre2post.pix2pixhd.infer import infer
 from pre2post.pix2pixhd.params import GanParams
-from pre2post.same.checkpoint_scores import CheckpointScores, Slices, Translate, score_checkpoints
+from pre2post.same.checkpoint_scores import CheckpointScores, Infer, Slices, score_checkpoints
 from pre2post.same.params import SameParams
 from pre2post.same.score import Same
 from pre2post.same.stability import rank_correlation, under_each_scaling, without_each_metric
@@ -74,10 +74,10 @@ def card_facts(params: SelectionParams, found: CheckpointScores, best: str, slic
 def interval(drawn: np.ndarray, n: int, settings: StatisticsParams) -> dict[str, float | None]:
     """The percentile interval of a metric over draws of n patients; withheld where n is too small."""
     if n < settings.min_patients:
-        return {"low": None, "high": None}
-    tail = (1 - settings.confidence) / 2
+        return {"ci_low": None, "ci_high": None}
+    tail = (1 - settings.confidence_level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])  # NaN, so withheld as well, where a draw has no value
-    return {"low": rounded(low), "high": rounded(high)}
+    return {"ci_low": rounded(low), "ci_high": rounded(high)}
 
 
 def find_checkpoints() -> dict[str, Path]:
@@ -88,7 +88,7 @@ def find_checkpoints() -> dict[str, Path]:
             "there is no checkpoint",
             file=CHECKPOINTS,
             expected="epoch_*.safetensors",
-            todo="run `dvc repro train_gan`, or `dvc pull artifacts/gan`",
+            hint="run `dvc repro train_gan`, or `dvc pull artifacts/gan`",
         )
     return found
 
@@ -104,17 +104,17 @@ def score(params: SelectionParams, checkpoints: dict[str, Path], slices: Slices,
     settings = params.metrics
     bar = progress(None, "SAMe", unit="checkpoint")
 
-    def load(path: Path) -> Translate:
+    def load(path: Path) -> Infer:
         bar.update()
         return partial(run, path, load_generator(path).to(device))
 
     def run(path: Path, generator: torch.nn.Module, images: np.ndarray) -> np.ndarray:
-        with about(file=path):
-            return translate(generator, images, phases=len(params.slices.phases))
+        with error_context(file=path):
+            return infer(generator, images, phases=len(params.slices.phases))
 
     pre, post = (map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post"))
     lookups = [fit_lookup_table(pre, phase) for phase in by_phase(post)]
-    counts = draw_patients(len(set(slices.patients)), params.same.draws, [params.seed, SELECTION_STREAM])
+    counts = draw_patients(len(set(slices.patients)), params.same.n_resamples, [params.seed, SELECTION_STREAM])
     with bar:
         return score_checkpoints(
             {epoch: partial(load, path) for epoch, path in checkpoints.items()},
@@ -165,7 +165,7 @@ def summary(
     slices: Slices,
     dice: dict[str, float],
 ) -> dict:
-    """What metrics/same.json holds: the chosen checkpoint, its metrics, the floors', and how firm the choice is."""
+    """What metrics/same.json holds: the chosen checkpoint, its metrics, the baselines', and how firm the choice is."""
     return {
         "epoch": int(result.best),
         "same": rounded(result.scores[result.best]),
@@ -179,11 +179,12 @@ def summary(
             "lesion_mae": rounded(rank_correlation(result.scores, found.lesion_mae)),
             "dice": rounded(rank_correlation(result.scores, dice)),
         },
-        "floors": {
-            floor: {
-                metric: rounded(value) for metric, value in {**metrics, "lesion_mae": found.lesion_mae[floor]}.items()
+        "baselines": {
+            baseline: {
+                metric: rounded(value)
+                for metric, value in {**metrics, "lesion_mae": found.lesion_mae[baseline]}.items()
             }
-            for floor, metrics in found.floors.items()
+            for baseline, metrics in found.baselines.items()
         },
         "checkpoints": len(found.table),
         "slices": len(slices.post),
@@ -201,5 +202,5 @@ def read_dice(path: str) -> dict[str, float]:
             file=path,
             found=f"no usable {error}",
             expected="columns epoch and dice",
-            todo="correct it, or empty same.dice_table",
+            hint="correct it, or empty same.dice_table",
         ) from None

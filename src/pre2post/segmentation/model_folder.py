@@ -18,7 +18,7 @@ TODO = "give the folder that nnUNetv2_train wrote, whole"
 
 
 def load_trained_folder(folder: Path, fold: str = "0"):
-    """nnU-Net's predictor for one fold, mirroring as trained, the rest as `nnUNetv2_predict` has it.
+    """nnU-Net's predictor for one fold, use_mirroring as trained, the rest as `nnUNetv2_predict` has it.
 
     Raises InputError when a file is missing or damaged, the weights are of another network than the plans', or the
     network takes more than one image.
@@ -26,13 +26,13 @@ def load_trained_folder(folder: Path, fold: str = "0"):
     file = Path(folder) / f"fold_{fold}" / CHECKPOINT
     for needed in (Path(folder) / "plans.json", Path(folder) / "dataset.json", file):
         if not needed.is_file():
-            raise InputError("a file of this trained network is missing", file=needed, todo=TODO)
+            raise InputError("a file of this trained network is missing", file=needed, hint=TODO)
     plans, dataset = read_json(Path(folder) / "plans.json"), read_json(Path(folder) / "dataset.json")
     with _numpy_allowed():
         checkpoint = read_checkpoint(file, TODO)
     absent = [key for key in NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
     if absent:
-        raise InputError("this is no checkpoint of nnU-Net", file=file, found=f"no {absent[0]}", todo=TODO)
+        raise InputError("this is no checkpoint of nnU-Net", file=file, found=f"no {absent[0]}", hint=TODO)
     configuration = checkpoint["init_args"].get("configuration")
     _check_plans(plans, dataset, configuration, Path(folder))
     axes = checkpoint.get("inference_allowed_mirroring_axes")
@@ -45,11 +45,11 @@ def load_trained_folder(folder: Path, fold: str = "0"):
         configuration,
     )
     try:
-        predictor = make_predictor(segmenter, mirroring=True)
+        predictor = make_predictor(segmenter, use_mirroring=True)
         predictor.network.load_state_dict(checkpoint["network_weights"])
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            "these weights are not of the network in plans.json", file=file, found=_one_line(error), todo=TODO
+            "these weights are not of the network in plans.json", file=file, found=_one_line(error), hint=TODO
         ) from None
     return predictor
 
@@ -82,7 +82,7 @@ def _check_plans(plans: dict, dataset: dict, configuration: str, folder: Path) -
             file=folder / "plans.json",
             found=_one_line(error),
             expected="plans and dataset.json as nnU-Net writes them",
-            todo=TODO,
+            hint=TODO,
         ) from None
     for name, package in names:
         if name is not None and not _is_module(name, package):

@@ -9,30 +9,30 @@ from pre2post.core.section import Count, Name, Phase, Positive, Section
 
 class SegmentationParams(Section):
     train: Annotated[list[Name], Field(min_length=1)]
-    settings: dict[Name, Annotated[dict[Phase, Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)]]
+    mixes: dict[Name, Annotated[dict[Phase, Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)]]
     folds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     test_phases: Annotated[list[Phase], Field(min_length=1)]
-    train_on: Literal["both", "breast"]
-    test_on: Literal["both", "predicted_breast", "annotated_breast"]
-    judge: Name
+    train_crop: Literal["both", "breast"]
+    score_region: Literal["both", "predicted_breast", "annotated_breast"]
+    evaluator: Name
     lesion_overlap: Annotated[float, Field(gt=0, le=1)]
     plan: Literal["small", "nnunet"]
     epochs: Count
-    iterations: Count
+    num_iterations_per_epoch: Count
     batch_size: Count
     learning_rate: Positive
-    state_every: Count
-    mirroring: bool
+    resume_every_steps: Count
+    use_mirroring: bool
     threads: Count
 
     @model_validator(mode="after")
     def _known_settings(self) -> Self:
-        unknown = [name for name in self.train if name not in self.settings]
+        unknown = [name for name in self.train if name not in self.mixes]
         if unknown:
-            raise ValueError(f"train names {unknown[0]!r}, which is not among settings: {', '.join(self.settings)}")
-        if self.judge not in self.settings:
-            raise ValueError(f"judge is {self.judge!r}, which is not among settings: {', '.join(self.settings)}")
-        taken = next((name for name in self.settings if name in ("gain", "provenance")), None)
+            raise ValueError(f"train names {unknown[0]!r}, which is not among mixes: {', '.join(self.mixes)}")
+        if self.evaluator not in self.mixes:
+            raise ValueError(f"evaluator is {self.evaluator!r}, which is not among mixes: {', '.join(self.mixes)}")
+        taken = next((name for name in self.mixes if name in ("gain", "provenance")), None)
         if taken:
-            raise ValueError(f"a setting cannot be called {taken!r}: metrics/segmentation.json has a key of that name")
+            raise ValueError(f"a mix cannot be called {taken!r}: metrics/segmentation.json has a key of that name")
         return self

@@ -27,7 +27,7 @@ def plan_and_preprocess(nnunet: Path, planned_on: Collection[str], small: bool, 
     """Fingerprint of the cases `planned_on` of the raw dataset under `nnunet`, plan, and each volume preprocessed once.
 
     Of the volumes of a patient, which lie on one grid, one is enough to plan on: the plan then stays the same whatever
-    phases are added, so that a new one does not change other settings' trainings. (The statistics of intensity that
+    phases are added, so that a new one does not change other mixes' trainings. (The statistics of intensity that
     would differ are used for CT only.) Leaves what `nnUNetv2_plan_and_preprocess -c 3d_fullres`
     leaves, and smallPlans.json where `small`. Returns the plan that will be trained.
     """

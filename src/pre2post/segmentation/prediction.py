@@ -16,7 +16,7 @@ CHECKPOINT = "checkpoint_final.pth"
 
 @dataclass(frozen=True)
 class Segmenter:
-    """The trained folds of one setting: state dictionaries of one network, and the plans that it was trained by."""
+    """The trained folds of one mix: state dictionaries of one network, and the plans that it was trained by."""
 
     name: str
     plans: dict
@@ -27,7 +27,7 @@ class Segmenter:
 
 
 def load_segmenter(name: str, folders: list[Path], plans_name: str, folds: list[dict] | None = None) -> Segmenter:
-    """Loads the folds of a setting from their folders artifacts/segmenters/<setting>_<fold>.
+    """Loads the folds of a mix from their folders artifacts/segmenters/<mix>_<fold>.
 
     Raises InputError when a fold was not trained, was trained by another plan, cannot be read or, where `folds` are
     given (fold_keys of every fold), was trained on other patients than these say; also when weights do not match their
@@ -43,7 +43,7 @@ def load_segmenter(name: str, folders: list[Path], plans_name: str, folds: list[
                 found="other volumes than now",
                 expected="the folds of splits.json",
                 file=folder / DATASET / "splits_final.json",
-                todo="run `dvc repro evaluate_segmentation`, which trains this again",
+                hint="run `dvc repro evaluate_segmentation`, which trains this again",
             )
     for file in files:
         read_card(file)  # which refuses weights that are not those of their card
@@ -63,7 +63,7 @@ def check_same_plans(plans: dict, expected: dict, folder: Path) -> None:
         raise InputError(
             "this was trained by other plans than the rest",
             file=folder,
-            todo="train every setting and fold again: `dvc repro evaluate_segmentation`",
+            hint="train every mix and fold again: `dvc repro evaluate_segmentation`",
         )
 
 
@@ -75,12 +75,12 @@ def find_checkpoint(folder: Path, plans_name: str) -> Path:
             file=folder,
             found=f"{len(found)} checkpoints of {plans_name}",
             expected="one",
-            todo="run `dvc repro train_segmentation`",
+            hint="run `dvc repro train_segmentation`",
         )
     return found[0]
 
 
-def read_checkpoint(file: Path, todo: str = "delete its folder and run `dvc repro train_segmentation`") -> dict:
+def read_checkpoint(file: Path, hint: str = "delete its folder and run `dvc repro train_segmentation`") -> dict:
     """The checkpoint, without running any code that it might hold. Raises InputError when it cannot be read."""
     import pickle
 
@@ -90,11 +90,11 @@ def read_checkpoint(file: Path, todo: str = "delete its folder and run `dvc repr
         return torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
         raise InputError(
-            "the checkpoint cannot be read", file=file, found=str(error).split("\n")[0], todo=todo
+            "the checkpoint cannot be read", file=file, found=str(error).split("\n")[0], hint=hint
         ) from None
 
 
-def make_predictor(segmenter: Segmenter, mirroring: bool):
+def make_predictor(segmenter: Segmenter, use_mirroring: bool):
     """nnU-Net's predictor over all folds of the segmenter; like `nnUNetv2_predict` it averages their logits."""
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -113,7 +113,7 @@ def make_predictor(segmenter: Segmenter, mirroring: bool):
         deep_supervision=False,
     )
     with quiet():
-        predictor = nnUNetPredictor(use_mirroring=mirroring, allow_tqdm=False, device=torch.device(best_device()))
+        predictor = nnUNetPredictor(use_mirroring=use_mirroring, allow_tqdm=False, device=torch.device(best_device()))
         predictor.manual_initialization(
             network,
             plans,

@@ -68,7 +68,7 @@ def check_image(image: Volume, mask: Volume, case_id: str, file: Path) -> None:
             file=file,
             found=describe_geometry(image),
             expected=f"the mask's: {describe_geometry(mask)}",
-            todo="resample the mask onto the image, or leave the case out",
+            hint="resample the mask onto the image, or leave the case out",
         )
 
 

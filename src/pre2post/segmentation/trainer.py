@@ -27,7 +27,7 @@ class RepeatableTrainer(nnUNetTrainer):
     """nnU-Net's trainer with given case names instead of a split of its own, and nothing that depends on the clock.
 
     Set `split`, `bfloat16` and the numbers of epochs and steps before `initialize`, which builds the learning rate's
-    schedule from them. Every `state_every` steps the whole state goes to `state_folder`, if there is one, and training
+    schedule from them. Every `resume_every_steps` steps the whole state goes to `state_folder`, if there is one, and training
     starts from what lies there. `report` is given the history after every epoch.
     """
 
@@ -35,7 +35,7 @@ class RepeatableTrainer(nnUNetTrainer):
     bfloat16: bool = False
     title: str = "train"
     state_folder: Path | None = None
-    state_every: int = 250
+    resume_every_steps: int = 250
     report: Callable[[list[dict]], None] = staticmethod(lambda history: None)
 
     def do_split(self) -> tuple[list[str], list[str]]:
@@ -81,7 +81,7 @@ class RepeatableTrainer(nnUNetTrainer):
             raise InputError(
                 f"the training of {self.title} diverged in epoch {self.current_epoch}",
                 found="a loss that is not finite",
-                todo="lower segmentation.learning_rate",
+                hint="lower segmentation.learning_rate",
             )
 
     def on_epoch_start(self) -> None:
@@ -142,7 +142,7 @@ class RepeatableTrainer(nnUNetTrainer):
         self.network.train()
         while len(losses) < self.num_iterations_per_epoch:
             losses.append(self.train_step(next(self.dataloader_train)))
-            if self.state_folder and self._steps_done(losses) % self.state_every == 0:
+            if self.state_folder and self._steps_done(losses) % self.resume_every_steps == 0:
                 save_state(self.state_folder, self, losses)
         self.on_train_epoch_end(losses)
 

@@ -1,4 +1,4 @@
-"""One training: a setting and a fold, from the shared preprocessed volumes to a folder as nnU-Net lays it out."""
+"""One training: a mix and a fold, from the shared preprocessed volumes to a folder as nnU-Net lays it out."""
 
 import random
 import zlib
@@ -10,7 +10,7 @@ import numpy as np
 from pre2post.core.device import best_device
 from pre2post.core.files import read_json, write_json
 from pre2post.core.resume import resume_folder
-from pre2post.segmentation.mix_file import setting_file
+from pre2post.segmentation.mix_file import mix_file
 from pre2post.segmentation.nnunet import (
     CONFIGURATION,
     DATASET,
@@ -25,15 +25,15 @@ from pre2post.segmentation.training_state import FILE
 
 UNSEEN = {
     "train",
-    "settings",
+    "mixes",
     "folds",
     "test_phases",
-    "train_on",
-    "test_on",
-    "judge",
+    "train_crop",
+    "score_region",
+    "evaluator",
     "lesion_overlap",
-    "mirroring",
-    "state_every",
+    "use_mirroring",
+    "resume_every_steps",
 }  # parameters that a training does not depend on, or by way of its data only
 
 
@@ -65,11 +65,11 @@ def train(
     _seed_everything(seed, name, fold)
     trainer = make_trainer(params, name, fold, split, plans, dataset, device)
     trainer.state_folder = _state_folder(params, name, fold, seed, nnunet)
-    trainer.state_every = params.state_every
+    trainer.resume_every_steps = params.resume_every_steps
     trainer.report = report
     precision = "bfloat16" if trainer.bfloat16 else "float16" if device.type == "cuda" else "float32"
     print(
-        f"{name}, fold {fold}: {len(split['train'])} volumes, {params.epochs} x {params.iterations} steps of "
+        f"{name}, fold {fold}: {len(split['train'])} volumes, {params.epochs} x {params.num_iterations_per_epoch} steps of "
         f"{params.batch_size} patches; {device.type}, {params.threads} threads, {precision}",
         flush=True,
     )
@@ -95,8 +95,8 @@ def make_trainer(params: SegmentationParams, name: str, fold: int, split: dict, 
         trainer.split, trainer.title = split, f"{name}, fold {fold}"
         trainer.bfloat16 = has_bfloat16(device.type)
         _use_training_patch(trainer.configuration_manager.configuration)
-        trainer.num_epochs, trainer.num_iterations_per_epoch = params.epochs, params.iterations
-        trainer.num_val_iterations_per_epoch = max(1, params.iterations // 5)  # nnU-Net: 50 to 250 steps
+        trainer.num_epochs, trainer.num_iterations_per_epoch = params.epochs, params.num_iterations_per_epoch
+        trainer.num_val_iterations_per_epoch = max(1, params.num_iterations_per_epoch // 5)  # nnU-Net: 50 to 250 steps
         trainer.initial_lr = params.learning_rate
         trainer.initialize()
     return trainer
@@ -108,7 +108,7 @@ def _use_training_patch(configuration: dict) -> None:
 
 
 def _seed_everything(seed: int, name: str, fold: int) -> None:
-    """Seeds the three global generators that nnU-Net draws from, with numbers that belong to this setting and fold."""
+    """Seeds the three global generators that nnU-Net draws from, with numbers that belong to this mix and fold."""
     import torch
 
     state = np.random.SeedSequence([seed, zlib.crc32(name.encode()), fold]).generate_state(3)
@@ -119,7 +119,7 @@ def _seed_everything(seed: int, name: str, fold: int) -> None:
 
 def read_plans(nnunet: Path, params: SegmentationParams, folds: list[dict[str, list[str]]]) -> tuple[dict, dict]:
     """The plans to train, with the batch size of the parameters, and dataset.json of what these folds hold alone: what
-    other settings need must not show in the trained folder."""
+    other mixes need must not show in the trained folder."""
     folder = preprocessed_folder(nnunet)
     plans, dataset = read_json(folder / f"{PLANS_OF[params.plan]}.json"), read_json(folder / "dataset.json")
     plans["configurations"][CONFIGURATION]["batch_size"] = params.batch_size
@@ -130,7 +130,5 @@ def read_plans(nnunet: Path, params: SegmentationParams, folds: list[dict[str, l
 
 def _state_folder(params: SegmentationParams, name: str, fold: int, seed: int, nnunet: Path) -> Path:
     """Where this training keeps its state: a folder of these parameters, data and code."""
-    settings = {"seed": seed, "setting": name, "fold": fold, **params.model_dump(exclude=UNSEEN)}
-    return resume_folder(
-        "train_segmentation", settings, [setting_file(nnunet, name), *Path(__file__).parent.glob("*.py")]
-    )
+    mixes = {"seed": seed, "mix": name, "fold": fold, **params.model_dump(exclude=UNSEEN)}
+    return resume_folder("train_segmentation", mixes, [mix_file(nnunet, name), *Path(__file__).parent.glob("*.py")])

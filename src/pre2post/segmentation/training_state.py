@@ -60,7 +60,7 @@ def load_state(folder: Path, trainer) -> list[dict]:
             file=file,
             found=" ".join(str(error).split())[:200],
             expected="the state of this very training",
-            todo="delete its folder to start the training afresh",
+            hint="delete its folder to start the training afresh",
         ) from None
 
 

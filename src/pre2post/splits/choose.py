@@ -22,21 +22,21 @@ class SplitStageParams(StageParams):
 
 
 def choose_split(params: SplitStageParams, cases: Sequence[Case]) -> Splits:
-    """The split that split.source names."""
+    """The split that split.strategy names."""
     settings = params.split
-    if settings.source == "published":
+    if settings.strategy == "published":
         return published_splits(cases, settings.external_site, settings.folds, settings.multifocal)
-    if settings.source == "file":
+    if settings.strategy == "file":
         return splits_from_file(Path(settings.file), cases, params.seed, settings.folds, settings.multifocal)
     return make_splits(
         cases,
         params.seed,
         settings.external_site,
-        settings.test_share,
+        settings.test_fraction,
         settings.folds,
         settings.multifocal,
-        settings.generator_share,
-        settings.source == "listed",
+        settings.gan_fraction,
+        settings.strategy == "predefined",
     )
 
 

@@ -52,7 +52,7 @@ def check_unseen(splits: Splits, cases: Sequence[Case], trained_on: Collection[s
             file=weights,
             found="; ".join(found),
             expected="nobody",
-            todo="use weights that others trained, or a split that fits them: split.source=published goes "
+            hint="use weights that others trained, or a split that fits them: split.strategy=published goes "
             "with the released weights",
         )
 
@@ -69,8 +69,8 @@ def _refuse_shared(parts: Mapping[str, Sequence[Case]]) -> None:
                         case=case.id,
                         found=f"{other.id} in {other_part} and {case.id} in {part}: {mark[0]} {mark[1]}",
                         expected="both in one part",
-                        todo="leave one of the two out of the cohort, or list both under one patient, and run `dvc "
-                        "repro split`; where split.source is file, put both in one part of that file",
+                        hint="leave one of the two out of the cohort, or list both under one patient, and run `dvc "
+                        "repro split`; where split.strategy is file, put both in one part of that file",
                     )
 
 

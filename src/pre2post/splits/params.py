@@ -8,10 +8,10 @@ from pre2post.core.section import Section
 
 
 class SplitParams(Section):
-    source: Literal["seeded", "listed", "published", "file"]
+    strategy: Literal["random", "predefined", "published", "file"]
     file: str
     external_site: str
-    test_share: Annotated[float, Field(gt=0, lt=1)]
-    generator_share: Annotated[float, Field(ge=0, lt=1)]
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    gan_fraction: Annotated[float, Field(ge=0, lt=1)]
     folds: Annotated[int, Field(ge=2)]
     multifocal: Literal["leave_out", "keep"]

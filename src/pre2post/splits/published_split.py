@@ -23,7 +23,7 @@ def published_splits(cases: Sequence[Case], external_site: str, folds: int, mult
             "the published split has folds of its own",
             found=f"split.folds {folds} and split.multifocal {multifocal}",
             expected=f"{len(published.folds)} and leave_out",
-            todo="set them so, or split.source to seeded",
+            hint="set them so, or split.strategy to seeded",
         )
     scored = {*map(patient_named, published.validation + published.test)}
     listed = scored | {*map(patient_named, published.gan_train)}
@@ -34,7 +34,7 @@ def published_splits(cases: Sequence[Case], external_site: str, folds: int, mult
             found=f"{len(cases)} cases, none of them Duke's",
             expected="cases of Duke-Breast-Cancer-MRI or of MAMA-MIA's DUKE",
             file=DUKE_SPIE2024,
-            todo="set split.source to seeded",
+            hint="set split.strategy to seeded",
         )
     usable = [case for case in present if case.has_mask or patient_of(case) not in scored]
     if len(usable) < len(present):

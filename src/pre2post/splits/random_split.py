@@ -16,17 +16,17 @@ def make_splits(
     cases: Sequence[Case],
     seed: int,
     external_site: str,
-    test_share: float,
+    test_fraction: float,
     folds: int,
     multifocal: str = "leave_out",
-    generator_share: float = 0.0,
+    gan_fraction: float = 0.0,
     listed: bool = False,
 ) -> Splits:
     """Splits by patient, as the published study did: whoever has no mask trains the generator.
 
     Masked patients of `external_site` ("": there is none) are the external cohort, and its unmasked ones are used
-    nowhere, so that the site stays unseen. Of the other masked patients `test_share`, at least one, are the test set,
-    or where `listed` those that the cohort's own table names; of the rest `generator_share` train the generator as
+    nowhere, so that the site stays unseen. Of the other masked patients `test_fraction`, at least one, are the test set,
+    or where `listed` those that the cohort's own table names; of the rest `gan_fraction` train the generator as
     well, and the others are validation. Of these, whoever has more than one lesion is in no fold where `multifocal` is
     "leave_out", as published. All cases of a patient go one way: with a mask in one, those without are used nowhere.
     The result depends on the ids, not on their order. Raises InputError when a part would be empty or too small.
@@ -36,9 +36,9 @@ def make_splits(
     inside = [case for case in cases if not _of_site(case, external_site) and patient_of(case) not in away]
     masked = by_patient(case for case in inside if case.has_mask)
     drawn = in_random_order(masked, seed)
-    test = _listed(masked) if listed else set(drawn[: max(1, round(test_share * len(drawn)))])
+    test = _listed(masked) if listed else set(drawn[: max(1, round(test_fraction * len(drawn)))])
     rest = [patient for patient in drawn if patient not in test]
-    generator = set(rest[len(rest) - round(generator_share * len(rest)) :])
+    generator = set(rest[len(rest) - round(gan_fraction * len(rest)) :])
     validation = {patient: masked[patient] for patient in rest if patient not in generator}
     many = several_lesions(validation, multifocal)
     splits = Splits(
@@ -61,7 +61,7 @@ def _listed(patients: Mapping[str, Sequence[Case]]) -> set[str]:
             "the cohort lists no test patients of its own",
             found=f"{len(patients)} masked patients",
             expected="a table such as MAMA-MIA's train_test_splits.csv",
-            todo="set split.source to seeded",
+            hint="set split.strategy to seeded",
         )
     return found
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pre2post.cohort.case import Case, find_cases
 from pre2post.cohort.patients import patient_of
-from pre2post.core.errors import InputError, about
+from pre2post.core.errors import InputError, error_context
 from pre2post.core.files import read_json
 from pre2post.splits.random_split import by_patient, deal, ids, in_random_order, several_lesions
 from pre2post.splits.splits import PARTS, SCORED, Splits, check_sizes, check_splits, parse_splits
@@ -23,7 +23,7 @@ def splits_from_file(file: Path, cases: Sequence[Case], seed: int, folds: int, m
     """
     content = read_json(file)
     given = content if isinstance(content, dict) else {}
-    with about(file=file):
+    with error_context(file=file):
         splits = parse_splits({name: [] for name in OPTIONAL} | given)
         _check_usable(splits, cases)
         if "folds" not in given:
@@ -41,7 +41,7 @@ def splits_from_file(file: Path, cases: Sequence[Case], seed: int, folds: int, m
                 "this split has another number of folds",
                 found=len(splits.folds),
                 expected=f"{folds}, which is split.folds",
-                todo="set split.folds to it, or leave the folds out of the file to have them drawn",
+                hint="set split.folds to it, or leave the folds out of the file to have them drawn",
             )
         check_sizes(splits)
         check_splits(splits)
@@ -56,7 +56,7 @@ def _check_usable(splits: Splits, cases: Sequence[Case]) -> None:
             f"{len(absent)} cases of the split were not ingested",
             case=absent[0],
             expected=f"ids among the {len(known)} of cases.json",
-            todo="correct the file, or add the cases to the cohort",
+            hint="correct the file, or add the cases to the cohort",
         )
     unmasked = [name for part in SCORED for name in getattr(splits, part) if not known[name].has_mask]
     if unmasked:
@@ -64,5 +64,5 @@ def _check_usable(splits: Splits, cases: Sequence[Case]) -> None:
             f"{len(unmasked)} cases to be scored have no mask",
             case=unmasked[0],
             expected=f"masks in {', '.join(SCORED)}",
-            todo="add the masks, or leave the cases out",
+            hint="add the masks, or leave the cases out",
         )

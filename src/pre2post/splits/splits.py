@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from pre2post.core.errors import InputError, about
+from pre2post.core.errors import InputError, error_context
 from pre2post.core.files import read_json, write_json
 
 PARTS = ("gan_train", "validation", "test", "external")
@@ -48,7 +48,7 @@ def check_splits(splits: Splits) -> None:
         raise InputError(
             "the folds are not a partition of the validation patients",
             case=min(odd),
-            todo="run `dvc repro split` to make them again",
+            hint="run `dvc repro split` to make them again",
         )
 
 
@@ -59,7 +59,7 @@ def check_sizes(splits: Splits) -> None:
             "nobody is left to train the generator",
             expected="at least one",
             found="no patient without a mask outside the external site",
-            todo="set split.generator_share above 0, or choose another split.external_site",
+            hint="set split.gan_fraction above 0, or choose another split.external_site",
         )
     if not splits.test or not all(splits.folds):
         raise InputError(
@@ -67,7 +67,7 @@ def check_sizes(splits: Splits) -> None:
             found=f"{len(splits.in_folds)} for validation and {len(splits.test)} for the test, and "
             f"{len(splits.multifocal)} with several lesions, left out",
             expected=f"at least {len(splits.folds)} for validation, one a fold, and one for the test",
-            todo="add masked patients, or lower split.folds or split.test_share",
+            hint="add masked patients, or lower split.folds or split.test_fraction",
         )
 
 
@@ -79,7 +79,7 @@ def write_splits(path: Path, splits: Splits) -> None:
 
 def read_splits(path: Path) -> Splits:
     """Reads and checks the splits. Raises InputError when the file is missing, damaged or has a patient twice."""
-    with about(file=path):
+    with error_context(file=path):
         splits = parse_splits(read_json(path))
         check_splits(splits)
     return splits
@@ -100,7 +100,7 @@ def parse_splits(content) -> Splits:
             "these are not splits",
             found=f"no usable {error}",
             expected=", ".join(field.name for field in fields(Splits)),
-            todo="run `dvc repro split`",
+            hint="run `dvc repro split`",
         ) from None
     return splits
 
@@ -115,6 +115,6 @@ def _refuse_repeats(parts: dict[str, list[str]]) -> None:
                     case=patient,
                     found=f"in {owner[patient]} and in {name}",
                     expected="in one",
-                    todo="run `dvc repro split` to make the split again",
+                    hint="run `dvc repro split` to make the split again",
                 )
             owner[patient] = name

@@ -8,6 +8,6 @@ from pre2post.core.section import Section
 
 
 class StatisticsParams(Section):
-    confidence: Annotated[float, Field(gt=0, lt=1)]
-    bootstrap_draws: Annotated[int, Field(ge=100)]
+    confidence_level: Annotated[float, Field(gt=0, lt=1)]
+    n_resamples: Annotated[int, Field(ge=100)]
     min_patients: Annotated[int, Field(ge=2)]

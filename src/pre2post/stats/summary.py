@@ -13,11 +13,11 @@ Summary = dict[str, float | int | None]
 CONSTANT = 1e-12  # relative spread below which values differ by rounding only
 
 
-def summarise(values, confidence: float, draws: int, seed: Seed, min_patients: int) -> Summary:
-    """{"mean", "sd", "median", "low", "high", "n"} of one value a patient.
+def summarise(values, confidence_level: float, n_resamples: int, seed: Seed, min_patients: int) -> Summary:
+    """{"mean", "sd", "median", "ci_low", "ci_high", "n"} of one value a patient.
 
     low and high: bias-corrected and accelerated (BCa) bootstrap interval of the mean over patients (Efron 1987),
-    `draws` resamples. With fewer than `min_patients` patients it is withheld (None); for equal values, where BCa is
+    `n_resamples` resamples. With fewer than `min_patients` patients it is withheld (None); for equal values, where BCa is
     undefined, it has no width. sd is the sample one (n - 1), None for a single patient; everything is None for no
     patient.
     Raises InputError for values that are not finite.
@@ -25,20 +25,20 @@ def summarise(values, confidence: float, draws: int, seed: Seed, min_patients: i
     values = _checked(values)
     n = len(values)
     if n == 0:
-        return {"mean": None, "sd": None, "median": None, "low": None, "high": None, "n": 0}
-    low, high = mean_interval(values, confidence, draws, seed) if n >= min_patients else (None, None)
+        return {"mean": None, "sd": None, "median": None, "ci_low": None, "ci_high": None, "n": 0}
+    low, high = mean_interval(values, confidence_level, n_resamples, seed) if n >= min_patients else (None, None)
     return {
         "mean": float(values.mean()),
         "sd": float(values.std(ddof=1)) if n > 1 else None,
         "median": float(np.median(values)),
-        "low": low,
-        "high": high,
+        "ci_low": low,
+        "ci_high": high,
         "n": n,
     }
 
 
-def paired(a, b, confidence: float, draws: int, seed: Seed, min_patients: int) -> Summary:
-    """summarise() of the differences a - b of the same patients in the same order, with "p" and "effect".
+def paired(a, b, confidence_level: float, n_resamples: int, seed: Seed, min_patients: int) -> Summary:
+    """summarise() of the differences a - b of the same patients in the same order, with "p" and "rank_biserial".
 
     p is that of Wilcoxon's signed-rank test, two-sided, exact for few patients without ties; 1 when no patient differs;
     None with fewer than `min_patients`. effect is the matched-pairs rank-biserial correlation.
@@ -52,13 +52,13 @@ def paired(a, b, confidence: float, draws: int, seed: Seed, min_patients: int) -
     differences = a - b
     p = _wilcoxon(differences) if len(differences) >= min_patients else None
     return {
-        **summarise(differences, confidence, draws, seed, min_patients),
+        **summarise(differences, confidence_level, n_resamples, seed, min_patients),
         "p": p,
-        "effect": rank_biserial(differences) if len(differences) else None,
+        "rank_biserial": rank_biserial(differences) if len(differences) else None,
     }
 
 
-def mean_interval(values: np.ndarray, confidence: float, draws: int, seed: Seed) -> tuple[float, float]:
+def mean_interval(values: np.ndarray, confidence_level: float, n_resamples: int, seed: Seed) -> tuple[float, float]:
     """BCa bootstrap interval of the mean of at least two values."""
     from scipy.stats import bootstrap
 
@@ -69,8 +69,8 @@ def mean_interval(values: np.ndarray, confidence: float, draws: int, seed: Seed)
     found = bootstrap(
         ((values - centre) / spread,),
         np.mean,
-        n_resamples=draws,
-        confidence_level=confidence,
+        n_resamples=n_resamples,
+        confidence_level=confidence_level,
         method="BCa",
         rng=np.random.default_rng(seed),
     ).confidence_interval

@@ -22,8 +22,8 @@ def grouped(items: Iterable[Item], names: Sequence[str], get: Callable = getattr
 def interval_options(options: StatisticsParams, seed: Seed) -> dict:
     """The section `statistics` of params.yaml as keywords of quality.statistics."""
     return {
-        "confidence": options.confidence,
-        "draws": options.bootstrap_draws,
+        "confidence_level": options.confidence_level,
+        "n_resamples": options.n_resamples,
         "seed": seed,
         "min_patients": options.min_patients,
     }

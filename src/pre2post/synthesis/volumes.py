@@ -9,12 +9,12 @@ from pre2post.image.slices import from_slices, to_slices
 from pre2post.image.volume import Volume
 
 # Normalised slices (z, size, size), float32, to as many of the same; of several phases (z, phases, size, size).
-Translate = Callable[[np.ndarray], np.ndarray]
+Infer = Callable[[np.ndarray], np.ndarray]
 
 
-def synthetic_volumes(pre: Volume, scale: IntensityScale, size: int, translate: Translate) -> list[Volume]:
+def synthetic_volumes(pre: Volume, scale: IntensityScale, size: int, infer: Infer) -> list[Volume]:
     """The translated volume of each phase in scanner units, with the exact geometry of `pre`, whose axes run as in
     LPS."""
-    translated = translate(to_slices(scale.normalise(pre.array), size))
+    translated = infer(to_slices(scale.normalise(pre.array), size))
     phases = [translated] if translated.ndim == 3 else translated.swapaxes(0, 1)
     return [pre.like(scale.restore(from_slices(slices, pre.array.shape))) for slices in phases]

@@ -15,10 +15,10 @@ DVC_YAML = """stages:
     deps: [prepare.py]
     outs: [data]
   train:
-    matrix: {setting: [a, b], fold: [0, 1]}
-    cmd: python train.py ${item.setting} ${item.fold}
+    matrix: {mix: [a, b], fold: [0, 1]}
+    cmd: python train.py ${item.mix} ${item.fold}
     deps: [data/numbers.txt, train.py, broken.txt]
-    outs: ["out/${item.setting}_${item.fold}"]
+    outs: ["out/${item.mix}_${item.fold}"]
   gather:
     cmd: cat out/* > all.txt
     deps: [out]
@@ -26,14 +26,14 @@ DVC_YAML = """stages:
 """
 PREPARE = "import pathlib; p = pathlib.Path('data'); p.mkdir(); (p / 'numbers.txt').write_text('1 2 3')\n"
 TRAIN = """import os, pathlib, sys, time
-setting, fold = sys.argv[1:]
+mix, fold = sys.argv[1:]
 notes = pathlib.Path(os.environ["NOTES"])
-notes.joinpath(f"{setting}_{fold}.{os.getpid()}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "none"))
-if f"{setting}_{fold}" in pathlib.Path("broken.txt").read_text():
-    sys.exit("this setting cannot be trained")
+notes.joinpath(f"{mix}_{fold}.{os.getpid()}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "none"))
+if f"{mix}_{fold}" in pathlib.Path("broken.txt").read_text():
+    sys.exit("this mix cannot be trained")
 time.sleep(float(os.environ.get("SECONDS", "0")))
 pathlib.Path("out").mkdir(exist_ok=True)
-pathlib.Path(f"out/{setting}_{fold}").write_text(setting + fold + pathlib.Path("data/numbers.txt").read_text())
+pathlib.Path(f"out/{mix}_{fold}").write_text(mix + fold + pathlib.Path("data/numbers.txt").read_text())
 """
 
 

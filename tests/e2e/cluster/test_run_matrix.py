@@ -29,7 +29,7 @@ def test_a_failed_stage_costs_itself_only_and_the_next_run_does_what_is_missing(
     assert "done now: 3, failed: 1" in printed
     last = printed.splitlines()[-1]
     assert last.startswith("error: train@b-0 failed, see .matrix/logs/train@b-0.log; what to do:")
-    assert "this setting cannot be trained" in (project.path / ".matrix/logs/train@b-0.log").read_text()
+    assert "this mix cannot be trained" in (project.path / ".matrix/logs/train@b-0.log").read_text()
     assert sorted(path.name for path in (project.path / "out").iterdir()) == ["a_0", "a_1", "b_1"]
     assert list((project.path / ".matrix/clones").iterdir()) == []
 
@@ -133,7 +133,7 @@ def test_jobs_see_files_that_git_does_not_know_yet_and_git_stays_as_it_was(proje
 def test_states_of_killed_trainings_are_the_heads(project):
     train = (project.path / "train.py").read_text()
     (project.path / "train.py").write_text(
-        train + "pathlib.Path(os.environ['DVC_ROOT'], '.resume/' + setting + fold).write_text('here')\n"
+        train + "pathlib.Path(os.environ['DVC_ROOT'], '.resume/' + mix + fold).write_text('here')\n"
     )
     project.run("train@a-0")
     assert (project.path / ".resume/a0").read_text() == "here"
@@ -154,7 +154,7 @@ def test_the_real_pipeline_has_its_matrix(run_matrix, monkeypatch):
     monkeypatch.chdir(ROOT)
     jobs = run_matrix.find_jobs(["train_segmentation@post-*"])
     assert [job.stage for job in jobs] == [f"train_segmentation@post-{fold}" for fold in range(5)]
-    assert {job.before for job in jobs} == {("plan_segmentation",)}
+    assert {job.before for job in jobs} == {("plan_and_preprocess",)}
 
 
 def test_slurm_that_is_not_there_is_told(project, tmp_path):
@@ -167,14 +167,14 @@ def test_metrics_of_a_stage_travel_too(project):
         (project.path / "dvc.yaml")
         .read_text()
         .replace(
-            '    outs: ["out/${item.setting}_${item.fold}"]\n',
-            '    outs: ["out/${item.setting}_${item.fold}"]\n'
-            "    metrics:\n    - ${item.setting}_${item.fold}.json: {cache: false}\n",
+            '    outs: ["out/${item.mix}_${item.fold}"]\n',
+            '    outs: ["out/${item.mix}_${item.fold}"]\n'
+            "    metrics:\n    - ${item.mix}_${item.fold}.json: {cache: false}\n",
         )
     )
     (project.path / "dvc.yaml").write_text(yaml)
     with open(project.path / "train.py", "a") as file:
-        file.write("pathlib.Path(f'{setting}_{fold}.json').write_text('{\"loss\": 1}')\n")
+        file.write("pathlib.Path(f'{mix}_{fold}.json').write_text('{\"loss\": 1}')\n")
     project.run("train@b*", "--jobs", "2")
     assert read_json(project.path / "b_1.json") == {"loss": 1}
 

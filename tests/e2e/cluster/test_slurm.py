@@ -116,7 +116,7 @@ def project(project, slurm):
 
 
 def started(project) -> list[Path]:
-    """The notes of the trainings that were started: <setting>_<fold>.<process>."""
+    """The notes of the trainings that were started: <mix>_<fold>.<process>."""
     return sorted(project.notes.iterdir())
 
 
@@ -150,7 +150,7 @@ def test_an_array_with_a_failure_then_what_is_missing(project):
     printed = project.run("train*", "--slurm", "--jobs", "2", "--sbatch", "--partition=short --time=5", expect=1)
     assert project.trained() == ALL
     assert printed.splitlines()[-1].startswith("error: train@b-0 failed, see .matrix/logs/train@b-0.log")
-    assert "this setting cannot be trained" in (project.path / ".matrix/logs/train@b-0.log").read_text()
+    assert "this mix cannot be trained" in (project.path / ".matrix/logs/train@b-0.log").read_text()
     assert sorted(path.name for path in (project.path / "out").iterdir()) == ["a_0", "a_1", "b_1"]
 
     (project.path / "broken.txt").write_text("none of them\n")

@@ -120,13 +120,13 @@ def test_nested_keys_lists_and_new_settings_reach_the_parameters(swept):
         "-n",
         "nested",
         "-S",
-        "segmentation.settings.pre_synthetic.synthetic=0.5",
+        "segmentation.mixes.pre_synthetic.synthetic=0.5",
         "-S",
         "segmentation.train=[pre,quarter]",
         "-S",
-        "+segmentation.settings.quarter={post1: 1.0, synthetic: 0.25}",
+        "+segmentation.mixes.quarter={post1: 1.0, synthetic: 0.25}",
         "-S",
-        "split.test_share=0.4",
+        "split.test_fraction=0.4",
         "split",
     )
     content = swept.run("git", "show", f"{commit_of(swept, 'nested')}:params.yaml")

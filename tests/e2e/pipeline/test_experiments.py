@@ -73,17 +73,17 @@ def test_spie2024_is_the_published_generator_and_training(applied):
     params = applied(settings_of(*lines_of(ROOT / "experiments/spie2024.args")))
     gan = params.gan
     assert Architecture.of(gan) == Architecture(channels=3)
-    assert (params.slices.size, gan.epochs, gan.decay_share, gan.batch_size) == (512, 200, 0.5, 1)
+    assert (params.slices.size, gan.epochs, gan.lr_decay_fraction, gan.batch_size) == (512, 200, 0.5, 1)
     assert gan.slices_per_case == params.slices.min_foreground == 0  # every slice of every patient
     assert (gan.discriminator_width, gan.discriminator_scales, gan.discriminator_layers) == (64, 2, 3)
     assert (gan.lambda_fm, gan.lambda_vgg, gan.learning_rate, gan.beta1, gan.flip) == (10, 10, 0.0002, 0.5, True)
     assert not (gan.lambda_l1 or gan.lambda_enhancement or gan.lesion_weight or gan.ema or gan.augment)
     study = params.segmentation
-    assert (study.plan, study.epochs, study.iterations, study.batch_size) == ("nnunet", 1000, 250, 2)
+    assert (study.plan, study.epochs, study.num_iterations_per_epoch, study.batch_size) == ("nnunet", 1000, 250, 2)
 
 
 def test_journal2025_is_the_published_joint_training(applied):
     params = applied(settings_of(*lines_of(ROOT / "experiments/journal2025.args")))
     assert params.slices.phases == ["post1", "post2", "post3"] and params.slices.size == 512
     assert Architecture.of(params.gan) == Architecture(channels=3)
-    assert (params.gan.batch_size, params.gan.save_every, params.gan.epochs) == (8, 5, 200)
+    assert (params.gan.batch_size, params.gan.checkpoint_every_epochs, params.gan.epochs) == (8, 5, 200)

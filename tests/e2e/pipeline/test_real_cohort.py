@@ -62,7 +62,7 @@ def test_the_published_split_of_a_cohort_as_it_comes(duke):
         "ingest.n4_bias_correction=false",
         "-S",
         f"slices.size={SIZE}",
-        "cut_slices",
+        "extract_slices",
     )
     splits = read_json(clone.path / "splits.json")
     masked = {patient for patient, has_mask in patients.items() if has_mask}

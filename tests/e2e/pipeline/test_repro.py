@@ -93,7 +93,7 @@ def test_a_second_repro_does_nothing(reproduced):
 def test_make_lock_tells_whether_dvc_lock_is_of_this_code(reproduced):
     lock = ("make", "-o", ".venv/.installed", "lock")
     assert "error" not in reproduced.run(*lock)
-    reproduced.set_params(**{"split.test_share": 0.4})
+    reproduced.set_params(**{"split.test_fraction": 0.4})
     printed = reproduced.run(*lock, expect=2)
     assert "Running stage 'split'" in printed and "error: dvc.lock is not of this code" in printed
     reproduced.run("git", "checkout", "-q", "--", "params.yaml")
@@ -113,7 +113,7 @@ def test_an_experiment_reruns_what_depends_on_it_and_the_way_back_is_served_from
 
 
 def test_another_share_trains_that_setting_again_and_no_other(reproduced):
-    share = "segmentation.settings.pre_synthetic.synthetic"
+    share = "segmentation.mixes.pre_synthetic.synthetic"
     printed = reproduced.run("dvc", "exp", "run", "-S", f"{share}=0.7", "evaluate_segmentation")
     again = [f"Running stage 'train_segmentation@pre_synthetic-{fold}'" in printed for fold in (0, 1)]
     assert all(again) and "train_segmentation@pre-0' didn't change, skipping" in printed

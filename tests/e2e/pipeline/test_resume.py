@@ -11,7 +11,7 @@ import pytest
 from pre2post.core.files import read_table
 
 # Long enough to be killed several times on a fast machine, and writing its state most of the time.
-LONG = {"gan.epochs": 30, "gan.save_every": 10, "gan.state_every": 1}
+LONG = {"gan.epochs": 30, "gan.checkpoint_every_epochs": 10, "gan.resume_every_steps": 1}
 
 
 @pytest.fixture
@@ -68,7 +68,9 @@ def test_a_segmenters_training_killed_again_and_again_ends_with_the_same_bytes(c
         folder = clone.path / "artifacts/segmenters/pre_0"
         return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
-    clone.set_params(**{"segmentation.epochs": 3, "segmentation.iterations": 40, "segmentation.state_every": 1})
+    clone.set_params(
+        **{"segmentation.epochs": 3, "segmentation.num_iterations_per_epoch": 40, "segmentation.resume_every_steps": 1}
+    )
     command = ("dvc", "repro", "-f", "-s", "train_segmentation@pre-0")
     clone.run(*command)
     whole, moments = trained(), random.Random(2026)

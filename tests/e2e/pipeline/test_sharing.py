@@ -10,7 +10,7 @@ from safetensors.torch import load
 
 from pre2post.core.files import read_json
 from pre2post.pipeline.model_card import read_card
-from pre2post.pix2pixhd import load_generator
+from pre2post.pix2pixhd.checkpoint import load_generator
 
 GENERATOR = "artifacts/generator/generator.safetensors"
 IMAGES = (
@@ -26,7 +26,7 @@ IMAGES = (
 @pytest.fixture(scope="module")
 def shared(reproduced):
     """The tiny study after an experiment and a push of everything: the remote lies at home, beside the clone."""
-    reproduced.run("dvc", "exp", "run", "-S", "slices.min_foreground=0.03", "cut_slices")
+    reproduced.run("dvc", "exp", "run", "-S", "slices.min_foreground=0.03", "extract_slices")
     reproduced.restore()
     reproduced.run("dvc", "push", "--run-cache")
     return reproduced
@@ -67,7 +67,7 @@ def test_checkpoints_alone_are_pulled_and_nothing_has_to_run_until_something_cha
     assert load_generator(second.path / "artifacts/gan/epoch_0002.safetensors")
     printed = second.run("dvc", "repro", "--pull", "--allow-missing", "evaluate_synthesis")
     assert "Running stage" not in printed and "up to date" in printed
-    second.set_params(**{"statistics.bootstrap_draws": 120})
+    second.set_params(**{"statistics.n_resamples": 120})
     printed = second.run("dvc", "repro", "--pull", "--allow-missing", "evaluate_synthesis", expect=255)
     assert "failed to reproduce 'select_checkpoint': Checkout failed" in printed and "artifacts/slices" in printed
     assert load_generator(second.path / "artifacts/gan/epoch_0002.safetensors"), "what was pulled is not lost"

@@ -8,44 +8,51 @@ from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 from repository import ROOT
 
-EVALUATIONS = ("evaluate_synthesis", "evaluate_segmentation", "evaluate_detection", "evaluate_same")
+EVALUATIONS = ("evaluate_synthesis", "evaluate_segmentation", "evaluate_detection", "validate_same")
 GENERATOR = ("select_checkpoint", "synthesize")  # whose card, and check of the card, name how images were made
 TRAINING = ("train_segmentation", "evaluate_segmentation")
 
 # Whoever reads a parameter itself. What depends on the outputs of these runs as well, if they come out otherwise.
 # A section stands for all of it; a longer name counts before a shorter one.
 TABLE = {
-    "seed": ("split", "train_gan", "select_checkpoint", "plan_segmentation", "train_segmentation", *EVALUATIONS),
+    "seed": ("split", "train_gan", "select_checkpoint", "plan_and_preprocess", "train_segmentation", *EVALUATIONS),
     "ingest": ("ingest",),
     "ingest.n4_bias_correction": ("ingest", *GENERATOR),
     "ingest.low_percentile": ("ingest", *GENERATOR),
     "ingest.high_percentile": ("ingest", *GENERATOR),
-    "ingest.ceiling": ("ingest", *GENERATOR),
-    "ingest.smallest_lesion_ml": ("ingest", "evaluate_segmentation"),
+    "ingest.headroom": ("ingest", *GENERATOR),
+    "ingest.min_lesion_ml": ("ingest", "evaluate_segmentation"),
     "split": ("split",),
-    "slices": ("cut_slices", *GENERATOR, "evaluate_synthesis"),
-    "slices.size": ("cut_slices", *GENERATOR, "evaluate_synthesis", "evaluate_same"),
-    "slices.phases": ("cut_slices", *GENERATOR, "evaluate_synthesis", "evaluate_detection", "evaluate_same", "report"),
+    "slices": ("extract_slices", *GENERATOR, "evaluate_synthesis"),
+    "slices.size": ("extract_slices", *GENERATOR, "evaluate_synthesis", "validate_same"),
+    "slices.phases": (
+        "extract_slices",
+        *GENERATOR,
+        "evaluate_synthesis",
+        "evaluate_detection",
+        "validate_same",
+        "report",
+    ),
     "gan": ("train_gan", "select_checkpoint"),
     "gan.threads": ("train_gan", *GENERATOR),
     "quality": ("select_checkpoint", "evaluate_synthesis"),
     "same": ("select_checkpoint",),
     "synthesis.weights": ("synthesize",),
-    "synthesis.batch_size": ("synthesize", "evaluate_same"),
+    "synthesis.batch_size": ("synthesize", "validate_same"),
     "segmentation": ("evaluate_segmentation",),
-    "segmentation.train": ("plan_segmentation", "evaluate_segmentation", "evaluate_same"),
-    "segmentation.settings": ("plan_segmentation", "evaluate_segmentation", "evaluate_same"),
-    "segmentation.folds": ("evaluate_segmentation", "evaluate_same"),
-    "segmentation.train_on": ("plan_segmentation", "evaluate_segmentation", "evaluate_same"),
-    "segmentation.test_on": ("evaluate_segmentation", "evaluate_same"),
-    "segmentation.mirroring": ("evaluate_segmentation", "evaluate_same"),
-    "segmentation.judge": ("evaluate_segmentation", "evaluate_same", "report"),
-    "segmentation.plan": ("plan_segmentation", *TRAINING, "evaluate_same"),
+    "segmentation.train": ("plan_and_preprocess", "evaluate_segmentation", "validate_same"),
+    "segmentation.mixes": ("plan_and_preprocess", "evaluate_segmentation", "validate_same"),
+    "segmentation.folds": ("evaluate_segmentation", "validate_same"),
+    "segmentation.train_crop": ("plan_and_preprocess", "evaluate_segmentation", "validate_same"),
+    "segmentation.score_region": ("evaluate_segmentation", "validate_same"),
+    "segmentation.use_mirroring": ("evaluate_segmentation", "validate_same"),
+    "segmentation.evaluator": ("evaluate_segmentation", "validate_same", "report"),
+    "segmentation.plan": ("plan_and_preprocess", *TRAINING, "validate_same"),
     "segmentation.epochs": TRAINING,
-    "segmentation.iterations": TRAINING,
+    "segmentation.num_iterations_per_epoch": TRAINING,
     "segmentation.batch_size": TRAINING,
     "segmentation.learning_rate": TRAINING,
-    "segmentation.threads": (*TRAINING, "evaluate_same"),
+    "segmentation.threads": (*TRAINING, "validate_same"),
     "statistics": ("select_checkpoint", *EVALUATIONS),
 }
 
@@ -53,7 +60,7 @@ TABLE = {
 def leaves(content: dict, prefix: str = ""):
     for key, value in content.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict) and name != "segmentation.settings":  # whose keys are the user's
+        if isinstance(value, dict) and name != "segmentation.mixes":  # whose keys are the user's
             yield from leaves(value, f"{name}.")
         else:
             yield name

@@ -9,7 +9,7 @@ from project import FILE, FOLDER, WEIGHTS, Project
 
 from pre2post.core.errors import InputError
 from pre2post.pipeline.model_card import read_card
-from pre2post.pix2pixhd import load_generator
+from pre2post.pix2pixhd.checkpoint import load_generator
 
 DAMAGE = {
     "one bit": lambda content: content[:-1] + bytes([content[-1] ^ 1]),

@@ -7,7 +7,7 @@ from repository import ROOT
 
 from pre2post.image.volume import Volume
 from pre2post.ingest import layouts
-from pre2post.ingest.ingest_case import take_in
+from pre2post.ingest.ingest_case import ingest_case
 from pre2post.io.volume_file import write_volume
 
 
@@ -23,6 +23,6 @@ def test_the_example_of_the_readme_reads_a_cohort(tmp_path, monkeypatch, dicom, 
         write_volume(Volume(array), root / f"sub-07/anat/sub-07_{role}.nii.gz")
     write_volume(Volume((pre > 800).astype(np.uint8)), root / "derivatives/masks/sub-07.nii.gz")
     name, listing = layouts.read_cohort(root)
-    taken = take_in(listing.entries[0], tmp_path / "out", ingest_settings())
+    taken = ingest_case(listing.entries[0], tmp_path / "out", ingest_settings())
     assert name == "bids" and taken.error is None
     assert (taken.case.id, taken.case.phases, taken.case.has_mask) == ("07", ("pre", "post1", "post2"), True)

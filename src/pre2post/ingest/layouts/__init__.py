@@ -39,7 +39,7 @@ def read_cohort(root: Path, layout: str = "auto") -> tuple[str, Listing]:
                 "there is no such layout",
                 found=layout,
                 expected=", ".join(["auto", *known]),
-                todo="correct ingest.layout",
+                hint="correct ingest.layout",
             )
         found = [layout]
     else:
@@ -54,7 +54,7 @@ def read_cohort(root: Path, layout: str = "auto") -> tuple[str, Listing]:
             file=root,
             found=reasons or "no patient",
             expected=known[found[0]].EXPECTED,
-            todo="look at the folder's tables and images",
+            hint="look at the folder's tables and images",
         )
     return found[0], listing
 
@@ -67,10 +67,10 @@ def _check_folder(root: Path, known: dict[str, ModuleType]) -> None:
             file=root,
             found="a file" if root.exists() else "nothing",
             expected=expected,
-            todo=PHANTOM,
+            hint=PHANTOM,
         )
     if not any(not path.name.startswith(".") for path in root.iterdir()):
-        raise InputError("the data folder is empty", file=root, found="no file", expected=expected, todo=PHANTOM)
+        raise InputError("the data folder is empty", file=root, found="no file", expected=expected, hint=PHANTOM)
 
 
 def _unclear(root: Path, found: list[str], known: dict[str, ModuleType]) -> InputError:
@@ -80,7 +80,7 @@ def _unclear(root: Path, found: list[str], known: dict[str, ModuleType]) -> Inpu
             file=root,
             found=", ".join(found),
             expected="one",
-            todo="set ingest.layout",
+            hint="set ingest.layout",
         )
     names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
     tables = [name for name in names if name.startswith("cases.")]
@@ -90,7 +90,7 @@ def _unclear(root: Path, found: list[str], known: dict[str, ModuleType]) -> Inpu
             file=root / tables[0],
             found="a table without the columns of a layout, or one that cannot be read",
             expected=_expected(known),
-            todo="correct the table, or set ingest.layout, which tells more",
+            hint="correct the table, or set ingest.layout, which tells more",
         )
     shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
     return InputError(
@@ -98,7 +98,7 @@ def _unclear(root: Path, found: list[str], known: dict[str, ModuleType]) -> Inpu
         file=root,
         found=shown,
         expected=_expected(known),
-        todo="point ingest.cohort at the folder of a cohort",
+        hint="point ingest.cohort at the folder of a cohort",
     )
 
 

@@ -14,7 +14,7 @@ from pre2post.cohort.patients import patient_named
 from pre2post.core.errors import InputError
 from pre2post.core.spreadsheet import read_sheet
 from pre2post.ingest.boxes import Annotation, read_annotations
-from pre2post.ingest.case_source import Entry, Listing, can_name_a_case
+from pre2post.ingest.case_source import CaseSource, Listing, can_name_a_case
 from pre2post.ingest.duke_tables import read_exceptions, read_facts, read_patients, read_roles
 
 NAME = "duke"
@@ -43,7 +43,7 @@ def read_listing(root: Path) -> Listing:
             file=root,
             expected=EXPECTED,
             found=f"no folder {IMAGES}",
-            todo="point ingest.cohort at the download",
+            hint="point ingest.cohort at the download",
         )
     folders = {path.name for path in images.iterdir() if path.is_dir() and not path.name.startswith(".")}
     listed = (root / TABLE).is_file()
@@ -70,7 +70,7 @@ def _images(root: Path) -> Path | None:
     return found
 
 
-def _from_table(root: Path, images: Path) -> list[Entry]:
+def _from_table(root: Path, images: Path) -> list[CaseSource]:
     rows = read_sheet(root / TABLE)
     absent = [column for column in COLUMNS if rows and column not in rows[0]]
     if not rows or absent:
@@ -79,7 +79,7 @@ def _from_table(root: Path, images: Path) -> list[Entry]:
             file=root / TABLE,
             expected=", ".join(COLUMNS),
             found=f"no column {absent[0]}" if absent else "no line",
-            todo="write one line a case",
+            hint="write one line a case",
         )
     entries = [_entry(root, images, row, line) for line, row in enumerate(rows, start=2)]
     seen: dict[str, str] = {}
@@ -91,13 +91,13 @@ def _from_table(root: Path, images: Path) -> list[Entry]:
                 file=root / TABLE,
                 found=f"{seen[entry.case.casefold()]} and {entry.case}",
                 expected="an id of its own for each",
-                todo="correct the table",
+                hint="correct the table",
             )
         seen[entry.case.casefold()] = entry.case
     return entries
 
 
-def _entry(root: Path, images: Path, row: dict[str, str], line: int) -> Entry:
+def _entry(root: Path, images: Path, row: dict[str, str], line: int) -> CaseSource:
     case, site, mask = (row[column] for column in COLUMNS)
     if not can_name_a_case(case) or not site or not site.isprintable():
         raise InputError(
@@ -105,15 +105,15 @@ def _entry(root: Path, images: Path, row: dict[str, str], line: int) -> Entry:
             file=root / TABLE,
             found=f"line {line}: the id {case!r} and the site {site!r}",
             expected="an id that names its folder, and a site",
-            todo="correct the table",
+            hint="correct the table",
         )
     patient = row.get("patient") or _patient(root, case)
-    return Entry(case, site, images / case, root / mask if mask else None, patient=patient)
+    return CaseSource(case, site, images / case, root / mask if mask else None, patient=patient)
 
 
-def _from_folders(root: Path, images: Path, folders: Iterable[str]) -> list[Entry]:
+def _from_folders(root: Path, images: Path, folders: Iterable[str]) -> list[CaseSource]:
     cases = [name for name in folders if CASE.fullmatch(name)]
-    return [Entry(case, SITE, images / case, _mask(root, case), patient=_patient(root, case)) for case in cases]
+    return [CaseSource(case, SITE, images / case, _mask(root, case), patient=_patient(root, case)) for case in cases]
 
 
 def _mask(root: Path, case: str) -> Path | None:
@@ -135,11 +135,11 @@ def _annotations(tables: list[Path]) -> dict[str, Annotation]:
     return found[0] if found else {}
 
 
-def _completed(entries: list[Entry], tables: list[Path], boxes: Mapping[str, Annotation]) -> list[Entry]:
+def _completed(entries: list[CaseSource], tables: list[Path], boxes: Mapping[str, Annotation]) -> list[CaseSource]:
     """The entries with what the spreadsheets know of them."""
     facts, roles, exceptions = read_facts(tables), read_roles(tables), read_exceptions()
     return [
-        Entry(
+        CaseSource(
             entry.case,
             entry.site,
             entry.images,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pre2post.core.errors import InputError
 from pre2post.core.spreadsheet import read_header, read_sheet
-from pre2post.ingest.case_source import Entry, Listing
+from pre2post.ingest.case_source import CaseSource, Listing
 from pre2post.ingest.phases import role
 
 NAME = "mama_mia"
@@ -52,7 +52,7 @@ def read_listing(root: Path) -> Listing:
             file=root,
             found=f"no folder {IMAGES}",
             expected=EXPECTED,
-            todo="fetch the dataset, or point ingest.cohort at the folder that holds it",
+            hint="fetch the dataset, or point ingest.cohort at the folder that holds it",
         )
     folders = {case: path for case, path in _by_id(root / IMAGES).items() if path.is_dir()}
     masks = {kind: _by_id(root / "segmentations" / kind, ENDING) for kind in MASKS}
@@ -90,9 +90,9 @@ def _by_id(folder: Path, ending: str = "") -> dict[str, Path]:
         raise InputError(
             "this should be a folder",
             file=folder,
-            found="a file, or a link that leads nowhere",
+            found="a file, or a link that is_main_process nowhere",
             expected=EXPECTED,
-            todo="put the folder there, or remove it",
+            hint="put the folder there, or remove it",
         )
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -105,7 +105,7 @@ def _by_id(folder: Path, ending: str = "") -> dict[str, Path]:
                 file=folder,
                 expected="one of them",
                 found=f"{found[case].name} and {path.name}",
-                todo="remove the copy",
+                hint="remove the copy",
             )
         found[case] = path
     return found
@@ -123,12 +123,12 @@ def _phases(case: str, folder: Path) -> tuple[dict[int, Path], list[Path]]:
     return dict(sorted(found.items())), strangers
 
 
-def _entry(case: str, phases: Mapping[int, Path], masks: Mapping[str, Path], facts: dict[str, str]) -> Entry:
+def _entry(case: str, phases: Mapping[int, Path], masks: Mapping[str, Path], facts: dict[str, str]) -> CaseSource:
     source, number = ID.fullmatch(case.lower()).groups()
     kind = max(masks, key=MASKS.index, default=None)
     if kind == "automatic":
         facts["mask"] = kind
-    return Entry(
+    return CaseSource(
         case,
         source,
         {role(index): path for index, path in phases.items()},
@@ -152,7 +152,7 @@ def _information(file: Path) -> dict[str, dict[str, str]]:
                 file=file,
                 found="two lines",
                 expected="one line a case",
-                todo="remove one of them",
+                hint="remove one of them",
             )
         if source and ID.fullmatch(case) and not case.startswith(f"{source}_"):
             raise InputError(
@@ -161,7 +161,7 @@ def _information(file: Path) -> dict[str, dict[str, str]]:
                 file=file,
                 found=f"the dataset {source}",
                 expected=case.split("_")[0],
-                todo="correct the line",
+                hint="correct the line",
             )
         found[case] = row
     return found
@@ -180,7 +180,7 @@ def _published_parts(file: Path) -> dict[str, str]:
                     file=file,
                     found="train and test",
                     expected="one of them",
-                    todo="correct the table",
+                    hint="correct the table",
                 )
     return found
 
@@ -196,7 +196,7 @@ def _rows(file: Path, needed: Iterable[str], sheet: str | None = None) -> list[d
             file=file,
             found=f"no column {absent[0]}",
             expected=", ".join(needed),
-            todo="fetch it again, or take it away",
+            hint="fetch it again, or take it away",
         )
     return read_sheet(file, sheet=sheet)
 

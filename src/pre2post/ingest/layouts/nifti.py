@@ -13,7 +13,7 @@ from unicodedata import normalize
 
 from pre2post.core.errors import InputError
 from pre2post.core.spreadsheet import read_header, read_sheet
-from pre2post.ingest.case_source import Entry, Listing, can_name_a_case
+from pre2post.ingest.case_source import CaseSource, Listing, can_name_a_case
 
 NAME = "nifti"
 TABLES = ("cases.csv", "cases.xlsx")
@@ -67,7 +67,7 @@ def _find_table(root: Path) -> Path:
             file=root,
             found=" and ".join(TABLES),
             expected="one",
-            todo="remove one of them",
+            hint="remove one of them",
         )
     if not present:
         raise InputError(
@@ -75,7 +75,7 @@ def _find_table(root: Path) -> Path:
             file=root,
             found=f"no {' and no '.join(TABLES)}",
             expected=EXPECTED,
-            todo="write one, or point ingest.cohort at the folder of a cohort",
+            hint="write one, or point ingest.cohort at the folder of a cohort",
         )
     return (fitting or present)[0]
 
@@ -88,7 +88,7 @@ def _read_rows(table: Path) -> Rows:
             "the table lists no cases",
             file=table,
             expected=EXPECTED,
-            todo="write one line a phase",
+            hint="write one line a phase",
             found=f"no column {', '.join(absent)}" if absent else "no line",
         )
     return rows
@@ -102,7 +102,7 @@ def _check_line(row: dict[str, str], table: Path) -> None:
             file=table,
             found=f"{_shown(row)}, site {row.get('site', '')!r}",
             expected="an id that can name a folder, a site in one line",
-            todo="correct the line",
+            hint="correct the line",
         )
     if not PHASE.fullmatch(row["phase"]):
         raise InputError(
@@ -111,7 +111,7 @@ def _check_line(row: dict[str, str], table: Path) -> None:
             file=table,
             found=repr(row["phase"]),
             expected="pre, post1, post2, ...",
-            todo="correct the line",
+            hint="correct the line",
         )
     if not row["path"]:
         raise InputError(
@@ -120,7 +120,7 @@ def _check_line(row: dict[str, str], table: Path) -> None:
             file=table,
             found=_shown(row),
             expected="the path of a volume",
-            todo="correct the line, or remove it",
+            hint="correct the line, or remove it",
         )
 
 
@@ -136,7 +136,7 @@ def _refuse_alike(cases: Iterable[str], table: Path) -> None:
                 file=table,
                 found=f"{first!a} and {case!a}",
                 expected="one spelling for each case",
-                todo="correct the table",
+                hint="correct the table",
             )
 
 
@@ -152,11 +152,11 @@ def _refuse_shared_files(rows: Iterable[dict[str, str]], root: Path, table: Path
                 file=table,
                 found=f"{row['path']} as {first} and as {what}",
                 expected="a file of its own for each",
-                todo="correct the table",
+                hint="correct the table",
             )
 
 
-def _entry(case: str, rows: Rows, table: Path) -> Entry:
+def _entry(case: str, rows: Rows, table: Path) -> CaseSource:
     phases = _by_phase(case, rows, table)
     mask, site, patient = (_agreed(case, rows, column, table) for column in ("mask", "site", "patient"))
     strength = _agreed(case, rows, "field_strength_t", table)
@@ -165,7 +165,7 @@ def _entry(case: str, rows: Rows, table: Path) -> Entry:
         "field_strength_t": f"{_number(case, strength, 'field_strength_t', table):g}" if strength else "",
         "times_s": _times(case, phases.values(), table),
     }
-    return Entry(
+    return CaseSource(
         case,
         site or OWN_SITE,
         {phase: table.parent / row["path"] for phase, row in phases.items()},
@@ -187,7 +187,7 @@ def _by_phase(case: str, rows: Rows, table: Path) -> dict[str, dict[str, str]]:
                 file=table,
                 expected=f"one file for {row['phase']}",
                 found=f"{first['path']} and {row['path']}",
-                todo="remove one of the two",
+                hint="remove one of the two",
             )
     if "pre" not in found:
         raise InputError(
@@ -196,7 +196,7 @@ def _by_phase(case: str, rows: Rows, table: Path) -> dict[str, dict[str, str]]:
             file=table,
             found=", ".join(found),
             expected="pre, post1, ...",
-            todo="add the line, or take the case out",
+            hint="add the line, or take the case out",
         )
     return found
 
@@ -211,7 +211,7 @@ def _agreed(case: str, rows: Rows, column: str, table: Path) -> str:
             file=table,
             found=" and ".join(values),
             expected="one value a case",
-            todo="correct the table",
+            hint="correct the table",
         )
     return values[0] if values else ""
 
@@ -229,7 +229,7 @@ def _times(case: str, rows: Iterable[dict[str, str]], table: Path) -> str:
             file=table,
             found=", ".join(texts),
             expected="pre first, then post1, ...",
-            todo="correct time_s or phase, or leave time_s empty",
+            hint="correct time_s or phase, or leave time_s empty",
         )
     return " ".join(f"{time - times[0]:g}" for time in times)
 
@@ -246,7 +246,7 @@ def _number(case: str, text: str, column: str, table: Path) -> float:
             file=table,
             found=repr(text),
             expected="a number in every line of the case" if column == "time_s" else "a number of tesla",
-            todo="correct it, or leave the column empty for this case",
+            hint="correct it, or leave the column empty for this case",
         )
     return value
 

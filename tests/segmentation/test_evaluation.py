@@ -15,7 +15,7 @@ from pre2post.metrics.mask_metrics import measure
 from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import holm
 
-OPTIONS = StatisticsParams(confidence=0.95, bootstrap_draws=200, min_patients=3)
+OPTIONS = StatisticsParams(confidence_level=0.95, n_resamples=200, min_patients=3)
 DOMAINS = {"test_pre": "ef", "test_post1": "ef", "external_pre": "gh", "external_post1": "gh"}
 
 
@@ -26,19 +26,16 @@ def table(evaluated):
 
 
 def test_every_setting_meets_every_patient_of_every_domain_once(table):
-    found = [(row["setting"], row["domain"], row["case"]) for row in table]
+    found = [(row["mix"], row["domain"], row["case"]) for row in table]
     assert sorted(found) == sorted(
-        (setting, domain, case)
-        for setting in ("pre", "pre_synthetic")
-        for domain, cases in DOMAINS.items()
-        for case in cases
+        (mix, domain, case) for mix in ("pre", "pre_synthetic") for domain, cases in DOMAINS.items() for case in cases
     )
 
 
 def test_rows_tell_of_the_saved_masks(table, evaluated):
     for row in table:
         true = read_volume(evaluated / "artifacts/volumes" / row["case"] / "mask.nii.gz", np.uint8)
-        file = evaluated / "artifacts/predictions" / row["setting"] / row["domain"] / f"{row['case']}.nii.gz"
+        file = evaluated / "artifacts/predictions" / row["mix"] / row["domain"] / f"{row['case']}.nii.gz"
         predicted = read_volume(file, np.uint8)
         assert predicted.origin == true.origin
         found = measure(predicted.array, true.array, true.spacing, 0.1, 0.05)
@@ -51,37 +48,37 @@ def test_the_summary_has_means_and_paired_gains(table, evaluated):
     assert list(summary) == ["pre", "pre_synthetic", "gain", "provenance"]
     for domain in DOMAINS:
         means = [
-            np.mean([float(row["dice"]) for row in table if (row["setting"], row["domain"]) == (name, domain)])
+            np.mean([float(row["dice"]) for row in table if (row["mix"], row["domain"]) == (name, domain)])
             for name in ("pre", "pre_synthetic")
         ]
         assert summary["pre"][domain]["dice"] == pytest.approx(means[0], rel=1e-5)
         assert summary["pre"][domain]["n"] == 2
         assert summary["gain"]["pre_synthetic"][domain]["dice"] == pytest.approx(means[1] - means[0], rel=1e-4)
-        assert set(summary["gain"]["pre_synthetic"][domain]) == {"dice", "low", "high", "p", "n"}
+        assert set(summary["gain"]["pre_synthetic"][domain]) == {"dice", "ci_low", "ci_high", "p", "n"}
 
 
 def rows_of(values, seed=0):
-    """Rows from {(setting, domain): {case: Dice}}; the other measures are random."""
+    """Rows from {(mix, domain): {case: Dice}}; the other measures are random."""
     random = np.random.default_rng(seed)
     return [
         {
-            "setting": setting,
+            "mix": mix,
             "domain": domain,
             "case": case,
             **dict(zip(MEASURES, random.random(7), strict=True)),
             "dice": value,
         }
-        for (setting, domain), found in values.items()
+        for (mix, domain), found in values.items()
         for case, value in found.items()
     ]
 
 
-def random_rows(settings, domains, n=9):
+def random_rows(mixes, domains, n=9):
     random = np.random.default_rng(4)
     return rows_of(
         {
-            (setting, domain): {f"{domain[:4]}{case}": random.random() for case in range(n)}
-            for setting in settings
+            (mix, domain): {f"{domain[:4]}{case}": random.random() for case in range(n)}
+            for mix in mixes
             for domain in domains
         }
     )
@@ -90,19 +87,17 @@ def random_rows(settings, domains, n=9):
 def test_statistics_are_those_of_the_patients():
     rows = random_rows(("pre", "mix"), DOMAINS)
     found = statistics_rows(rows, OPTIONS, 7)
-    assert [(row["setting"], row["domain"], row["measure"]) for row in found] == [
-        (setting, domain, measure) for setting in ("pre", "mix") for domain in DOMAINS for measure in MEASURES
+    assert [(row["mix"], row["domain"], row["measure"]) for row in found] == [
+        (mix, domain, measure) for mix in ("pre", "mix") for domain in DOMAINS for measure in MEASURES
     ]
     for row in found:
-        own = [
-            one[row["measure"]] for one in rows if (one["setting"], one["domain"]) == (row["setting"], row["domain"])
-        ]
+        own = [one[row["measure"]] for one in rows if (one["mix"], one["domain"]) == (row["mix"], row["domain"])]
         assert (row["n"], row["mean"]) == (9, pytest.approx(np.mean(own), rel=1e-5))
         assert (row["sd"], row["median"]) == (
             pytest.approx(np.std(own, ddof=1), rel=1e-5),
             pytest.approx(np.median(own), rel=1e-5),
         )
-        assert row["low"] < row["mean"] < row["high"]
+        assert row["ci_low"] < row["mean"] < row["ci_high"]
 
 
 def test_gains_pair_patients_whatever_the_order_of_rows():
@@ -111,32 +106,32 @@ def test_gains_pair_patients_whatever_the_order_of_rows():
         ("mix", "test_pre"): {"c": 0.95, "only mix": 0.0, "a": 0.15, "b": 0.55},
     }
     found = gain_rows(rows_of(values), {"pre": None, "mix": "pre"}, OPTIONS, 7)
-    assert {row["setting"] for row in found} == {"mix"} and [row["measure"] for row in found] == list(MEASURES)
+    assert {row["mix"] for row in found} == {"mix"} and [row["measure"] for row in found] == list(MEASURES)
     row = found[0]
     assert list(row) == [
-        "setting",
+        "mix",
         "baseline",
         "domain",
         "measure",
         "difference",
-        "low",
-        "high",
+        "ci_low",
+        "ci_high",
         "p",
         "p_holm",
-        "effect",
+        "rank_biserial",
         "n",
     ]
-    assert (row["baseline"], row["difference"], row["effect"], row["n"]) == ("pre", pytest.approx(0.05), 1, 3)
-    assert row["high"] - row["low"] < 1e-6
+    assert (row["baseline"], row["difference"], row["rank_biserial"], row["n"]) == ("pre", pytest.approx(0.05), 1, 3)
+    assert row["ci_high"] - row["ci_low"] < 1e-6
 
 
 def test_gains_are_scipys():
     rows = random_rows(("pre", "mix"), ("test_pre",))
     for row in gain_rows(rows, {"mix": "pre"}, OPTIONS, 7):
-        mix, pre = ([one[row["measure"]] for one in rows if one["setting"] == name] for name in ("mix", "pre"))
+        mix, pre = ([one[row["measure"]] for one in rows if one["mix"] == name] for name in ("mix", "pre"))
         assert row["difference"] == pytest.approx(np.mean(mix) - np.mean(pre), rel=1e-4)
         assert row["p"] == pytest.approx(stats.wilcoxon(mix, pre).pvalue, rel=1e-5)
-        assert row["low"] < row["difference"] < row["high"]
+        assert row["ci_low"] < row["difference"] < row["ci_high"]
 
 
 def test_p_values_are_corrected_within_a_measure_and_a_group_of_patients():
@@ -144,8 +139,8 @@ def test_p_values_are_corrected_within_a_measure_and_a_group_of_patients():
     found = gain_rows(rows, {"mix": "pre", "all": "mix"}, OPTIONS, 7)
     assert len(found) == 2 * len(DOMAINS) * len(MEASURES)
     for one in MEASURES:
-        for group in ("test", "external"):
-            family = [row for row in found if row["measure"] == one and row["domain"].startswith(group)]
+        for split in ("test", "external"):
+            family = [row for row in found if row["measure"] == one and row["domain"].startswith(split)]
             assert len(family) == 4
             assert [row["p_holm"] for row in family] == pytest.approx(holm([row["p"] for row in family]), rel=1e-4)
     assert any(row["p_holm"] > row["p"] for row in found)
@@ -162,31 +157,37 @@ def test_the_short_form_repeats_the_tables():
     statistics, gains = statistics_rows(rows, OPTIONS, 7), gain_rows(rows, {"mix": "pre"}, OPTIONS, 7)
     short = summary(statistics, gains)
     assert list(short) == ["pre", "mix", "gain"] and list(short["gain"]) == ["mix"]
-    for setting in ("pre", "mix"):
-        assert list(short[setting]) == list(DOMAINS)
-        for domain, cell in short[setting].items():
-            own = {row["measure"]: row for row in statistics if (row["setting"], row["domain"]) == (setting, domain)}
+    for mix in ("pre", "mix"):
+        assert list(short[mix]) == list(DOMAINS)
+        for domain, cell in short[mix].items():
+            own = {row["measure"]: row for row in statistics if (row["mix"], row["domain"]) == (mix, domain)}
             assert cell == {
                 "dice": own["dice"]["mean"],
-                "low": own["dice"]["low"],
-                "high": own["dice"]["high"],
+                "ci_low": own["dice"]["ci_low"],
+                "ci_high": own["dice"]["ci_high"],
                 **{
                     name: own[name]["mean"]
-                    for name in ("hd95", "assd", "volume_error", "sensitivity", "false_positives")
+                    for name in ("hd95", "assd", "relative_volume_difference", "lesion_sensitivity", "false_positives")
                 },
                 "n": 9,
             }
     for domain, cell in short["gain"]["mix"].items():
         (row,) = [row for row in gains if (row["domain"], row["measure"]) == (domain, "dice")]
-        assert cell == {"dice": row["difference"], "low": row["low"], "high": row["high"], "p": row["p_holm"], "n": 9}
+        assert cell == {
+            "dice": row["difference"],
+            "ci_low": row["ci_low"],
+            "ci_high": row["ci_high"],
+            "p": row["p_holm"],
+            "n": 9,
+        }
     assert json.loads(json.dumps(short, allow_nan=False)) == short
 
 
 def test_few_patients_keep_the_keys():
     rows = random_rows(("pre", "mix"), ("test_pre",), n=2)
     short = summary(statistics_rows(rows, OPTIONS, 7), gain_rows(rows, {"mix": "pre"}, OPTIONS, 7))
-    assert (short["mix"]["test_pre"]["low"], short["gain"]["mix"]["test_pre"]["p"]) == (None, None)
-    assert set(short["gain"]["mix"]["test_pre"]) == {"dice", "low", "high", "p", "n"}
+    assert (short["mix"]["test_pre"]["ci_low"], short["gain"]["mix"]["test_pre"]["p"]) == (None, None)
+    assert set(short["gain"]["mix"]["test_pre"]) == {"dice", "ci_low", "ci_high", "p", "n"}
 
 
 def test_prediction_equals_nnunets_own(evaluated, tmp_path, monkeypatch):
@@ -206,7 +207,7 @@ def test_prediction_equals_nnunets_own(evaluated, tmp_path, monkeypatch):
     theirs = nnUNetPredictor(use_mirroring=True, device=torch.device("cpu"), allow_tqdm=False)
     theirs.initialize_from_trained_model_folder(str(tmp_path / "model"), (0, 1))
 
-    ours = prediction.make_predictor(prediction.load_segmenter("pre", folders, "smallPlans"), mirroring=True)
+    ours = prediction.make_predictor(prediction.load_segmenter("pre", folders, "smallPlans"), use_mirroring=True)
     file = evaluated / "artifacts/volumes/g/post1.nii"
     image, properties = theirs.plans_manager.image_reader_writer_class().read_images([str(file)])
     expected = theirs.predict_single_npy_array(image, properties)
@@ -270,17 +271,17 @@ def test_patients_without_a_phase_are_left_out_of_its_domain(evaluated, tmp_path
     }
 
 
-@pytest.mark.parametrize("test_on", ["predicted_breast", "annotated_breast"])
-def test_segmenters_of_one_breast_segment_both_and_count_one(evaluated, tmp_path, stage, set_params, test_on):
+@pytest.mark.parametrize("score_region", ["predicted_breast", "annotated_breast"])
+def test_segmenters_of_one_breast_segment_both_and_count_one(evaluated, tmp_path, stage, set_params, score_region):
     root = tmp_path / "study"
     shutil.copytree(evaluated, root)
-    set_params(root, train=["pre"], test_phases=["pre"], train_on="breast", test_on=test_on)
+    set_params(root, train=["pre"], test_phases=["pre"], train_crop="breast", score_region=score_region)
     stage(root, "evaluate_segmentation")
     for file in (root / "artifacts/predictions/pre").rglob("*.nii.gz"):
         predicted = read_volume(file).array
         right, left = predicted[..., :16].sum(), predicted[..., 16:].sum()
         assert predicted.shape == (16, 32, 32) and 0 in (right, left)
-        assert test_on == "predicted_breast" or right == 0  # the toy tumours lie in the left half
+        assert score_region == "predicted_breast" or right == 0  # the toy tumours lie in the left half
 
 
 def test_a_mask_that_lies_elsewhere_is_refused(evaluated, tmp_path, stage):
