@@ -1,13 +1,14 @@
 # Two commands do everything: `make repro` (the study) and `make test`. Each first makes the environment that it needs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 INSTALLED := .venv/.installed
+PACKAGE := .venv/.package
 PIP := pip install --disable-pip-version-check --quiet
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # How long OpenMP threads spin for each other before they sleep. The default is as fast on a quiet machine, but up to ten
 # times slower on one whose cores are shared; not spinning at all halves the speed of small networks.
 export GOMP_SPINCOUNT := 10000
 
-.PHONY: repro test setup lock compare
+.PHONY: repro test test-fast coverage check setup lock compare deps docs experiment
 .DELETE_ON_ERROR:
 
 repro: setup data       ## run every stage whose code, data or parameters changed
@@ -15,6 +16,28 @@ repro: setup data       ## run every stage whose code, data or parameters change
 
 test: setup             ## run the tests
 	pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder
+
+test-fast: setup        ## run the tests that take little time: without slow ones, and without real dvc commands
+	pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder -m "not slow" --ignore tests/e2e --ignore tests/fuzz
+
+coverage: setup         ## run the tests and report which lines of the package they reach
+	pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder --cov --cov-report term:skip-covered
+
+check: setup            ## check style, formatting and types
+	ruff check src tests bench tools cluster
+	ruff format --check src tests bench tools cluster
+	mypy
+
+deps: setup             ## write into dvc.yaml the source files that each stage reaches
+	python tools/update_deps.py
+
+docs: setup             ## write the pages and parts of README that follow from code and results
+	python tools/write_parameters_page.py
+	python tools/update_readme.py
+
+NAME ?=
+experiment: setup       ## run experiments/NAME.args, for example: make experiment NAME=faithful
+	python tools/run_experiment.py $(NAME)
 
 lock: setup             ## say whether dvc.lock, metrics and plots are those of this code
 	@found=$$(dvc repro --dry --allow-missing) && ! echo "$$found" | grep "^Running stage" || \
@@ -25,7 +48,7 @@ compare: setup          ## what differs from BASE in parameters and metrics, as 
 	@echo "### Parameters, against $(BASE)"; dvc params diff --md $(BASE)
 	@echo "### Metrics, against $(BASE)"; dvc metrics diff --md $(BASE)
 
-setup: $(INSTALLED)     ## make the environment in .venv, again only when requirements.lock changed
+setup: $(PACKAGE)       ## make the environment in .venv with the command pre2post, again only when it changed
 
 # Torch comes first and with its own dependencies, so that a GPU machine gets CUDA and another one does not. The rest is
 # the complete lock, without asking for more: timm, which nnU-Net's networks ask for but do not use here, would pull
@@ -40,6 +63,11 @@ $(INSTALLED): requirements.lock
 	$(PIP) --no-deps --no-build-isolation $$(grep '^pyradiomics==' requirements.lock)
 	cp requirements.lock $@
 
+# The command pre2post, which runs the code of this folder: an edit needs no new installation.
+$(PACKAGE): $(INSTALLED) pyproject.toml
+	$(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
 # The embedded cohort, unless you have put your own cohort here.
 data: | setup
-	python src/make_phantom.py
+	pre2post phantom

@@ -2,17 +2,18 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import PRE2POST, code_of, environment
 from repository import ROOT
 
 
 def check(root: Path, *options: str, code: int = 0, cwd: Path = ROOT) -> tuple[str, str]:
     done = subprocess.run(
-        [sys.executable, ROOT / "src/check_cohort.py", root, *options],
+        [*PRE2POST, "check-cohort", root, *options],
         cwd=cwd,
+        env=environment(**code_of(ROOT)),
         text=True,
         capture_output=True,
         timeout=120,
@@ -28,7 +29,7 @@ def test_a_sound_cohort(tmp_path, dicom):
     told, _ = check(tmp_path)
     assert "layout duke, 3 cases, 54 files" in told and "usable: 3, of these 1 with a mask and 0 with" in told
     assert "phases: pre (3), post1 (3), post2 (3)" in told and "20 x 16 x 6 voxels of 0.75 x 0.75 x 2.5 mm (3)" in told
-    assert "P9: a folder that cases.csv does not list" in told and "ingest about" in told and "left out" not in told
+    assert "P9: the folder is not in cases.csv" in told and "ingest about" in told and "unusable" not in told
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
@@ -43,7 +44,7 @@ def test_every_fault_is_named_with_its_mending(tmp_path, dicom):
     dicom.save_mask(tmp_path, "P1", origin=(-10, -20, 32.5))
     told, error = check(tmp_path, code=1)
     for words in (
-        "left out: 4",
+        "unusable: 4",
         "case P2",
         "a slice is missing after 1-002.dcm",
         "case P3",
@@ -52,23 +53,23 @@ def test_every_fault_is_named_with_its_mending(tmp_path, dicom):
         "no such folder",
         "case P5",
         "truncated",
-        "to know: 1",
+        "warnings: 1",
         "case P1: the mask will be resampled",
         "usable: 2",
     ):
         assert words in told, words
     assert told.count("what to do: ") == 4
-    assert "ingest would stop" in error and "4 cases" in error and "ingest.on_error=skip" in error
+    assert "ingest would stop" in error and "4 unusable cases" in error and "ingest.on_error=skip" in error
 
 
-def test_what_it_says_is_what_ingest_does(tmp_path, dicom, ingest_settings, entries_of):
+def test_what_it_says_is_what_ingest_does(tmp_path, dicom, ingest_settings, sources_of):
     """Whatever the headers let pass or refuse, ingest does as well, with the same words."""
     from pre2post.ingest.ingest_case import ingest_case
     from pre2post.ingest.preflight import preflight_case
 
     dicom.save_cohort(tmp_path, 3)
     (tmp_path / "Duke-Breast-Cancer-MRI/P2/study/2.000000-ax dyn 1st pass/1-006.dcm").unlink()
-    for entry in entries_of(tmp_path):
+    for entry in sources_of(tmp_path):
         said, done = preflight_case(entry), ingest_case(entry, tmp_path / "out", ingest_settings())
         assert str(said.error) == str(done.error), entry.case
         if done.case:
@@ -81,7 +82,7 @@ def test_what_it_says_is_what_ingest_does(tmp_path, dicom, ingest_settings, entr
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda root: None, "there is no cohort"),
+        (lambda root: None, "the folder of the cohort does not exist"),
         (lambda root: root.mkdir(), "empty"),
         (lambda root: (root / "holiday").mkdir(parents=True), "not a cohort in a known layout"),
     ],
@@ -97,3 +98,21 @@ def test_nothing_usable(tmp_path, dicom):
         shutil.rmtree(tmp_path / f"Duke-Breast-Cancer-MRI/{case}/study/1.000000-ax dyn pre")
     told, error = check(tmp_path, code=1)
     assert "usable: 0" in told and "no case is usable" in error
+
+
+def test_long_lists_are_cut_unless_all_is_asked_for(tmp_path, dicom):
+    dicom.save_cohort(tmp_path, 1)
+    for number in range(22):
+        (tmp_path / f"Duke-Breast-Cancer-MRI/X{number:02d}").mkdir()
+    told, _ = check(tmp_path)
+    assert (
+        "not cases: 22" in told and told.count(": the folder is not in") == 20 and "2 more: see them with --all" in told
+    )
+    told, _ = check(tmp_path, "--all")
+    assert told.count(": the folder is not in") == 22 and "--all" not in told
+
+
+def test_an_unknown_layout_is_named_with_the_known_ones(tmp_path, dicom):
+    dicom.save_cohort(tmp_path, 1)
+    error = check(tmp_path, "--layout", "bids", code=1)[1]
+    assert "unknown layout" in error and "bids" in error and "duke, mama_mia, nifti" in error

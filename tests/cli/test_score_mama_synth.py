@@ -4,12 +4,12 @@ import json
 import os
 import pickle
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from commands import PRE2POST, code_of, environment
 from repository import ROOT
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
@@ -20,8 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-import score_mama_synth
-from pre2post.core.errors import run_stage
+from pre2post.cli.main import main
 from pre2post.mama_synth.classifiers import region_features
 from pre2post.mama_synth.metrics import hausdorff_95
 from pre2post.mama_synth.mirror import mirrored_region
@@ -116,16 +115,15 @@ def options(**changes) -> list[str]:
     return [str(part) for option, value in given.items() if value is not None for part in (option, value)]
 
 
-def run(monkeypatch, **changes) -> dict:
-    monkeypatch.setattr(sys, "argv", ["score_mama_synth.py", *options(**changes)])
-    run_stage(score_mama_synth.main)
+def run(**changes) -> dict:
+    main(["score-mama-synth", *options(**changes)])
     return json.loads(Path("out/scores.json").read_text())
 
 
 def test_equals_outside_references(place, classifiers, monkeypatch, capsys):
     from frd_score import compute_frd
 
-    found = run(monkeypatch, classifiers=classifiers)
+    found = run(classifiers=classifiers)
     cases = [make_case(number) for number in range(CASES)]
     names = [f"case.{number}" for number in range(CASES)]
     doubles = [{role: array.astype(np.float64) for role, array in case.items()} for case in cases]
@@ -191,7 +189,7 @@ def check_auroc(found, cases, folder):
 
 
 def test_without_options_the_rest_says_why_it_is_absent(place, monkeypatch):
-    found = run(monkeypatch, precontrast=None, segmentations=None)
+    found = run(precontrast=None, segmentations=None)
     assert set(found["n"]) == {"mse", "ssim_tumor", "frd"} and found["frd_version"] == "v1"
     assert found["not_computed"] == {
         "lpips": "no --lpips-weights",
@@ -206,16 +204,16 @@ def test_too_small_a_tumour_costs_the_set_its_frd_as_in_the_challenge(place, mon
     mask = np.zeros(SHAPE, np.uint8)
     mask[10, 10:20] = 1
     save(place / "masks/case.1.mha", mask, flat=True)
-    found = run(monkeypatch)
+    found = run()
     assert "frd" not in found and "case.1" in found["not_computed"]["frd"]
     mask[10, 11:20] = 0
     save(place / "masks/case.1.mha", mask, flat=True)
-    found = run(monkeypatch)
+    found = run()
     assert found["n"]["frd"] == 3 and found["left_out"]["frd"]["case.1"] == "the mask has a single pixel"
 
 
 def test_equal_images_have_no_frd(place, monkeypatch):
-    found = run(monkeypatch, predictions="truth", segmentations=None)
+    found = run(predictions="truth", segmentations=None)
     assert found["mse"] == 0 and found["ssim_tumor"] == pytest.approx(1)
     assert "frd" not in found and "equal" in found["not_computed"]["frd"]
 
@@ -223,7 +221,7 @@ def test_equal_images_have_no_frd(place, monkeypatch):
 def test_masks_without_any_tumour_leave_the_mean_squared_error(place, monkeypatch):
     for number in range(CASES):
         save(place / f"masks/case.{number}.mha", np.zeros(SHAPE, np.uint8), flat=number % 2 == 1)
-    found = run(monkeypatch)
+    found = run()
     assert set(found["n"]) == {"mse"} and len(found["left_out"]["ssim_tumor"]) == CASES
 
 
@@ -233,7 +231,7 @@ def test_lpips_is_that_of_clipped_images(place, monkeypatch):
 
     monkeypatch.setattr(lpips, "load_lpips", lambda path, sha256: (str(path), sha256))
     monkeypatch.setattr(lpips, "lpips", lambda real, synthetic, network: np.abs(real - synthetic).mean((1, 2)))
-    found = run(monkeypatch, lpips_weights="alexnet.pth", lpips_sha256="abc")
+    found = run(lpips_weights="alexnet.pth", lpips_sha256="abc")
     case = make_case(0)
     wanted = np.abs(np.clip(case["truth"], -5, 5) - np.clip(case["predictions"], -5, 5)).mean() / 5
     assert found["case"]["case.0"]["lpips"] == pytest.approx(wanted, rel=1e-6)
@@ -253,7 +251,7 @@ def test_a_segmenter_predicts_the_masks(place, monkeypatch):
         return data > 1.5
 
     monkeypatch.setattr(prediction, "segment", segment)
-    found = run(monkeypatch, segmentations=None, segmenter="network", fold="all")
+    found = run(segmentations=None, segmenter="network", fold="all")
     assert seen == [(Path("network"), "all")]
     case = make_case(2)
     predicted, true = case["predictions"] > 1.5, case["masks"] > 0
@@ -310,10 +308,10 @@ BAD = {
     "not a number": (spoil("predictions/case.1.mha", put(np.nan)), ("predictions/case.1.mha", "not finite", "1 of")),
     "infinite": (spoil("pre/case.2.mha", put(np.inf)), ("pre/case.2.mha", "not finite")),
     "another size": (spoil("predictions/case.3.mha", lambda array: array[:-1]), ("predictions/case.3.mha", "60 x 43")),
-    "moved": (move, ("case case.2", "predictions/case.2.mha", "does not lie where")),
+    "moved": (move, ("case case.2", "predictions/case.2.mha", "not that of the ground truth")),
     "unmatched": (unmatched, ("case case.1", "masks/case.1.mha", "missing")),
     "no masks": (no_masks, ("file masks", "no slice")),
-    "a label": (spoil("masks/case.0.mha", put(3)), ("masks/case.0.mha", "labels of its own", "0, 1, 3")),
+    "a label": (spoil("masks/case.0.mha", put(3)), ("masks/case.0.mha", "other labels", "0, 1, 3")),
     "text": (text("truth/case.1.mha"), ("truth/case.1.mha", "cannot be read")),
     "truncated": (cut, ("truth/case.2.mha", "cannot be read")),
     "planes": (spoil("masks/case.0.mha", lambda array: np.repeat(array, 2, axis=0)), ("masks/case.0.mha", "x 2")),
@@ -327,7 +325,7 @@ BAD = {
 def test_bad_input_is_one_message_and_no_output(place, monkeypatch, change, texts):
     change(place)
     with pytest.raises(SystemExit) as stopped:
-        run(monkeypatch)
+        run()
     message = str(stopped.value)
     absent = [text for text in texts if text not in message]
     assert message.startswith("error: ") and "\n" not in message and not absent, f"{absent} not in {message}"
@@ -355,7 +353,7 @@ def test_bad_classifiers_are_refused(place, monkeypatch, name, content, texts):
     (place / "classifiers").mkdir()
     (place / "classifiers" / name).write_bytes(content)
     with pytest.raises(SystemExit) as stopped:
-        run(monkeypatch, classifiers="classifiers")
+        run(classifiers="classifiers")
     assert not [text for text in texts if text not in str(stopped.value)], stopped.value
     assert not Path("out").exists()
 
@@ -364,10 +362,9 @@ def test_the_command_runs_no_code_of_a_classifier(place):
     """Through the real command."""
     (place / "classifiers").mkdir()
     (place / "classifiers/contrast_classifier.pkl").write_bytes(pickle.dumps(Malicious()))
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, ROOT / "src/score_mama_synth.py", *options(classifiers="classifiers")],
-        env=environment,
+        [*PRE2POST, "score-mama-synth", *options(classifiers="classifiers")],
+        env=environment(**code_of(ROOT)),
         text=True,
         capture_output=True,
         timeout=120,
@@ -382,11 +379,11 @@ def test_the_command_runs_no_code_of_a_classifier(place):
 )
 def test_options_that_do_not_fit_are_explained(place, monkeypatch, capsys, changes):
     with pytest.raises(SystemExit) as stopped:
-        run(monkeypatch, **changes)
+        run(**changes)
     assert stopped.value.code == 2 and "error: " in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_there_is_named(place, monkeypatch):
     for option in ("predictions", "segmentations", "classifiers"):
         with pytest.raises(SystemExit, match="nowhere"):
-            run(monkeypatch, **{option: "nowhere"})
+            run(**{option: "nowhere"})

@@ -1,0 +1,1 @@
+"""The command `pre2post`: one file per subcommand. They parse options, call the package and print."""
