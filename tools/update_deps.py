@@ -34,15 +34,15 @@ def reached_files(script: Path) -> list[Path]:
 
 def _neighbours(file: Path, src: Path) -> Iterator[Path]:
     """Yield the files that one module imports or reads, and its packages."""
-    tree = _without_type_imports(ast.parse(file.read_text(encoding="utf-8")))
+    tree = without_type_imports(ast.parse(file.read_text(encoding="utf-8")))
     for name in _imported_names(tree):
         yield from _module_files(name, src)
-    for node in ast.walk(tree):
-        if _calls(node, "with_name") and isinstance(node.args[0], ast.Constant):
-            data = file.with_name(node.args[0].value)
+    for call in _calls(tree, "with_name"):
+        if isinstance(call.args[0], ast.Constant):
+            data = file.with_name(str(call.args[0].value))
             yield from ([data] if data.is_file() else sorted(path for path in data.rglob("*") if path.is_file()))
-        if _calls(node, "iter_modules"):
-            yield from file.parent.glob("*.py")
+    for _ in _calls(tree, "iter_modules"):
+        yield from file.parent.glob("*.py")
 
 
 def _imported_names(tree: ast.AST) -> Iterator[str]:
@@ -62,7 +62,7 @@ def _module_files(name: str, src: Path) -> Iterator[Path]:
             yield from filter(Path.is_file, (path / "__init__.py", path.with_suffix(".py")))
 
 
-def _without_type_imports(tree: ast.AST) -> ast.AST:
+def without_type_imports(tree: ast.AST) -> ast.AST:
     class Dropper(ast.NodeTransformer):
         def visit_If(self, node: ast.If):
             return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else node
@@ -70,16 +70,18 @@ def _without_type_imports(tree: ast.AST) -> ast.AST:
     return Dropper().visit(tree)
 
 
-def _calls(node: ast.AST, name: str) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    return getattr(node.func, "attr", getattr(node.func, "id", None)) == name
+def _calls(tree: ast.AST, name: str) -> Iterator[ast.Call]:
+    """Yield the calls of a function or method of this name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", None)) == name:
+            yield node
 
 
 def with_deps(text: str, root: Path = ROOT) -> str:
     """Return the text of dvc.yaml with the source files of each stage's deps replaced by those that it reaches."""
-    lines, result, script, in_deps = text.split("\n"), [], None, False
-    for line in lines:
+    result: list[str] = []
+    script, in_deps = "", False
+    for line in text.split("\n"):
         if in_deps and not line.startswith("    - "):
             result += [f"    - {file.relative_to(root)}" for file in reached_files(root / script)]
             in_deps = False
