@@ -10,10 +10,10 @@ from pre2post.pix2pixhd.runtime import RuntimeConfig
 
 @dataclass(frozen=True)
 class Variant:
-    """What is measured: the original step, or ours (`run` is not None) under an execution."""
+    """What is measured: the original step, or ours (`runtime` is not None) with a runtime config."""
 
     name: str
-    run: RuntimeConfig | None
+    runtime: RuntimeConfig | None
 
 
 class Contender:
@@ -70,7 +70,7 @@ def _serve(pipe, variant: Variant, settings, size: int, threads: int, warm_up: i
     device = best_device()
     torch.manual_seed(0)
     model = _build(variant, settings, device)
-    shape = (variant.run.batch_size if variant.run else settings.batch_size, settings.channels, size, size)
+    shape = (variant.runtime.batch_size if variant.runtime else settings.batch_size, settings.channels, size, size)
     pre, post = (torch.rand(shape, device=device) * 2 - 1 for _ in range(2))
     losses = model.step(pre, post)
     pipe.send(("first", {name: float(losses[name]) for name in ("g_gan", "g_fm", "d_fake", "d_real")}))
@@ -82,15 +82,15 @@ def _serve(pipe, variant: Variant, settings, size: int, threads: int, warm_up: i
 
 
 def _build(variant: Variant, settings, device: str):
-    if variant.run is None:
+    if variant.runtime is None:
         from original_step import OriginalPix2PixHD
 
         return OriginalPix2PixHD(settings, device)
-    from pre2post.pix2pixhd.memory import keep_freed_memory
+    from pre2post.pix2pixhd.runtime import keep_freed_memory
     from pre2post.pix2pixhd.step import Pix2PixHD
 
     keep_freed_memory()  # as a training does
-    return Pix2PixHD(settings, variant.run)
+    return Pix2PixHD(settings, variant.runtime)
 
 
 def _steps(model, pre, post, steps: int) -> float:
@@ -122,8 +122,8 @@ def _count_flops(model, pre, post) -> int | None:
     """Of convolutions and matrix products, forwards and backwards, two a multiplication; None when compiled."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    run = getattr(model, "run", None)
-    if run is not None and run.compile:
+    runtime = getattr(model, "runtime", None)
+    if runtime is not None and runtime.compile:
         return None
     with FlopCounterMode(display=False) as counter:
         model.step(pre, post)

@@ -39,7 +39,9 @@ def main() -> None:
     ]
     chip = torch.cuda.get_device_name() if gpus else f"CPU, {options.threads} threads in all"
     flops, published = count_flops(gan, size), count_flops(gan.model_copy(update=WIDE), SIZE, vgg=True)
-    print(f"\nWidth {gan.width}, {size} pixels, {options.batch} images a process and step; {chip}; {rows[0]['run']}\n")
+    print(
+        f"\nWidth {gan.width}, {size} pixels, {options.batch} images a process and step; {chip}; {rows[0]['runtime']}\n"
+    )
     print("| processes | images a second | times one process | TFLOP/s |\n|---|---|---|---|")
     for row in rows:
         row["tflops"] = row["images_per_second"] * flops / 1e12
@@ -77,52 +79,53 @@ def measure(settings, size: int, processes: int, options: argparse.Namespace) ->
     """Images a second of that many processes together."""
     import torch.multiprocessing
 
+    from pre2post.pix2pixhd.runtime import resolve_runtime
+
     joint = settings.model_copy(update={"batch_size": options.batch * processes})
-    run = replace(resolve_runtime(joint, processes), compile=options.compile)
+    runtime = replace(resolve_runtime(joint, processes), compile=options.compile)
     threads = max(1, options.threads // processes)
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.spawn(
-            _work, nprocs=processes, args=(joint, run, size, threads, options.steps, Path(folder))
+            _work, nprocs=processes, args=(joint, runtime, size, threads, options.steps, Path(folder))
         )
         seconds = float((Path(folder) / "seconds").read_text())
-    return {"processes": processes, "run": str(run), "images_per_second": options.batch * processes / seconds}
+    return {"processes": processes, "runtime": str(runtime), "images_per_second": options.batch * processes / seconds}
 
 
-def _work(rank: int, settings, run, size: int, threads: int, steps: int, folder: Path) -> None:
+def _work(rank: int, settings, runtime, size: int, threads: int, steps: int, folder: Path) -> None:
     """One process: its share of the joint batch, steps in step with the others; the first one writes down the time."""
     import torch
     import torch.distributed as dist
 
     from pre2post.pix2pixhd.distributed import Group
-    from pre2post.pix2pixhd.memory import keep_freed_memory
-    from pre2post.pix2pixhd.runtime import resolve_runtime
+    from pre2post.pix2pixhd.runtime import keep_freed_memory
     from pre2post.pix2pixhd.step import Pix2PixHD
 
     keep_freed_memory()
     torch.set_num_threads(threads)
-    if run.device == "cuda":
+    if runtime.device == "cuda":
         torch.cuda.set_device(rank)
-    if run.processes > 1:
+    if runtime.processes > 1:
         dist.init_process_group(
-            "nccl" if run.device == "cuda" else "gloo",
+            "nccl" if runtime.device == "cuda" else "gloo",
             init_method=f"file://{folder}/meet",
             rank=rank,
-            world_size=run.processes,
+            world_size=runtime.processes,
         )
     torch.manual_seed(0)
-    model = Pix2PixHD(settings, run, Group(rank, run.processes))
-    shape = (run.batch_size // run.processes, settings.channels, size, size)
-    pre, post = (torch.rand(shape, device=run.device) * 2 - 1 for _ in range(2))
-    synchronise = torch.cuda.synchronize if run.device == "cuda" else lambda: None
+    model = Pix2PixHD(settings, runtime, Group(rank, runtime.processes))
+    shape = (runtime.batch_size // runtime.processes, settings.channels, size, size)
+    pre, post = (torch.rand(shape, device=runtime.device) * 2 - 1 for _ in range(2))
+    synchronise = torch.cuda.synchronize if runtime.device == "cuda" else lambda: None
     for step in range(steps + 3):
         if step == 3:  # after the warm-up
             synchronise()
             start = time.perf_counter()
-        model.step(pre, post, share=1 / run.processes)
+        model.step(pre, post, share=1 / runtime.processes)
     synchronise()
     if rank == 0:
         (folder / "seconds").write_text(str((time.perf_counter() - start) / steps))
-    if run.processes > 1:
+    if runtime.processes > 1:
         dist.destroy_process_group()
 
 

@@ -157,7 +157,7 @@ class NnUNet:
 
 
 def write_stand_in(package: Path) -> None:
-    """An empty package of that name: whoever used something of it would fail at once."""
+    """Write an empty package of that name: code that uses anything of it fails at once."""
     for module, names in TIMM.items():
         file = package / f"{module}.py"
         file.parent.mkdir(parents=True, exist_ok=True)

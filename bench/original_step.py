@@ -19,7 +19,7 @@ class OriginalPix2PixHD:
 
     def __init__(self, settings, device: str):
         self.settings = settings
-        self.generator = _plain(make_generator(Architecture.of(settings))).to(device)
+        self.generator = _plain(make_generator(Architecture.from_settings(settings))).to(device)
         self.discriminator = _plain(
             MultiscaleDiscriminator(
                 2 * settings.channels,
@@ -38,11 +38,11 @@ class OriginalPix2PixHD:
     def step(self, pre: Tensor, post: Tensor) -> dict[str, Tensor]:
         """Improves both networks on a batch (N, C, H, W) in [-1, 1]; returns the losses."""
         fake = self.generator(pre)
-        judged_detached = self.discriminator(torch.cat([pre, fake.detach()], 1))
-        judged_real = self.discriminator(torch.cat([pre, post], 1))
-        judged_fake = self.discriminator(torch.cat([pre, fake], 1))
-        d_fake, d_real, g_gan = _gan(judged_detached, 0.0), _gan(judged_real, 1.0), _gan(judged_fake, 1.0)
-        g_fm = self._feature_matching(judged_fake, judged_real)
+        detached_features = self.discriminator(torch.cat([pre, fake.detach()], 1))
+        real_features = self.discriminator(torch.cat([pre, post], 1))
+        fake_features = self.discriminator(torch.cat([pre, fake], 1))
+        d_fake, d_real, g_gan = _gan(detached_features, 0.0), _gan(real_features, 1.0), _gan(fake_features, 1.0)
+        g_fm = self._feature_matching(fake_features, real_features)
 
         self.g_optimiser.zero_grad()
         (g_gan + g_fm).backward()
@@ -69,5 +69,5 @@ def _plain(network: nn.Module) -> nn.Module:
     return network
 
 
-def _gan(judged: list[list[Tensor]], target: float) -> Tensor:
-    return sum(mse_loss(scale[-1], torch.full_like(scale[-1], target)) for scale in judged)
+def _gan(outputs: list[list[Tensor]], target: float) -> Tensor:
+    return sum(mse_loss(scale[-1], torch.full_like(scale[-1], target)) for scale in outputs)

@@ -58,9 +58,9 @@ def start(clone: Path, stage: str) -> tuple[float, float, float]:
         check=True,
         env=os.environ | {"PYTHONPATH": str(clone / "src")},
     )
-    rooms = {path.stem for path in (clone / "src").iterdir()}
+    modules = {path.stem for path in (clone / "src").iterdir()}
     times = [(int(own) / 1e6, module) for own, module in IMPORT.findall(done.stderr)]
-    ours = sum(seconds for seconds, module in times if module.partition(".")[0] in rooms)
+    ours = sum(seconds for seconds, module in times if module.partition(".")[0] in modules)
     return ours, sum(seconds for seconds, _ in times), float(done.stdout)
 
 

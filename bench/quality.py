@@ -80,7 +80,7 @@ def same(options: argparse.Namespace) -> None:
     training, scoring = statistics.median(trainer.times) * steps / 1000, statistics.median(times)
     print(
         f"\nSAMe of 10 checkpoints on {24 * len(split['validation'])} slices of {params.slices.size} pixels, with "
-        f"{params.same.n_resamples} draws of patients\n\n| | seconds |\n|---|---|\n"
+        f"{params.same.n_resamples} resamples of patients\n\n| | seconds |\n|---|---|\n"
         f"| training, {steps} steps of {statistics.median(trainer.times):.1f} ms | {training:.1f} |\n"
         f"| SAMe, everything included | {scoring:.1f} |\n\nShare of the training: {scoring / training:.3f}"
     )
@@ -155,8 +155,8 @@ def _score_ten(params, slices: int) -> None:
     from pre2post.pix2pixhd.generator import make_generator
     from pre2post.pix2pixhd.infer import infer
     from pre2post.same.checkpoint_scores import Slices, score_checkpoints
-    from pre2post.same.stability import win_shares
-    from pre2post.stats.bootstrap import draw_patients
+    from pre2post.same.stability import selection_frequency
+    from pre2post.stats.bootstrap import resample_patients
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -165,7 +165,7 @@ def _score_ten(params, slices: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = {str(epoch): Path(folder) / f"{epoch}.safetensors" for epoch in range(10)}
         for path in paths.values():
-            save_generator(make_generator(Architecture.of(params.gan)), path)
+            save_generator(make_generator(Architecture.from_settings(params.gan)), path)
         checkpoints = {
             epoch: lambda path=path: lambda images: infer(load_generator(path), images) for epoch, path in paths.items()
         }
@@ -173,10 +173,10 @@ def _score_ten(params, slices: int) -> None:
             checkpoints,
             Slices(pre, post, np.zeros_like(pre, np.uint8), patients),
             make_extractors(params.metrics, 0),
-            draw_patients(slices // 24, params.same.n_resamples, 0),
+            resample_patients(slices // 24, params.same.n_resamples, 0),
             threads=params.gan.threads,
         )
-    win_shares(found.drawn, params.same.weights.model_dump(), params.same.scaling)
+    selection_frequency(found.resampled, params.same.weights.model_dump(), params.same.scaling)
     torch.set_num_threads(threads)
 
 
@@ -189,7 +189,7 @@ def _serve_memory(slices: int) -> None:
     from pre2post.metrics.extractors import make_extractors
     from pre2post.pipeline.params import load_params
     from pre2post.same.checkpoint_scores import Slices, score_checkpoints
-    from pre2post.stats.bootstrap import draw_patients
+    from pre2post.stats.bootstrap import resample_patients
 
     torch.set_num_threads(1)
     peak, stop = [0.0], threading.Event()
@@ -214,7 +214,7 @@ def _serve_memory(slices: int) -> None:
             {"identity": lambda: lambda images: images},
             Slices(pre, post, lesion, patients),
             make_extractors(load_params().metrics, 0),
-            draw_patients(20, 100, 0),
+            resample_patients(20, 100, 0),
         )
         stop.set()
         thread.join()

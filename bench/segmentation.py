@@ -117,7 +117,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
 
 
 class Clock:
-    """Seconds of both sides by part, one a round, and a line for whoever waits."""
+    """Return the seconds of both sides by part, one per round, and print progress."""
 
     def __init__(self):
         self.seconds = {OURS: defaultdict(list), THEIRS: defaultdict(list)}
@@ -249,7 +249,7 @@ def mean(dice: dict[str, float]) -> float:
 def table(result: dict) -> str:
     """Markdown."""
     said = (
-        "stands in, empty: nnU-Net imports it to find classes, but does not use it here"
+        "replaced by an empty package: nnU-Net imports it to find classes, but does not use it here"
         if result["timm_stands_in"]
         else "is installed"
     )

@@ -1,11 +1,11 @@
-"""Runs many stages at once, on this machine or by Slurm, and hands their results to `dvc repro`.
+"""Run many stages in parallel, on this machine or by Slurm, and hand their results to `dvc repro`.
 
     python cluster/run_matrix.py 'train_segmentation*' --jobs 2
     python cluster/run_matrix.py 'train_segmentation*' --jobs 5 --slurm --sbatch="--partition=gpu --gres=gpu:1"
 
-Each stage runs in a clone of the project as it stands and leaves its result in DVC's run cache, where the `dvc repro`
-at the end finds it, which alone writes dvc.lock. A stage that fails costs itself only. Run the same command again: what
-is done is not done again.
+Each stage runs in a clone of the project, with its uncommitted changes, and leaves its result in DVC's run cache. The
+final `dvc repro` takes the results from there; it alone writes dvc.lock. A stage that fails does not stop the others.
+Run the same command again to run only the missing stages.
 """
 
 import argparse
@@ -24,6 +24,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
@@ -31,18 +33,18 @@ import yaml
 
 from pre2post.core.errors import InputError, run_stage
 
-FOLDER = Path(".matrix")  # clones, logs and lists, all of it ignored by git and DVC
-SECONDS_BETWEEN_LOOKS = 2  # at the queue of Slurm
-SECONDS_TO_TIDY_UP = 10  # for processes that are asked to end, before they are forced
+FOLDER = Path(".matrix")  # clones, logs and lists, ignored by git and DVC
+SECONDS_BETWEEN_POLLS = 2  # of the queue of Slurm
+SECONDS_TO_CLEAN_UP = 10  # for processes to end after SIGTERM, before SIGKILL
 SECONDS_TO_CANCEL = 60  # for an array to leave the queue; Slurm gives its tasks half of that by default
-DVC = (sys.executable, "-m", "dvc")  # of this environment, also where it is not activated
-ENDED_BY_SIGNAL = 130  # exit code that shells give a command ended by Ctrl-C
-AUTHOR = ("-c", "user.name=run_matrix", "-c", "user.email=run_matrix@localhost")  # of a snapshot that nobody keeps
+DVC = (sys.executable, "-m", "dvc")  # of this environment, even if it is not activated
+ENDED_BY_SIGNAL = 130  # exit code of a command ended by Ctrl-C in a shell
+AUTHOR = ("-c", "user.name=run_matrix", "-c", "user.email=run_matrix@localhost")  # of the temporary snapshot
 
 
 @dataclass(frozen=True)
 class Job:
-    """A stage to run, the stages directly before it, and the file that tells all it says."""
+    """A stage to run, the stages directly before it, and the log file of its output."""
 
     stage: str
     before: tuple[str, ...]
@@ -53,28 +55,29 @@ class Job:
 
 
 class Children:
-    """Processes in groups of their own, all of which end with this one.
+    """Child processes, each with its own process group, which all end with this process.
 
-    SIGINT and SIGTERM are noted only and acted upon at the next look: raised in the middle of a start, they would leave
-    a child that nobody knows of.
+    SIGINT and SIGTERM take effect at the next poll: during a start, they would leave an unknown child.
     """
 
-    def __init__(self):
-        self.running: set[subprocess.Popen] = set()
+    def __init__(self) -> None:
+        self.running: set[subprocess.Popen[Any]] = set()
         self.stopped = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
 
-    def _stop(self, *_) -> None:
+    def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopped = True
 
-    def start(self, command: Sequence[str], **options) -> subprocess.Popen:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+    def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        process: subprocess.Popen[Any] = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, start_new_session=True, **options
+        )
         self.running.add(process)
         return process
 
-    def look(self) -> set[subprocess.Popen]:
-        """Those that have ended since the last look. Raises KeyboardInterrupt when a signal has come."""
+    def poll(self) -> set[subprocess.Popen[Any]]:
+        """Return the processes that ended since the last poll. Raises KeyboardInterrupt after a signal."""
         time.sleep(0.1)
         if self.stopped:
             raise KeyboardInterrupt
@@ -83,23 +86,23 @@ class Children:
         return ended
 
     def call(self, *command: str) -> None:
-        """Runs a command whose output the user sees. Raises InputError when it fails."""
+        """Run a command with its output on the terminal. Raises InputError if it fails."""
         process = self.start(command)
-        while process not in self.look():
+        while process not in self.poll():
             pass
         if process.returncode:
-            raise InputError(f"`{shlex.join(command)}` failed", hint="see above")
+            raise InputError(f"`{shlex.join(command)}` failed", hint="see its output above")
 
     def end(self) -> None:
-        """Ends what still runs and all that it started: politely, so that it tidies up, then by force."""
+        """End the running processes and their children: first by SIGTERM, so that they clean up, then by SIGKILL."""
         _signal_groups(self.running, signal.SIGTERM)
-        deadline = time.monotonic() + SECONDS_TO_TIDY_UP
+        deadline = time.monotonic() + SECONDS_TO_CLEAN_UP
         while time.monotonic() < deadline and any(process.poll() is None for process in self.running):
             time.sleep(0.1)
         _signal_groups(self.running, signal.SIGKILL)
 
 
-def _signal_groups(processes: Iterable[subprocess.Popen], number: int) -> None:
+def _signal_groups(processes: Iterable[subprocess.Popen[Any]], number: int) -> None:
     for process in processes:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -107,15 +110,17 @@ def _signal_groups(processes: Iterable[subprocess.Popen], number: int) -> None:
 
 def main() -> None:
     options = _options()
-    # Stages say `python`, also where this environment is not activated.
+    # Stages call `python`, even if this environment is not activated.
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     if not Path("dvc.yaml").is_file() or not Path(".git").exists():
-        raise InputError("this is no project with dvc.yaml and .git", file=Path.cwd(), hint="run from its top folder")
+        raise InputError(
+            "this folder has no dvc.yaml and .git", file=Path.cwd(), hint="run from the project's top folder"
+        )
     jobs = find_jobs(options.stages)
-    children, lock = Children(), alone()
+    children, lock = Children(), lock_project()
     try:
         before = sorted({name for job in jobs for name in job.before})
-        if before:  # whoever pulled their outputs alone has no data before
+        if before:  # --allow-missing: their inputs are not needed if only their outputs were pulled
             children.call(*DVC, "repro", "--allow-missing", *before)
         wanted = unfinished([job.stage for job in jobs])
         jobs = [job for job in jobs if job.stage in wanted]
@@ -124,7 +129,7 @@ def main() -> None:
         if done:
             children.call(*DVC, "repro", "--single-item", *done)
     except KeyboardInterrupt:
-        print("ended; run the same command again to go on", file=sys.stderr)
+        print("ended; run the same command again to continue", file=sys.stderr)
         sys.exit(ENDED_BY_SIGNAL)
     finally:
         children.end()
@@ -132,15 +137,17 @@ def main() -> None:
     if failed:
         raise InputError(
             "; ".join(f"{job.stage} failed, see {os.path.relpath(job.log)}" for job in failed),
-            hint="mend the cause and run the same command again, what is done is kept",
+            hint="fix the cause and run the same command again; finished stages are kept",
         )
 
 
-def alone() -> int:
-    """Makes sure that no other run is at work in this project: two would train the same in the same folders.
+def lock_project() -> int:
+    """Lock the project against other runs, which would use the same folders, and return the descriptor of the lock.
 
-    Returns the file that is locked. Jobs here inherit it, so that it stays locked should they outlive this process; an
-    array of Slurm that does so is found by its number.
+    Local jobs inherit it, so the project stays locked if they outlive this process. A Slurm array that does is found by
+    its number.
+
+    Raises InputError if another run, or an array of one, is active.
     """
     FOLDER.mkdir(exist_ok=True)
     lock = os.open(FOLDER / "lock", os.O_CREAT | os.O_RDWR)
@@ -148,14 +155,14 @@ def alone() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InputError(
-            "another run_matrix.py, or a job of one that was killed, is at work in this project",
-            hint=f"wait for it; `fuser {FOLDER / 'lock'}` says which",
+            "another run_matrix.py, or a job of a killed one, is active in this project",
+            hint=f"wait for it; `fuser {FOLDER / 'lock'}` shows the process",
         ) from None
     number = FOLDER / "slurm" / "array"
     if number.is_file() and shutil.which("squeue") and _queued(array := number.read_text()):
         raise InputError(
-            "an array of an earlier run is still at work",
-            found=f"Slurm's job {array}",
+            "an array of an earlier run is still active",
+            found=f"Slurm job {array}",
             hint=f"wait for it, or `scancel {array}`",
         )
     return lock
@@ -163,15 +170,17 @@ def alone() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stages", nargs="+", help="names of stages, with wildcards: 'train_segmentation@p*'")
-    parser.add_argument("--jobs", type=int, help="how many at once (default: one a GPU, or one)")
-    parser.add_argument("--slurm", action="store_true", help="hand them to Slurm as one array")
-    parser.add_argument("--sbatch", default="", help='options for sbatch: --sbatch="--partition=gpu --gres=gpu:1"')
+    parser.add_argument("stages", nargs="+", help="names of stages, with wildcards, such as 'train_segmentation@p*'")
+    parser.add_argument("--jobs", type=int, help="parallel jobs (default: one per GPU, or one)")
+    parser.add_argument("--slurm", action="store_true", help="run the jobs as one Slurm array")
+    parser.add_argument(
+        "--sbatch", default="", help='options of sbatch, such as --sbatch="--partition=gpu --gres=gpu:1"'
+    )
     parser.add_argument(
         "--scratch",
         type=Path,
         default=FOLDER / "clones",
-        help="where the clones go, such as a local disk of the nodes (default: in the project)",
+        help="folder of the clones, such as a local disk of the nodes (default: in the project)",
     )
     options = parser.parse_args()
     if options.jobs is not None and options.jobs < 1:
@@ -180,46 +189,52 @@ def _options() -> argparse.Namespace:
 
 
 def find_jobs(patterns: Sequence[str]) -> list[Job]:
-    """The stages whose names match any of the patterns, sorted by name. None may need another of them."""
+    """Return the stages whose names match one of the patterns, sorted by name.
+
+    Raises InputError if no name matches, or a stage depends on another one.
+    """
     import networkx
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
-        graph = Repo(".").index.graph  # from each stage to those directly before it
+        graph = Repo(".").index.graph  # edges from each stage to the stages directly before it
     except DvcException as error:
         raise InputError("DVC cannot read this project", found=" ".join(str(error).split())) from None
     stages = {stage.addressing: stage for stage in graph if not stage.is_data_source}
     found = [name for name in sorted(stages) if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
     if not found:
-        raise InputError("no stage has such a name", found=" ".join(patterns), expected=", ".join(sorted(stages)))
+        raise InputError("no stage has this name", found=" ".join(patterns), expected=", ".join(sorted(stages)))
     for name in found:
         needed = {stage.addressing for stage in networkx.descendants(graph, stages[name])}.intersection(found)
         if needed:
             raise InputError(
-                "these stages cannot run side by side",
+                "these stages cannot run in parallel",
                 found=f"{name} needs {min(needed)}",
-                hint="run them in two commands, one after the other",
+                hint="run them one after the other, in two commands",
             )
     return [Job(name, tuple(sorted(stage.addressing for stage in graph.successors(stages[name])))) for name in found]
 
 
 def unfinished(stages: Sequence[str]) -> set[str]:
-    """Those of the stages that `dvc repro` would run."""
+    """Return the stages that `dvc repro` would run."""
     return set(json.loads(_read(*DVC, "status", "--json", *stages))).intersection(stages)
 
 
 def snapshot() -> str:
-    """A commit of the project as it stands, all but what git ignores, which no branch knows; nothing else changes."""
-    own = {"GIT_INDEX_FILE": str((FOLDER / "index").resolve())}
-    shutil.copyfile(_read("git", "rev-parse", "--git-path", "index"), own["GIT_INDEX_FILE"])
-    _read("git", "add", "--all", environment=own)
-    tree = _read("git", "write-tree", environment=own)
+    """Commit the project with its uncommitted changes, without ignored files, outside all branches; return the hash.
+
+    A separate index keeps the user's one unchanged.
+    """
+    index = {"GIT_INDEX_FILE": str((FOLDER / "index").resolve())}
+    shutil.copyfile(_read("git", "rev-parse", "--git-path", "index"), index["GIT_INDEX_FILE"])
+    _read("git", "add", "--all", environment=index)
+    tree = _read("git", "write-tree", environment=index)
     return _read("git", *AUTHOR, "commit-tree", tree, "-p", "HEAD", "-m", "The project as its stages were run")
 
 
 def run_all(jobs: Sequence[Job], options: argparse.Namespace, children: Children, lock: int) -> list[Job]:
-    """Runs every job; those that failed."""
+    """Run every job and return the failed ones."""
     (FOLDER / "logs").mkdir(parents=True, exist_ok=True)
     commit, gpus = snapshot(), visible_gpus(os.environ)
     at_once = min(options.jobs or max(1, len(gpus)), len(jobs))
@@ -259,20 +274,20 @@ def work_command(job: Job, commit: str, scratch: Path) -> list[str]:
 
 
 def _warn_of_threads(at_once: int) -> None:
-    """Says when the jobs' threads exceed the cores. Their number is part of a result's identity: it is not changed."""
+    """Print a note if the jobs' threads exceed the cores. Results depend on the number of threads, so keep it."""
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8")) if Path("params.yaml").is_file() else {}
     threads, cores = params.get("segmentation", {}).get("threads", 1), len(os.sched_getaffinity(0))
     if at_once * threads > cores:
         print(
-            f"note: {at_once} jobs with segmentation.threads {threads} each have more threads than the {cores} cores "
-            "here, and will be slower for it"
+            f"note: {at_once} jobs with segmentation.threads {threads} have more threads than the {cores} cores, which "
+            "slows them down"
         )
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
-    """The GPUs that jobs may have: those of CUDA_VISIBLE_DEVICES where it is set, else those that nvidia-smi lists.
+    """Return the GPUs for jobs: those of CUDA_VISIBLE_DEVICES if it is set, else those that nvidia-smi lists.
 
-    By their UUID, since CUDA counts them in another order than nvidia-smi; parts of divided GPUs instead of the whole.
+    They are named by UUID, since CUDA and nvidia-smi number them differently. Partitioned GPUs are listed by partition.
     """
     if "CUDA_VISIBLE_DEVICES" in environment:
         return [name for name in environment["CUDA_VISIBLE_DEVICES"].split(",") if name]
@@ -286,9 +301,10 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
 def run_here(
     commands: Mapping[Job, list[str]], at_once: int, gpus: Sequence[str], children: Children, lock: int
 ) -> Iterable[tuple[Job, int]]:
-    """Runs the jobs as processes, each with a GPU of its own where there are any; yields each with its exit code."""
+    """Run the jobs as processes, each with its own GPU if there are GPUs; yield each job with its exit code."""
     slots = [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {} for number in range(at_once)]
-    waiting, running = list(commands), {}
+    waiting = list(commands)
+    running: dict[subprocess.Popen[Any], tuple[Job, dict[str, str]]] = {}
     while waiting or running:
         while waiting and slots:
             job, slot = waiting.pop(0), slots.pop(0)
@@ -297,7 +313,7 @@ def run_here(
                     commands[job], env=os.environ | slot, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock]
                 )
             running[process] = job, slot
-        for process in children.look():
+        for process in children.poll():
             job, slot = running.pop(process)
             slots.append(slot)
             yield job, process.returncode
@@ -306,12 +322,12 @@ def run_here(
 def run_by_slurm(
     commands: Mapping[Job, list[str]], at_once: int, extra: Sequence[str], children: Children
 ) -> Iterable[tuple[Job, int]]:
-    """Hands the jobs to Slurm as one array; yields each with its exit code, 1 for one that left none."""
+    """Submit the jobs to Slurm as one array; yield each job with its exit code, 1 if it left none."""
     if not shutil.which("sbatch"):
         raise InputError(
-            "there is no Slurm here",
+            "Slurm is not installed on this machine",
             found="no command sbatch",
-            hint="leave --slurm out, or log in to a node from where jobs can be submitted",
+            hint="omit --slurm, or log in to a node that can submit jobs",
         )
     folder, jobs = (FOLDER / "slurm").resolve(), list(commands)
     shutil.rmtree(folder, ignore_errors=True)
@@ -319,7 +335,7 @@ def run_by_slurm(
     for number, job in enumerate(jobs):
         job.log.unlink(missing_ok=True)
         command = [*commands[job], "--exit-code", str(folder / f"{number}.exit")]
-        # exec: no shell is left that would die of Slurm's signal before the job has removed its clone.
+        # exec: a shell would end on Slurm's signal before the job has removed its clone.
         (folder / f"{number}.sh").write_text(f"exec {shlex.join(command)} > {shlex.quote(str(job.log))} 2>&1\n")
     (folder / "array.sh").write_text(f"#!/bin/sh\nexec sh {shlex.quote(str(folder))}/$SLURM_ARRAY_TASK_ID.sh\n")
     submitted = subprocess.run(
@@ -338,7 +354,7 @@ def run_by_slurm(
     )
     if submitted.returncode:
         raise InputError(
-            "Slurm refused the jobs", found=" ".join(submitted.stderr.split()), hint="correct the options in --sbatch"
+            "Slurm refused the jobs", found=" ".join(submitted.stderr.split()), hint="correct the options of --sbatch"
         )
     array = submitted.stdout.strip().split(";")[0]
     (folder / "array").write_text(array)
@@ -348,12 +364,12 @@ def run_by_slurm(
         subprocess.run(["scancel", array], start_new_session=True)
         deadline = time.monotonic() + SECONDS_TO_CANCEL
         while _queued(array) and time.monotonic() < deadline:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_POLLS)
         raise
 
 
 def _follow(array: str, jobs: Sequence[Job], folder: Path, children: Children) -> Iterable[tuple[Job, int]]:
-    """Yields jobs as they end, until none is in the queue any more."""
+    """Yield jobs as they end, until the queue holds none."""
     left = dict(enumerate(jobs))
     while left:
         queued = _queued(array)
@@ -361,17 +377,17 @@ def _follow(array: str, jobs: Sequence[Job], folder: Path, children: Children) -
             yield left.pop(number), int((folder / f"{number}.exit").read_text())
         if not queued:
             break
-        next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
-        while time.monotonic() < next_look:
-            children.look()
-    for number, job in left.items():  # ended by Slurm: time limit, memory, a node that failed
+        next_poll = time.monotonic() + SECONDS_BETWEEN_POLLS
+        while time.monotonic() < next_poll:
+            children.poll()
+    for number, job in left.items():  # ended by Slurm: time limit, memory, node failure
         with open(job.log, "a", encoding="utf-8") as log:
             log.write(f"\nended by Slurm, job {array}_{number}; see {folder / f'{number}.out'}\n")
         yield job, 1
 
 
 def _queued(array: str) -> bool:
-    """Whether Slurm has any task of the array waiting or running. A server that does not answer counts as yes."""
+    """Return whether a task of the array is waiting or running. If the server does not answer, return True."""
     listed = subprocess.run(["squeue", "--noheader", "--jobs", array], capture_output=True, text=True)
     return bool(listed.stdout.strip()) if listed.returncode == 0 else "Invalid job id" not in listed.stderr
 

@@ -1,8 +1,8 @@
-"""What one job does: run one stage in a clone of its own, and leave the result in the cache that all share.
+"""One job: run one stage in its own clone, and leave the result in the shared cache.
 
     python cluster/work.py STAGE --head PROJECT --commit SHA --scratch FOLDER --before STAGE ...
 
-Nobody needs to call this by hand: cluster/run_matrix.py does, also by way of Slurm.
+cluster/run_matrix.py calls this script, directly or through Slurm.
 """
 
 import argparse
@@ -15,36 +15,36 @@ from collections.abc import Sequence
 from pathlib import Path
 
 DVC = (sys.executable, "-m", "dvc")
-# Inputs are linked from the cache rather than copied for every job, unless the project says otherwise. DVC makes what
-# it links read-only, and a clone lives as long as its job.
+# Inputs are linked from the cache, not copied for every job, unless the project sets cache.type. Linked files are
+# read-only, and a clone is removed with its job.
 LINKS = "reflink,hardlink,symlink,copy"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stage")
-    parser.add_argument("--head", required=True, type=Path, help="the project whose cache takes the result")
-    parser.add_argument("--commit", required=True, help="the state of the project to run")
-    parser.add_argument("--before", nargs="*", default=[], help="the stages whose outputs this one needs")
-    parser.add_argument("--scratch", required=True, type=Path, help="where the clone goes, and is removed again")
-    parser.add_argument("--exit-code", type=Path, help="a file for it, which appears only if nobody ended the job")
-    wanted = parser.parse_args()
+    parser.add_argument("--head", required=True, type=Path, help="project whose cache takes the result")
+    parser.add_argument("--commit", required=True, help="commit of the project to run")
+    parser.add_argument("--before", nargs="*", default=[], help="stages whose outputs this one needs")
+    parser.add_argument("--scratch", required=True, type=Path, help="folder of the clone, which is removed at the end")
+    parser.add_argument("--exit-code", type=Path, help="file for the exit code; a killed job writes none")
+    options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the clone is removed
-    folder = wanted.scratch / wanted.stage.replace("/", "_")
-    shutil.rmtree(folder, ignore_errors=True)  # of a job that was killed
+    folder = options.scratch / options.stage.replace("/", "_")
+    shutil.rmtree(folder, ignore_errors=True)  # of a killed job
     try:
-        code = run_stage(wanted.stage, folder, wanted.head, wanted.commit, wanted.before)
+        code = run_stage(options.stage, folder, options.head, options.commit, options.before)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if wanted.exit_code:
-        new = wanted.exit_code.with_suffix(".new")
+    if options.exit_code:
+        new = options.exit_code.with_suffix(".new")
         new.write_text(str(code))
-        new.rename(wanted.exit_code)
+        new.rename(options.exit_code)
     return code
 
 
 def run_stage(stage: str, folder: Path, head: Path, commit: str, before: Sequence[str]) -> int:
-    """Clones, takes what the stage needs from the cache, runs it; the exit code of the first command that fails."""
+    """Clone the project, link the inputs from the cache, run the stage; return the first exit code other than 0."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     cache = _ask(head, "cache", "dir")
     links = [] if _ask(head, "config", "cache.type") else [[*DVC, "config", "--local", "cache.type", LINKS]]
@@ -67,7 +67,7 @@ def run_stage(stage: str, folder: Path, head: Path, commit: str, before: Sequenc
 
 
 def _run_all(commands: Sequence[Sequence[str]], folder: Path) -> int:
-    """Runs commands in a folder up to the first that fails, whose exit code is returned."""
+    """Run commands in a folder until one fails; return its exit code, or 0."""
     for command in commands:
         code = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL).returncode
         if code:
@@ -76,15 +76,15 @@ def _run_all(commands: Sequence[Sequence[str]], folder: Path) -> int:
 
 
 def _ask(head: Path, *words: str) -> str:
-    """What DVC says at the head; nothing for a mix that is not made."""
+    """Return the output of a DVC command at the head; empty for a setting without a value."""
     return subprocess.run([*DVC, *words], cwd=head, capture_output=True, text=True).stdout.strip()
 
 
 def _share(head: Path, folder: Path) -> None:
-    """The user's own mixes of DVC, and the states of trainings that were killed: the next job goes on from them."""
-    own = head / ".dvc" / "config.local"
-    if own.is_file():
-        shutil.copyfile(own, folder / ".dvc" / "config.local")
+    """Share the user's local settings of DVC, and the saved states of killed trainings, from which a job resumes."""
+    local_config = head / ".dvc" / "config.local"
+    if local_config.is_file():
+        shutil.copyfile(local_config, folder / ".dvc" / "config.local")
     (head / ".resume").mkdir(exist_ok=True)
     os.symlink((head / ".resume").resolve(), folder / ".resume")
 

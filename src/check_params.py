@@ -1,7 +1,7 @@
-"""Check all of params.yaml, and the conditions between its sections, before anything is computed.
+"""Check params.yaml completely, including conditions between sections, before any other stage runs.
 
-Every stage reads its own sections only. This one runs first whenever a parameter changes. Its output never changes, so
-it re-runs no other stage.
+Other stages read only their own sections. This stage runs first after every change of a parameter. Its output is
+constant, so that it never re-runs other stages.
 """
 
 from pre2post.core.errors import run_stage

@@ -1,8 +1,8 @@
-"""Whether tumours are found in synthetic volumes as in real ones, and what about their image goes with that."""
+"""Compare tumour detection in synthetic and real volumes, and correlate it with properties of the image."""
 
 from pre2post.cohort.case import find_cases, read_cases
 from pre2post.core.errors import run_stage
-from pre2post.core.files import read_table, write_table
+from pre2post.core.files import read_table, write_tracked_table
 from pre2post.core.paths import METRICS, PLOTS, VOLUMES
 from pre2post.core.progress import progress
 from pre2post.core.section import Seed, StageParams
@@ -10,10 +10,10 @@ from pre2post.evaluation.detection import measure_lesion, pair_domains
 from pre2post.evaluation.detection_table import BOTH, IMAGES, detection_rates, property_rows, summary
 from pre2post.image.params import SlicesParams
 from pre2post.pipeline.provenance import write_metrics
-from pre2post.segmentation.design import SYNTHETIC as MADE
+from pre2post.segmentation.design import SYNTHETIC as SYNTHETIC_PHASE
 from pre2post.stats.params import StatisticsParams
 
-DETECTION_STREAM = 10  # number of this stage's random stream, so that no other stage draws the same numbers
+DETECTION_STREAM = 10  # number of this random stream; no other stage uses it
 
 
 class Params(StageParams):
@@ -26,7 +26,7 @@ class Params(StageParams):
 
 def main() -> None:
     params = Params.read()
-    phases = dict(zip(IMAGES, (MADE, params.slices.phases[0]), strict=True))
+    phases = dict(zip(IMAGES, (SYNTHETIC_PHASE, params.slices.phases[0]), strict=True))
     pairs, note = pair_domains(read_table(PLOTS / "segmentation.csv"), phases)
     cases = find_cases(sorted({pair["case"] for pair in pairs}), read_cases(VOLUMES))
     properties = {case.id: measure_lesion(case, phases) for case in progress(cases, "evaluate_detection", unit="case")}
@@ -41,15 +41,15 @@ def main() -> None:
     ]
     rates = detection_rates(rows, params.statistics)
     correlations = property_rows(rows, params.statistics, [params.seed, DETECTION_STREAM])
-    write_table(PLOTS / "detection.csv", rows)
-    write_table(PLOTS / "detection_properties.csv", correlations)
+    write_tracked_table(PLOTS / "detection.csv", rows)
+    write_tracked_table(PLOTS / "detection_properties.csv", correlations)
     write_metrics(METRICS / "detection.json", summary(rates, correlations) if rows else {"note": note})
     if note:
         print(note)
     for row in rates:
         if row["split"] == BOTH:
             print(
-                f"{row['mix']:20}found in {row['synthetic']:.0%} of the synthetic and {row['real']:.0%} of the "
+                f"{row['mix']:20}detected in {row['synthetic']:.0%} of the synthetic and {row['real']:.0%} of the "
                 f"real volumes of {row['n']} patients" + ("" if row["p"] is None else f", p {row['p']:.2g}")
             )
 

@@ -1,12 +1,13 @@
-"""Compares the synthetic volumes with the real post-contrast ones, per patient and as sets, beside the baselines."""
+"""Compare synthetic with real post-contrast volumes, per patient and as sets of slices, next to the baselines."""
 
-from pre2post.cohort.case import find_cases
+from pre2post.cohort.case import Case, find_cases
 from pre2post.core.device import best_device
 from pre2post.core.errors import run_stage
-from pre2post.core.files import write_table
+from pre2post.core.files import write_tracked_table
 from pre2post.core.paths import METRICS, PLOTS, SPLITS, VOLUMES
 from pre2post.evaluation.synthesis import SynthesisEvaluationParams, evaluate, make_references
 from pre2post.evaluation.synthesis_table import (
+    Value,
     distance_table,
     gain_rows,
     patient_rows,
@@ -17,8 +18,8 @@ from pre2post.metrics.extractors import make_extractors, perceptual_metric
 from pre2post.pipeline.provenance import write_metrics
 from pre2post.splits.leakage import read_study
 
-PARTS = ("test", "external")  # of the splits
-EVALUATION_STREAM = 7  # number of this stage's random stream, so that no other stage draws the same numbers
+TEST_SPLITS = ("test", "external")
+EVALUATION_STREAM = 7  # number of this random stream; no other stage uses it
 
 
 def main() -> None:
@@ -27,11 +28,13 @@ def main() -> None:
     references = make_references(params, find_cases(splits.validation, cases))
     extractors = make_extractors(params.metrics, params.seed, best_device())
     perceptual = perceptual_metric(params.metrics, best_device())
-    members, values, distances = {}, [], {}
+    members: dict[str, list[Case]] = {}
+    values: list[Value] = []
+    distances: dict[str, list[dict]] = {}
     for reference in references:
-        for part in PARTS:
-            split = reference.split_name(part)
-            members[split] = find_cases(getattr(splits, part), cases)
+        for name in TEST_SPLITS:
+            split = reference.split_name(name)
+            members[split] = find_cases(getattr(splits, name), cases)
             found, distances[split] = evaluate(split, members[split], reference, extractors, perceptual, params)
             values += found
     statistics = statistics_rows(values, params.statistics, [params.seed, EVALUATION_STREAM])
@@ -46,7 +49,7 @@ def main() -> None:
         "synthesis_distances": [{"split": split, **row} for split in members for row in distances[split]],
     }
     for name, rows in tables.items():
-        write_table(PLOTS / f"{name}.csv", rows)
+        write_tracked_table(PLOTS / f"{name}.csv", rows)
     write_metrics(
         METRICS / "synthesis.json",
         {

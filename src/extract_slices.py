@@ -1,4 +1,4 @@
-"""Cuts the generator's training and validation volumes into normalised float slices, memory-mapped by their readers."""
+"""Extract normalised float32 slices from the training and validation volumes of the generator, to be memory-mapped."""
 
 from collections.abc import Mapping
 
@@ -21,58 +21,57 @@ from pre2post.splits.leakage import read_study
 
 
 class Params(StageParams):
-    """The parameters that this stage reads."""
+    """The parameters of this stage."""
 
     slices: SlicesParams
 
 
 def main() -> None:
     settings, (splits, cases) = Params.read().slices, read_study(SPLITS, VOLUMES)
-    parts = {"train": find_cases(splits.gan_train, cases), "validation": find_cases(splits.validation, cases)}
-    for part, members in parts.items():
-        _cut(part, members, settings)
+    for name, members in {"train": splits.gan_train, "validation": splits.validation}.items():
+        _extract(name, find_cases(members, cases), settings)
 
 
-def _cut(part: str, cases: list[Case], settings: SlicesParams) -> None:
-    """Writes the pre, post and lesion slices of one part, and the index of case, z and the patient's digest."""
-    chosen = {
+def _extract(name: str, cases: list[Case], settings: SlicesParams) -> None:
+    """Write pre, post and lesion slices of "train" or "validation", and the index of case, z and patient digest."""
+    planes = {
         case: tissue_planes(read_volume(case.path("pre")).array, settings.min_foreground)
-        for case in progress(cases, f"{part}: find tissue", unit="case")
+        for case in progress(cases, f"{name}: find tissue", unit="case")
     }
     rows = [
         {"case": case.id, "z": int(z), "patient_digest": digest(patient_of(case))}
-        for case, planes in chosen.items()
-        for z in planes
+        for case, chosen in planes.items()
+        for z in chosen
     ]
     if not rows:
         raise InputError(
-            f"no {part} slice holds enough tissue",
+            f"no {name} slice contains enough tissue",
             file=VOLUMES,
-            expected=f"at least one slice with more than {settings.min_foreground:g} above noise",
+            expected=f"at least one slice with a share above {settings.min_foreground:g} of pixels above noise",
             hint="lower slices.min_foreground",
         )
     plane = (settings.size, settings.size)
     joint = (len(settings.phases), *plane) if len(settings.phases) > 1 else plane
     kinds = {
-        f"{part}_pre": (np.float32, plane),
-        f"{part}_post": (np.float32, joint),
-        f"{part}_lesion": (np.uint8, plane),
+        f"{name}_pre": (np.float32, plane),
+        f"{name}_post": (np.float32, joint),
+        f"{name}_lesion": (np.uint8, plane),
     }
-    pieces = (_pieces(part, case, planes, settings) for case, planes in chosen.items())
-    write_arrays(SLICES, len(rows), kinds, progress(pieces, f"{part}: cut", total=len(chosen), unit="case"))
-    write_table(SLICES / f"index_{part}.csv", rows)
+    slices = (_case_slices(name, case, chosen, settings) for case, chosen in planes.items())
+    write_arrays(SLICES, len(rows), kinds, progress(slices, f"{name}: extract slices", total=len(planes), unit="case"))
+    write_table(SLICES / f"index_{name}.csv", rows)
 
 
-def _pieces(part: str, case: Case, planes: np.ndarray, settings: SlicesParams) -> Mapping[str, np.ndarray]:
-    """The chosen slices of one case by the name of their file; of several phases those of post lie side by side."""
+def _case_slices(name: str, case: Case, planes: np.ndarray, settings: SlicesParams) -> Mapping[str, np.ndarray]:
+    """Return the slices of one case at `planes`, by file name; several post phases form one array (n, phases, y, x)."""
     volumes = [read_volume(case.path(role)) for role in ("pre", *settings.phases)]
     pre, *post = (to_slices(case.scale.normalise(volume.array[planes]), settings.size) for volume in volumes)
     lesion = read_lesion(case, volumes[0], needs_tumour=False)
     mask = np.zeros(volumes[0].array.shape, np.uint8) if lesion is None else lesion.array
     return {
-        f"{part}_pre": pre,
-        f"{part}_post": np.stack(post, 1) if len(post) > 1 else post[0],
-        f"{part}_lesion": mask_to_slices(mask[planes], settings.size),
+        f"{name}_pre": pre,
+        f"{name}_post": np.stack(post, 1) if len(post) > 1 else post[0],
+        f"{name}_lesion": mask_to_slices(mask[planes], settings.size),
     }
 
 

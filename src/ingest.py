@@ -1,4 +1,4 @@
-"""Turns a cohort into NIfTI volumes by role, one intensity scale a patient, and a table of cases."""
+"""Convert a cohort to NIfTI volumes by role, with one intensity scale per patient, and a table of cases."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from pre2post.core.paths import COHORT, VOLUMES
 from pre2post.core.resume import resume_root
 from pre2post.core.section import StageParams
 from pre2post.ingest.ingest_cache import IngestCache
-from pre2post.ingest.ingest_case import SETTINGS
-from pre2post.ingest.ingest_cohort import take_all, unlisted_rows
+from pre2post.ingest.ingest_case import CASE_PARAMS
+from pre2post.ingest.ingest_cohort import ingest_cohort, unlisted_rows
 from pre2post.ingest.layouts import read_cohort
 from pre2post.ingest.params import IngestParams
 
-CODE = [
+CODE = [  # a change of these files makes cached cases stale
     Path(__file__),
     *(
         file
@@ -26,7 +26,7 @@ CODE = [
 
 
 class Params(StageParams):
-    """The parameters that this stage reads."""
+    """The parameters of this stage."""
 
     ingest: IngestParams
 
@@ -35,16 +35,16 @@ def main() -> None:
     settings = Params.read().ingest
     root = Path(settings.cohort)
     layout, listing = read_cohort(root, settings.layout)
-    print(f"{root}: {len(listing.entries)} cases in the layout {layout}")
-    book = IngestCache(resume_root() / "ingest", VOLUMES, settings.model_dump(include=SETTINGS), CODE)
-    with book.alone():
-        taken = sorted(take_all(listing.entries, book, settings), key=lambda one: str(one.row["case"]))
-        used = [one.case for one in taken if one.case]
+    print(f"{root}: {len(listing.sources)} cases in the layout {layout}")
+    cache = IngestCache(resume_root() / "ingest", VOLUMES, settings.model_dump(include=CASE_PARAMS), CODE)
+    with cache.locked():
+        results = sorted(ingest_cohort(listing.sources, cache, settings), key=lambda result: str(result.row["case"]))
+        used = [result.case for result in results if result.case]
         if not used:
-            raise InputError("no case is usable", file=root, found=str(taken[0].error), expected="at least one")
-        book.move(case.id for case in used)
+            raise InputError("no case is usable", file=root, found=results[0].error, expected="at least one")
+        cache.publish(case.id for case in used)
         write_cases(VOLUMES, used)
-        write_table(COHORT, [one.row for one in taken] + unlisted_rows(listing.unlisted))
+        write_table(COHORT, [result.row for result in results] + unlisted_rows(listing.unlisted))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,22 @@
-"""Draws every figure and writes the Dice table from the metrics, tables and volumes of the stages before."""
+"""Draw every figure and write the table of Dice, from the metrics, tables and volumes of earlier stages."""
 
 from pre2post.cohort.case import read_cases
 from pre2post.core.errors import run_stage
-from pre2post.core.files import read_json, read_table, write_table
+from pre2post.core.files import read_json, read_table, write_tracked_table
 from pre2post.core.paths import METRICS, PLOTS, VOLUMES
 from pre2post.core.section import StageParams
 from pre2post.figures.canvas import save
 from pre2post.figures.cohort import draw_cohort
-from pre2post.figures.comparison import draw_quality
 from pre2post.figures.curves import draw_losses, draw_same
 from pre2post.figures.detection import draw_detection
 from pre2post.figures.dice import draw_dice, draw_dice_paired
 from pre2post.figures.examples import draw_examples
 from pre2post.figures.outlines import draw_outlines, worst_cases
 from pre2post.figures.same_dice import draw_same_dice
+from pre2post.figures.synthesis import draw_synthesis
 from pre2post.image.params import SlicesParams
-from pre2post.report.tables_and_volumes import best_median_worst, dice_table, load_example, load_outlined, short
+from pre2post.report.dice_table import dice_table
+from pre2post.report.examples import best_median_worst, load_example, load_outlined
 from pre2post.segmentation.params import SegmentationParams
 
 
@@ -28,31 +29,28 @@ class Params(StageParams):
 
 def main() -> None:
     params = Params.read()
-    quality = read_table(PLOTS / "synthesis.csv")
+    synthesis = read_table(PLOTS / "synthesis.csv")
     segmentation, gains = (read_table(PLOTS / f"{name}.csv") for name in ("segmentation", "segmentation_gains"))
     dice = dice_table(read_json(METRICS / "segmentation.json"), gains)
-    write_table(PLOTS / "dice.csv", dice)
+    write_tracked_table(PLOTS / "dice.csv", dice)
 
     cases = {case.id: case for case in read_cases(VOLUMES)}
-    chosen = best_median_worst(quality, "test")
-    titles = [f"{short(case)}: {rank}" for case, rank in zip(chosen, ("best", "median", "worst"), strict=True)]
-    examples = [
-        load_example(cases[case], title, params.slices.phases[0]) for case, title in zip(chosen, titles, strict=True)
-    ]
+    chosen = best_median_worst(synthesis, "test")
+    examples = [load_example(cases[case], rank, params.slices.phases[0]) for rank, case in chosen.items()]
+    worst = [load_outlined(cases[choice.case], choice) for choice in worst_cases(segmentation, gains)]
+    detection, properties, by_checkpoint, correlations = (
+        read_table(PLOTS / f"{name}.csv")
+        for name in ("detection", "detection_properties", "same_dice", "same_correlations")
+    )
 
     save(draw_cohort(read_table(PLOTS / "cohort.csv")), PLOTS / "cohort.png")
     save(draw_losses(read_table(PLOTS / "gan_losses.csv")), PLOTS / "gan_losses.png")
     save(draw_same(read_table(PLOTS / "same.csv")), PLOTS / "same.png")
-    save(draw_quality(quality), PLOTS / "synthesis.png")
+    save(draw_synthesis(synthesis), PLOTS / "synthesis.png")
     save(draw_dice(dice), PLOTS / "dice.png")
     save(draw_dice_paired(segmentation, gains), PLOTS / "dice_paired.png")
-    worst = [load_outlined(cases[chosen.case], chosen) for chosen in worst_cases(segmentation, gains)]
     save(draw_outlines(worst), PLOTS / "segmentation_worst.png")
-    found, properties, by_checkpoint, correlations = (
-        read_table(PLOTS / f"{name}.csv")
-        for name in ("detection", "detection_properties", "same_dice", "same_correlations")
-    )
-    save(draw_detection(found, properties, params.segmentation.evaluator), PLOTS / "detection.png")
+    save(draw_detection(detection, properties, params.segmentation.evaluator), PLOTS / "detection.png")
     save(draw_same_dice(by_checkpoint, correlations), PLOTS / "same_dice.png")
     save(draw_examples(examples), PLOTS / "examples.png")
 

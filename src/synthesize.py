@@ -1,4 +1,4 @@
-"""Turns the pre-contrast volume of every masked patient into synthetic post-contrast volumes, one a phase."""
+"""Synthesise post-contrast volumes, one per phase, from the pre-contrast volume of every patient with a mask."""
 
 from functools import partial
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trains the generator from pre- to post-contrast slices and keeps a checkpoint every few epochs."""
+"""Train the generator from pre- to post-contrast slices, and keep a checkpoint every few epochs."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pre2post.core.errors import InputError, run_stage
-from pre2post.core.files import read_table, write_table
+from pre2post.core.files import read_table, write_tracked_table
 from pre2post.core.paths import CHECKPOINTS, PLOTS, SLICES
 from pre2post.core.resume import resume_folder
 from pre2post.core.section import Seed, StageParams
@@ -18,9 +18,9 @@ from pre2post.pix2pixhd.resume import finish
 from pre2post.pix2pixhd.runtime import count_processes, resolve_runtime
 from pre2post.pix2pixhd.train import train
 
-PHASES = ("pre", "post", "lesion")
-LENGTH = {"epochs", "lr_decay_fraction"}  # a longer training may go on from a shorter one
-MACHINE = {"devices", "resume_every_steps"}  # say nothing about the result; the training state knows the processes
+KINDS = ("pre", "post", "lesion")
+LENGTH = {"epochs", "lr_decay_fraction"}  # a longer training can start from the state of a shorter one
+MACHINE = {"devices", "resume_every_steps"}  # without effect on the result; the training state has the processes
 
 
 class Params(StageParams):
@@ -41,31 +41,29 @@ def main() -> None:
 
 
 def train_and_keep(params: Params, group: Group) -> None:
-    """Trains, and copies the checkpoints to the outputs."""
-    files = {phase: SLICES / f"train_{phase}.npy" for phase in PHASES}
-    slices = {phase: np.load(file, mmap_mode="r") for phase, file in files.items()}
+    """Train, and copy the checkpoints to the outputs."""
+    files = [SLICES / f"train_{kind}.npy" for kind in KINDS]
+    pre, post, lesion = (np.load(file, mmap_mode="r") for file in files)
     cases, trained_on = read_index(SLICES / "index_train.csv")
-    Architecture.of(params.gan).check_size(slices["pre"].shape[-1])
-    if not params.gan.lesion_weight:
-        slices["lesion"] = None
-    elif not slices["lesion"].any():
+    Architecture.from_settings(params.gan).check_size(pre.shape[-1])
+    if params.gan.lesion_weight and not lesion.any():
         raise InputError(
             "no training slice has an annotated lesion",
-            file=files["lesion"],
+            file=files[-1],
             found=f"gan.lesion_weight {params.gan.lesion_weight:g}",
             expected="masks or boxes",
             hint="add Annotation_Boxes.csv to the cohort, or set gan.lesion_weight to 0",
         )
 
-    folder = training_folder(params, [*files.values(), SLICES / "index_train.csv"])
+    folder = training_folder(params, [*files, SLICES / "index_train.csv"])
     checkpoints = train(
         params.gan,
         params.seed,
         cases,
-        PairedSlices(**slices),
+        PairedSlices(pre, post, lesion if params.gan.lesion_weight else None),
         folder,
         resolve_runtime(params.gan, group.processes),
-        lambda history: write_table(PLOTS / "gan_losses.csv", history),
+        lambda history: write_tracked_table(PLOTS / "gan_losses.csv", history),
         group,
         trained_on,
     )
@@ -77,7 +75,7 @@ def train_and_keep(params: Params, group: Group) -> None:
 
 
 def read_index(file: Path) -> tuple[list[str], set[str]]:
-    """The case of each slice, and the digests of all patients. Raises InputError when the table lacks either."""
+    """Return the case of each slice and the digests of all patients. Raises InputError if a column is missing."""
     rows = read_table(file)
     try:
         return [row["case"] for row in rows], {row["patient_digest"] for row in rows}
@@ -88,7 +86,7 @@ def read_index(file: Path) -> tuple[list[str], set[str]]:
 
 
 def training_folder(params: Params, data: list[Path]) -> Path:
-    """Where this training keeps its state: beside those that differ from it in length alone."""
+    """Return the folder of this training's state; its siblings are trainings that differ only in length."""
     settings = {"seed": params.seed, **params.gan.model_dump(exclude=LENGTH | MACHINE)}
     code = Path(__file__).parent.joinpath("pre2post/pix2pixhd").glob("*.py")
     return resume_folder("train_gan", settings, [*data, *code]) / (

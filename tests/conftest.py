@@ -1,4 +1,4 @@
-"""Tiny DICOM series and cohorts in the Duke layout, for the tests of every room."""
+"""Tiny DICOM series and cohorts in the Duke layout, for the tests of every package."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from repository import ROOT
 from scipy.ndimage import gaussian_filter
 
 TESTS = Path(__file__).parent
-LONGEST = "tests/e2e/pipeline"  # the group that begins first, so that nobody waits for it in the end
+LONGEST = "tests/e2e/pipeline"  # the group that begins first, so that it does not run alone at the end
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 AXIAL = (1, 0, 0, 0, 1, 0)
 SHAPE = (6, 16, 20)  # z, y, x
@@ -196,11 +196,11 @@ def ingest_settings() -> Callable:
 
 
 @pytest.fixture(scope="session")
-def entries_of() -> Callable:
+def sources_of() -> Callable:
     """The cases of the cohort in a folder."""
     from pre2post.ingest.layouts import read_cohort
 
-    return lambda root: read_cohort(root)[1].entries
+    return lambda root: read_cohort(root)[1].sources
 
 
 @pytest.fixture

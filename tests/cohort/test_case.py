@@ -1,4 +1,4 @@
-"""The list of cases comes back as it was written, and a phase that a case lacks is refused."""
+"""Lists of cases are read as written, and a phase that a case lacks is refused."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ def make(name, folder=Path("v"), mask=False, box=None):
     return Case(name, "A", ("pre", "post1"), mask, IntensityScale(0.125, 1234.5678901234567), folder / name, box)
 
 
-def test_cases_come_back_sorted(tmp_path):
+def test_cases_are_read_sorted_by_id(tmp_path):
     cases = [make("P2", tmp_path, True), make("P1", tmp_path, box=(0, 2, 8, 9, 10, 12))]
     write_cases(tmp_path, cases)
     assert read_cases(tmp_path) == cases[::-1]
     assert len({*read_cases(tmp_path), *cases}) == 2
 
 
-def test_a_case_comes_back_with_its_line(tmp_path, refused):
+def test_a_case_is_read_with_its_row(tmp_path, refused):
     case = make("P2", tmp_path, True, box=(0, 2, 8, 9, 10, 12))
     write_case(case, {"case": "P2", "lesions": 1, "has_mask": True}, {"headroom": 3.0})
     assert read_case(case.folder) == (case, {"case": "P2", "lesions": "1", "has_mask": "True"})
@@ -28,7 +28,7 @@ def test_a_case_comes_back_with_its_line(tmp_path, refused):
 
 
 @pytest.mark.parametrize("gather", [list, iter])
-def test_patients_are_found_in_the_order_asked_for_or_refused(refused, gather):
+def test_cases_are_found_in_the_given_order_or_refused(refused, gather):
     cases = [make("P1"), make("P2"), make("P3")]
     assert find_cases(gather(["P3", "P1"]), gather(cases)) == [cases[2], cases[0]]
     assert find_cases(gather([]), gather(cases)) == []

@@ -1,3 +1,5 @@
+"""Tumours of cases, from masks or annotated boxes; unusable masks are refused."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +17,7 @@ TUMOUR[1, 2, 3:5] = 1
 
 @pytest.fixture
 def saved(tmp_path):
-    """Writes a mask and gives its case."""
+    """Write a mask and return its case."""
 
     def save(array):
         case = Case("P1", "A", ("pre", "post1"), True, IntensityScale(0.0, 1.0), tmp_path / "P1")
@@ -26,7 +28,7 @@ def saved(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, np.int16])
-def test_a_mask_is_read_as_bytes_in_its_place(saved, kind):
+def test_a_mask_is_read_as_uint8_with_its_geometry(saved, kind):
     mask = read_mask(saved(TUMOUR.astype(kind)))
     assert mask.array.dtype == np.uint8
     np.testing.assert_array_equal(mask.array, TUMOUR)
@@ -42,15 +44,15 @@ def test_other_labels_are_refused(saved, refused, label, found):
         lambda: read_mask(case),
         "case P1",
         str(case.path("mask")),
-        "labels of its own",
+        "unexpected labels",
         f"found: {found}",
-        "write tumour as 1",
+        "label the tumour 1",
     )
-    refused(lambda: read_mask(case, needs_tumour=False), "labels of its own")
+    refused(lambda: read_mask(case, needs_tumour=False), "unexpected labels")
 
 
 def test_a_mask_of_255_alone_is_refused_too(saved, refused):
-    refused(lambda: read_mask(saved(255 * TUMOUR)), "labels of its own", "found: 0, 255")
+    refused(lambda: read_mask(saved(255 * TUMOUR)), "unexpected labels", "found: 0, 255")
 
 
 def test_many_labels_are_not_all_named(saved, refused):
@@ -58,7 +60,7 @@ def test_many_labels_are_not_all_named(saved, refused):
     assert "59" not in message.partition("found: ")[2]
 
 
-def test_a_mask_without_a_tumour_is_refused_where_one_is_needed(saved, refused):
+def test_an_empty_mask_is_refused_if_a_tumour_is_needed(saved, refused):
     case = saved(np.zeros_like(TUMOUR))
     refused(lambda: read_mask(case), "case P1", str(case.path("mask")), "no tumour", "leave the case out")
     assert not read_mask(case, needs_tumour=False).array.any()
@@ -70,12 +72,12 @@ def test_a_missing_mask_is_refused_by_file(saved, refused):
     refused(lambda: read_mask(case), str(case.path("mask")), "missing")
 
 
-def test_a_case_without_a_mask_has_none_to_read(tmp_path, refused):
+def test_a_case_without_a_mask_is_refused(tmp_path, refused):
     case = Case("P1", "A", ("pre", "post1"), False, IntensityScale(0.0, 1.0), tmp_path)
     refused(lambda: read_mask(case), "case P1", "the case has no mask")
 
 
-def test_a_lesion_is_the_mask_else_the_box_else_nothing(tmp_path):
+def test_a_lesion_is_the_mask_or_the_box_or_none(tmp_path):
     pre = Volume(np.zeros((4, 6, 5), np.float32), (0.7, 0.8, 2.0))
     case = Case("P1", "A", ("pre", "post1"), False, IntensityScale(0.0, 1.0), tmp_path, box=(1, 3, 2, 5, 0, 4))
     lesion = read_lesion(case, pre)

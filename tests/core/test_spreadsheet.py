@@ -1,4 +1,4 @@
-"""Spreadsheets are read as texts, as a stream, and whatever is no spreadsheet is refused in one line."""
+"""Spreadsheets are read as texts in a stream, and other files are refused in one line."""
 
 import csv
 import time
@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 
 def save(path, rows, **more_sheets):
-    """Writes rows, and further sheets by name, as the ending of the path says."""
+    """Write rows, and further sheets by name, in the format of the suffix."""
     if path.suffix == ".csv":
         with open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(rows)
@@ -42,7 +42,7 @@ def save(path, rows, **more_sheets):
 
 
 def rewrite(path, change):
-    """Passes the text of the first sheet through `change`."""
+    """Change the text of the first sheet by `change`."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     parts[SHEET] = change(parts[SHEET].decode()).encode()
@@ -52,7 +52,7 @@ def rewrite(path, change):
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=5), st.sampled_from([".csv", ".xlsx"]))
-def test_what_is_written_is_read(folder, rows, ending):
+def test_rows_are_read_as_written(folder, rows, ending):
     path = save(folder / f"round{ending}", [("a", "b", "c"), *rows])
     assert read_sheet(path) == [dict(zip("abc", row, strict=True)) for row in rows if any(row)]
     assert read_header(path) == ["a", "b", "c"]
@@ -68,7 +68,7 @@ def test_cells_become_texts(tmp_path):
     ]
 
 
-def test_a_formula_gives_what_was_saved_with_it(tmp_path):
+def test_a_formula_gives_its_saved_value(tmp_path):
     path = save(tmp_path / "x.xlsx", [("a", "b"), ("=1+1", "=1+2")])
     rewrite(
         path,
@@ -82,7 +82,7 @@ def test_a_formula_gives_what_was_saved_with_it(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".csv", ".xlsx", ".XLSX"])
-def test_the_header_may_stand_lower_and_repeat_names(tmp_path, ending):
+def test_the_header_may_be_in_a_lower_row_and_repeat_names(tmp_path, ending):
     path = save(
         tmp_path / f"x{ending}",
         [("Group", "", "", ""), ("id", "age", "", "id"), (), ("1", "40", "x", "2"), ("", "", "note", ""), ("3",)],
@@ -98,13 +98,13 @@ def test_the_sheet_is_found_by_name_or_is_the_only_one(tmp_path, refused):
     refused(lambda: read_sheet(two, sheet="else"), str(two), "lacks a sheet", "found: Sheet, data", "expected: else")
 
 
-def test_cells_beside_the_header_are_notes_in_a_workbook_and_a_fault_in_csv(tmp_path, refused):
+def test_cells_outside_the_header_are_notes_in_a_workbook_and_errors_in_csv(tmp_path, refused):
     rows = [("a", "b"), ("1", "2", "", ""), ("1", "2", "3")]
     assert read_sheet(save(tmp_path / "x.xlsx", rows)) == [{"a": "1", "b": "2"}] * 2
     refused(lambda: read_sheet(save(tmp_path / "x.csv", rows)), "more cells than the header", "3 in row 3")
 
 
-def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_a_name(tmp_path):
     (tmp_path / "x.csv").write_text("a,b\n1,2\n", encoding="utf-8-sig")
     assert read_sheet(tmp_path / "x.csv") == [{"a": "1", "b": "2"}]
 
@@ -113,12 +113,12 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
 @pytest.mark.parametrize("ending", [".csv", ".xlsx"])
 def test_a_table_is_a_stream(tmp_path, ending, monkeypatch, refused):
     path = save(tmp_path / f"x{ending}", [("a",), (1,), (2,), (3,)])
-    monkeypatch.setattr(spreadsheet, "MOST_ROWS", 3)
+    monkeypatch.setattr(spreadsheet, "MAX_ROWS", 3)
     assert list(islice(iterate_sheet(path), 2)) == [{"a": "1"}, {"a": "2"}]
     refused(lambda: read_sheet(path), "too long", "more than 3 rows")
 
 
-def test_declared_emptiness_costs_nothing(tmp_path):
+def test_declared_empty_cells_take_no_time(tmp_path):
     path = save(tmp_path / "x.xlsx", [("a", "b"), (1, 2)])
     rewrite(path, lambda text: text.replace('ref="A1:B2"', 'ref="A1:XFD1048576"'))
     started = time.monotonic()
@@ -126,10 +126,10 @@ def test_declared_emptiness_costs_nothing(tmp_path):
     assert time.monotonic() - started < 1
 
 
-def test_a_row_number_without_end_is_refused_in_time(tmp_path, monkeypatch, refused):
+def test_a_huge_row_number_is_refused_in_time(tmp_path, monkeypatch, refused):
     path = save(tmp_path / "x.xlsx", [("a",), (1,)])
     rewrite(path, lambda text: text.replace('r="2"', 'r="999999999999"').replace('r="A2"', 'r="A999999999999"'))
-    monkeypatch.setattr(spreadsheet, "MOST_ROWS", 5_000)
+    monkeypatch.setattr(spreadsheet, "MAX_ROWS", 5_000)
     refused(lambda: read_sheet(path), "too long", "more than 5000 rows")
 
 
@@ -170,14 +170,14 @@ def zipped(**parts):
         ("x.csv", lambda path: None, "missing"),
         ("x.xlsx", lambda path: path.mkdir(), "cannot be read"),
         ("x.csv", lambda path: path.mkdir(), "cannot be read"),
-        ("x.ods", lambda path: path.touch(), "no spreadsheet"),
-        ("x", lambda path: path.touch(), "no spreadsheet"),
-        ("x.xlsx", lambda path: path.touch(), "no readable workbook"),
-        ("x.xlsx", lambda path: path.write_text("a,b\n"), "no readable workbook"),
-        ("x.xlsx", workbook(lambda content: content[: len(content) // 2]), "no readable workbook"),
-        ("x.xlsx", workbook(lambda content: content[:60] + bytes(200) + content[260:]), "no readable workbook"),
+        ("x.ods", lambda path: path.touch(), "not a spreadsheet"),
+        ("x", lambda path: path.touch(), "not a spreadsheet"),
+        ("x.xlsx", lambda path: path.touch(), "the workbook cannot be read"),
+        ("x.xlsx", lambda path: path.write_text("a,b\n"), "the workbook cannot be read"),
+        ("x.xlsx", workbook(lambda content: content[: len(content) // 2]), "the workbook cannot be read"),
+        ("x.xlsx", workbook(lambda content: content[:60] + bytes(200) + content[260:]), "the workbook cannot be read"),
         ("x.xlsx", workbook(lambda content: spreadsheet.COMPOUND + content), "encrypted"),
-        ("x.xlsx", zipped(holiday="photo"), "no readable workbook"),
+        ("x.xlsx", zipped(holiday="photo"), "the workbook cannot be read"),
         ("x.xlsx", zipped(bomb=bytes(2 * 1024**2)), "too large when unpacked"),
         ("x.csv", lambda path: path.write_text("a,ä\n", encoding="utf-16"), "not text in UTF-8"),
         ("x.csv", lambda path: path.write_bytes(b"a,b\n1,\0\n"), "damaged"),
@@ -185,18 +185,18 @@ def zipped(**parts):
         ("x.csv", lambda path: path.write_text("a,b\n1," + "2" * 200_000), "damaged"),
     ],
 )
-def test_what_is_no_table_is_refused(tmp_path, name, make, words, refused):
+def test_other_files_are_refused(tmp_path, name, make, words, refused):
     make(tmp_path / name)
     refused(lambda: read_sheet(tmp_path / name), str(tmp_path / name), words, "found", "expected", "what to do")
 
 
-def test_a_workbook_whose_sheet_breaks_off_is_refused(tmp_path, refused):
+def test_a_workbook_with_a_truncated_sheet_is_refused(tmp_path, refused):
     path = save(tmp_path / "x.xlsx", [("a",), (1,), (2,)])
     rewrite(path, lambda text: text[: text.index("</sheetData>")])
-    refused(lambda: read_sheet(path), str(path), "no readable workbook", "ParseError")
+    refused(lambda: read_sheet(path), str(path), "the workbook cannot be read", "ParseError")
 
 
 def test_the_unpacked_size_is_limited(tmp_path, monkeypatch, refused):
     path = save(tmp_path / "x.xlsx", [("a",), (1,)])
-    monkeypatch.setattr(spreadsheet, "MOST_BYTES", 100)
+    monkeypatch.setattr(spreadsheet, "MAX_BYTES", 100)
     refused(lambda: read_sheet(path), "too large when unpacked", "at most 100")

@@ -1,4 +1,4 @@
-"""Weights files in general; that VGG19's are checked as they should be is shown in tests/pix2pixhd/test_vgg.py."""
+"""External weights in general; tests/pix2pixhd/test_vgg.py tests those of VGG19."""
 
 import hashlib
 import subprocess
@@ -18,7 +18,7 @@ TENSORS = {"first.weight": torch.arange(12.0).reshape(3, 4), "first.bias": torch
 
 
 def of(path, sha256=None):
-    """The file under the given hash, or its own."""
+    """Return the file with the given hash, or its own."""
     sha256 = sha256 or hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     return WeightsFile(path, sha256, "toy weights", "ask the maker")
 
@@ -34,25 +34,25 @@ def saved(tmp_path):
     return save
 
 
-def test_importing_it_does_not_import_torch():
+def test_the_import_does_not_import_torch():
     code = "import sys, pre2post.core.weights_file; sys.exit('torch' in sys.modules)"
     env = {"PYTHONPATH": str(ROOT / "src")}
     assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["toy.pth", "toy.pt", "toy.safetensors", "TOY.SAFETENSORS"])
-def test_every_form_gives_the_same_tensors(saved, name):
+def test_every_format_gives_the_same_tensors(saved, name):
     found = saved(TENSORS, name).read()
     assert found.keys() == TENSORS.keys()
     assert all(torch.equal(found[key], TENSORS[key]) for key in TENSORS)
 
 
-def test_of_safetensors_only_what_is_asked_for_is_read(saved):
+def test_only_the_wanted_keys_of_safetensors_are_read(saved):
     assert saved(TENSORS, "toy.safetensors").read(["first.bias", "second.bias"]).keys() == {"first.bias"}
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
-def test_what_matches_is_copied_as_float32(saved, dtype):
+def test_matching_tensors_are_copied_as_float32(saved, dtype):
     file = saved({key: weight.to(dtype) for key, weight in TENSORS.items()})
     found = file.read()
     matching = file.matching(found, {"first.weight": torch.empty(3, 4, device="meta")}, "the toy")
@@ -62,7 +62,7 @@ def test_what_matches_is_copied_as_float32(saved, dtype):
     assert matching["first.weight"].data_ptr() != found["first.weight"].data_ptr()
 
 
-def test_every_refusal_says_what_it_should_be_and_what_to_do(saved, tmp_path, refused):
+def test_every_error_names_the_expected_weights_and_a_hint(saved, tmp_path, refused):
     file = saved(TENSORS)
     refused(of(tmp_path / "none.pth", "12345678").read, "none.pth", "toy weights", "No such file", "ask the maker")
     refused(of(tmp_path, "12345678").read, "toy weights", "Is a directory", "ask the maker")
@@ -92,9 +92,9 @@ def test_a_missing_scalar_is_missing(saved, refused):
     refused(lambda: file.matching(file.read(), {"steps": torch.tensor(0)}, "the toy"), "steps: nothing")
 
 
-def test_a_compiled_network_is_refused_without_a_warning_besides(tmp_path, refused):
+def test_a_compiled_network_is_refused_without_a_warning(tmp_path, refused):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that TorchScript is old
+        warnings.simplefilter("ignore")  # about TorchScript
         torch.jit.save(torch.jit.script(torch.nn.Linear(2, 3)), tmp_path / "script.pt")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -102,7 +102,7 @@ def test_a_compiled_network_is_refused_without_a_warning_besides(tmp_path, refus
 
 
 @pytest.mark.parametrize("name", ["toy.pth", "toy.safetensors"])
-def test_damage_never_ends_in_another_error(saved, name):
+def test_damage_raises_no_other_error(saved, name):
     file, rng, refusals = saved(TENSORS, name), np.random.default_rng(0), 0
     content = np.frombuffer(file.path.read_bytes(), np.uint8)
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""Wanted elements are found in every encoding, and any bytes end with a clear word, without a warning."""
+"""Wanted elements are found in every encoding, and damaged files give a clear error without a warning."""
 
 import tempfile
 from pathlib import Path
@@ -17,8 +17,17 @@ from pydicom.uid import (
 
 from pre2post.core.errors import InputError
 from pre2post.dicom import file as dicom_file
-from pre2post.dicom.attributes import GROUPS, LETTERS, NAMES, PER_FRAME, SHARED, Attributes, attributes_of, wanted_tags
-from pre2post.dicom.file import NotDicom, NotWhole, open_dicom, read_elements
+from pre2post.dicom.attributes import (
+    GROUPS,
+    NAMES,
+    PER_FRAME,
+    SHARED,
+    STRUCT_FORMATS,
+    Attributes,
+    attributes_of,
+    wanted_tags,
+)
+from pre2post.dicom.file import IncompleteFile, NotDicom, open_dicom, read_elements
 from pre2post.dicom.header import read_headers
 
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
@@ -42,10 +51,10 @@ def load(path: Path) -> Attributes:
         return attributes_of(read_elements(source, wanted_tags())[0])
 
 
-def test_names_are_those_of_the_dictionary_and_no_person_is_among_them():
+def test_names_are_in_the_dictionary_and_identify_no_person():
     assert None not in wanted_tags() and len(wanted_tags()) == len({*NAMES, *GROUPS, SHARED, PER_FRAME})
     kinds = {pydicom.datadict.dictionary_VR(pydicom.datadict.tag_for_keyword(name)) for name in NAMES}
-    assert kinds == {*LETTERS, "CS", "UI", "DA", "DT", "TM", "LO", "SH", "DS", "IS", "US or SS"}
+    assert kinds == {*STRUCT_FORMATS, "CS", "UI", "DA", "DT", "TM", "LO", "SH", "DS", "IS", "US or SS"}
     assert {
         pydicom.datadict.dictionary_VR(pydicom.datadict.tag_for_keyword(name)) for name in (*GROUPS, SHARED, PER_FRAME)
     } == {"SQ"}
@@ -86,7 +95,7 @@ def test_wanted_elements_are_found_between_others(syntax, description, options, 
     assert (found.number("Rows"), found.number("TemporalPositionTimeOffset")) == (rows, 1.25)
 
 
-def test_unknown_sequences_of_unknown_length_are_passed(tmp_path):
+def test_unknown_sequences_of_undefined_length_are_skipped(tmp_path):
     data = Dataset()
     data.Rows = 7
     save(tmp_path / "x", data, ExplicitVRLittleEndian)
@@ -113,7 +122,7 @@ def test_unknown_sequences_of_unknown_length_are_passed(tmp_path):
         (None, "plain"),
     ],
 )
-def test_texts_in_any_characters(tmp_path, characters, text):
+def test_texts_in_any_character_set(tmp_path, characters, text):
     data = Dataset()
     if characters:
         data.SpecificCharacterSet = characters
@@ -122,7 +131,7 @@ def test_texts_in_any_characters(tmp_path, characters, text):
     assert load(tmp_path / "x").text("SeriesDescription") == text
 
 
-def test_names_of_characters_that_are_none_do_not_matter(tmp_path, recwarn):
+def test_an_invalid_character_set_is_ignored(tmp_path, recwarn):
     data = Dataset()
     data.SpecificCharacterSet, data.SeriesDescription = "ISO_IR 100", "plain"
     save(tmp_path / "x", data, ExplicitVRLittleEndian)
@@ -131,7 +140,7 @@ def test_names_of_characters_that_are_none_do_not_matter(tmp_path, recwarn):
     assert not list(recwarn)
 
 
-def test_the_other_encoding_than_told_is_read_without_a_warning(tmp_path, recwarn):
+def test_another_encoding_than_stated_is_read_without_a_warning(tmp_path, recwarn):
     data = Dataset()
     data.Rows, data.SpecificCharacterSet = 7, "ISO_IR 100"
     save(tmp_path / "x", data, ImplicitVRLittleEndian)
@@ -143,18 +152,18 @@ def test_the_other_encoding_than_told_is_read_without_a_warning(tmp_path, recwar
     assert not list(recwarn)
 
 
-def test_elements_longer_than_the_file_are_told(tmp_path):
+def test_elements_longer_than_the_file_are_reported(tmp_path):
     data = Dataset()
     data.SeriesDescription = "dyn"
     save(tmp_path / "x", data, ImplicitVRLittleEndian)
     content = (tmp_path / "x").read_bytes()
     for length in (6, 0x7FFFFFFF):
         (tmp_path / "x").write_bytes(content[:-8] + length.to_bytes(4, "little") + b"dyn ")
-        with pytest.raises(NotWhole, match=r"inside the element \(0008,103E\)"):
+        with pytest.raises(IncompleteFile, match=r"inside the element \(0008,103E\)"):
             load(tmp_path / "x").text("SeriesDescription")
 
 
-def test_sequences_without_bottom_are_refused(tmp_path):
+def test_deeply_nested_sequences_are_refused(tmp_path):
     save(tmp_path / "x", Dataset(), ExplicitVRLittleEndian)
     nested = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 5000
     (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes() + nested)
@@ -162,13 +171,13 @@ def test_sequences_without_bottom_are_refused(tmp_path):
         load(tmp_path / "x")
 
 
-def test_what_inflates_without_end_is_refused(tmp_path, monkeypatch):
+def test_a_deflate_bomb_is_refused(tmp_path, monkeypatch):
     data = Dataset()
     data.Rows, data.PixelData = 7, bytes(100_000)
     data["PixelData"].VR = "OB"
     save(tmp_path / "x", data, DeflatedExplicitVRLittleEndian)
     assert load(tmp_path / "x").number("Rows") == 7
-    monkeypatch.setattr(dicom_file, "INFLATED", 50_000)
+    monkeypatch.setattr(dicom_file, "MAX_INFLATED", 50_000)
     with pytest.raises(ValueError, match="inflates to more"):
         load(tmp_path / "x")
 
@@ -212,7 +221,7 @@ def damaged(tmp_path_factory, dicom):
     return found
 
 
-def test_a_file_without_the_mark_is_no_dicom(tmp_path):
+def test_a_file_without_the_prefix_is_not_dicom(tmp_path):
     (tmp_path / "x").write_bytes(bytes(500))
     with pytest.raises(NotDicom), open_dicom(tmp_path / "x"):
         pass

@@ -1,4 +1,4 @@
-"""Enhanced MR: a whole dynamic study in one file comes apart into its phases, as highdicom and SimpleITK read it."""
+"""Enhanced MR: a dynamic study in one file is split into its phases, as highdicom and SimpleITK read it."""
 
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def load(folder: Path) -> list:
 
 @pytest.mark.parametrize("slopes", [None, (2, 3), (1.5, 0.25)])
 @pytest.mark.parametrize("mixed", [False, True])
-def test_a_file_of_a_dynamic_study_comes_apart_into_its_phases(tmp_path, dicom, slopes, mixed):
+def test_a_file_of_a_dynamic_study_is_split_into_its_phases(tmp_path, dicom, slopes, mixed):
     array = phases_array()
     order = np.random.default_rng(1).permutation(8) if mixed else None
     save(dicom, tmp_path / "study.dcm", array, slopes, order=order)
@@ -160,7 +160,7 @@ def test_compressed_frames_are_found(tmp_path, dicom, pieces):
     save(dicom, tmp_path / "study.dcm", array, code=imagecodecs.jpegls_encode, pieces=pieces)
     for number, phase in enumerate(load(tmp_path)):
         np.testing.assert_array_equal(read_series(phase).array, array[number])
-    if not pieces:  # GDCM reads one piece a frame only
+    if not pieces:  # GDCM reads only one piece per frame
         frames = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "study.dcm")))
         np.testing.assert_array_equal(frames, array.transpose(1, 0, 2, 3).reshape(8, 12, 10))
 
@@ -203,7 +203,7 @@ def test_a_capture_of_many_frames_is_refused(tmp_path, dicom, refused):
     assert scan_series(tmp_path, "P1") == []
 
 
-def test_groups_of_a_frame_count_more_than_shared_ones(tmp_path, dicom, refused):
+def test_groups_of_a_frame_override_shared_ones(tmp_path, dicom, refused):
     save(
         dicom,
         tmp_path / "study.dcm",

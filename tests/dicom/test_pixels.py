@@ -1,4 +1,4 @@
-"""Stored pixels of every kind come out as the numbers that SimpleITK (GDCM), pydicom and dcm2niix find."""
+"""Stored pixels of every kind equal the numbers that SimpleITK (GDCM), pydicom and dcm2niix read."""
 
 import subprocess
 from contextlib import suppress
@@ -36,7 +36,7 @@ def load(folder: Path) -> Volume:
 
 
 def values(bits: int, signed: bool, seed: int = 0, shape=SHAPE) -> np.ndarray:
-    """Numbers over the whole range, both ends among them."""
+    """Numbers over the entire range, including both ends."""
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     array = np.random.default_rng(seed).integers(low, high, shape, endpoint=True)
     array[:, 0, :2] = low, high
@@ -56,7 +56,7 @@ def save(
     each=lambda z: {},
     **tags,
 ) -> list[Path]:
-    """One file a slice; `garbage` lies in the spare bits; `code` compresses a slice; `each` gives tags of a slice."""
+    """Save one file per slice; `garbage` fills the spare bits, `code` compresses a slice, `each` gives its tags."""
     files = dicom.save_series(folder, np.zeros(array.shape), **tags)
     for z, (file, plane) in enumerate(zip(files, array, strict=True)):
         data = pydicom.dcmread(file)
@@ -115,7 +115,7 @@ def from_pydicom(files: list[Path]) -> np.ndarray:
         ),
     ),
 )
-def test_every_arrangement_of_bits_survives(dicom, tmp_path_factory, allocated, spare, signed, seed, syntax, rescale):
+def test_every_arrangement_of_bits_is_read(dicom, tmp_path_factory, allocated, spare, signed, seed, syntax, rescale):
     bits = max(allocated - spare, 2)
     if allocated == 8 and syntax == ExplicitVRBigEndian:
         syntax = None
@@ -154,9 +154,7 @@ def test_every_arrangement_of_bits_survives(dicom, tmp_path_factory, allocated, 
         (32, 32, False, None, None, np.float32),
     ],
 )
-def test_integers_stay_integers_where_16_bits_hold_them(
-    tmp_path, dicom, allocated, bits, signed, slope, intercept, dtype
-):
+def test_integers_stay_integers_if_16_bits_hold_them(tmp_path, dicom, allocated, bits, signed, slope, intercept, dtype):
     tags = {} if slope is None else {"RescaleSlope": slope, "RescaleIntercept": intercept}
     files = save(dicom, tmp_path, values(bits, signed), allocated, bits, signed, **tags)
     found = load(tmp_path).array
@@ -207,7 +205,7 @@ def test_compressed_pixels_are_those_of_gdcm(tmp_path, dicom, syntax, bits, sign
 
 
 def test_signed_jpeg_2000_code_is_read(tmp_path, dicom):
-    """Encoders differ in whether the code itself says that numbers are signed."""
+    """Encoders differ in whether the code itself states that numbers are signed."""
     array = values(12, True)
     files = save(
         dicom,
@@ -307,7 +305,7 @@ def test_a_frame_may_be_in_several_pieces(tmp_path, dicom):
     ids=("text", "another size", "truncated"),
 )
 @pytest.mark.parametrize("syntax", [*CODECS, RUN_LENGTHS, "1.2.840.10008.1.2.4.100"])
-def test_codes_that_are_none_are_refused(tmp_path, dicom, refused, syntax, code):
+def test_invalid_codes_are_refused(tmp_path, dicom, refused, syntax, code):
     files = save(dicom, tmp_path, values(16, False))
     data = pydicom.dcmread(files[1])
     data.PixelData = encapsulate([code])
@@ -329,7 +327,7 @@ def test_codes_that_are_none_are_refused(tmp_path, dicom, refused, syntax, code)
     ],
 )
 def test_padding_becomes_air(tmp_path, dicom, tags, expected):
-    """As 0, or as the smallest real value below 0; 10 is the smallest of the body here."""
+    """It becomes 0, or the smallest real value below 0; here 10 is the smallest of the body."""
     array = np.random.default_rng(0).integers(10, 900, SHAPE)
     array[0, 0, 0] = 10
     array[:2, 3:5] = -2000

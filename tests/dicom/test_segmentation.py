@@ -1,4 +1,4 @@
-"""Segmentation objects as highdicom writes them, against the mask that was put in."""
+"""Segmentation objects that highdicom wrote, against their masks."""
 
 import highdicom as hd
 import numpy as np
@@ -24,7 +24,7 @@ LOOKS = {
 
 @pytest.fixture
 def series(dicom, tmp_path):
-    """series(array, **kind) -> the datasets of an MR series with these values in the order of position, its volume."""
+    """series(array, **kind) -> the datasets of an MR series with these values, in order of position, and its volume."""
 
     def make(array, **kind):
         folder = tmp_path / f"series{len(list(tmp_path.iterdir()))}"
@@ -71,7 +71,7 @@ def assert_same(path, images, expected, label=None) -> None:
 
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL"])
-def test_the_mask_comes_back_onto_the_images(dicom, series, store, look, kind):
+def test_the_mask_is_read_in_the_geometry_of_the_images(dicom, series, store, look, kind):
     array = drawn(dicom.shape)
     place = {"orientation": LOOKS[look], "descending": look == "turned"}
     images, pre = series(dicom.body_array(0), **place)
@@ -83,7 +83,7 @@ def test_the_mask_comes_back_onto_the_images(dicom, series, store, look, kind):
     assert read_segmentation(path).array.size < pre.array.size
 
 
-def test_a_fractional_voxel_belongs_when_half_of_it_does(dicom, series, store):
+def test_a_fractional_voxel_counts_from_one_half_on(dicom, series, store):
     images, pre = series(dicom.body_array(0))
     shares = drawn(dicom.shape) * np.linspace(0, 1, dicom.shape[2])
     path = store(images, shares, kind="FRACTIONAL")
@@ -96,7 +96,7 @@ def without_step(data) -> None:
 
 
 @pytest.mark.parametrize("planes", [(2,), (1, 4), (0, 2, 5)])
-def test_the_distance_between_slices_may_be_left_out(dicom, series, store, planes):
+def test_the_slice_spacing_may_be_missing(dicom, series, store, planes):
     images, pre = series(dicom.body_array(0))
     array = np.zeros(dicom.shape, np.uint8)
     array[list(planes), 6:9, 5:11] = 1
@@ -105,7 +105,7 @@ def test_the_distance_between_slices_may_be_left_out(dicom, series, store, plane
     assert_same(path, pre, array)
 
 
-def test_a_thickness_that_is_no_distance_is_not_taken_for_one(dicom, series, store):
+def test_a_thickness_that_is_not_the_spacing_is_not_used(dicom, series, store):
     images, pre = series(dicom.body_array(0), SliceThickness=3.1)
     array = np.zeros(dicom.shape, np.uint8)
     array[2:5, 6:9, 5:11] = 1
@@ -128,7 +128,7 @@ def two_segments(shape) -> np.ndarray:
         (("massive blood vessels", "Neoplastic tissue"), [1]),
     ],
 )
-def test_segments_that_speak_of_a_tumour_are_united(dicom, series, store, names, taken):
+def test_segments_named_after_a_tumour_are_merged(dicom, series, store, names, taken):
     images, pre = series(dicom.body_array(0))
     array = two_segments(dicom.shape)
     assert (array.sum(axis=-1) == 2).any()  # they overlap
@@ -144,7 +144,7 @@ def test_the_type_counts_as_the_name_does(dicom, series, store):
     assert_same(store(images, array, ("A", "B"), change=as_neoplasm), pre, array[..., 1])
 
 
-def test_one_segment_of_any_name_is_the_tumour_and_a_label_chooses(dicom, series, store):
+def test_a_single_segment_of_any_name_is_the_tumour_and_a_label_selects(dicom, series, store):
     images, pre = series(dicom.body_array(0))
     array = two_segments(dicom.shape)
     assert_same(store(images, array[..., 0], ("Segment_1",)), pre, array[..., 0])
@@ -158,7 +158,7 @@ def test_unclear_segments_are_listed(dicom, series, store, refused):
     refused(lambda: read_segmentation(path, "Tumor"), "'Breast' (Breast)", "expected: a segment 'Tumor'", "seg.dcm")
 
 
-def test_what_is_no_segmentation_is_told_apart(dicom, series, store, tmp_path, refused):
+def test_other_files_are_not_segmentations(dicom, series, store, tmp_path, refused):
     images, _ = series(dicom.body_array(0))
     path = store(images, drawn(dicom.shape))
     (tmp_path / "text.dcm").write_text("no DICOM")
@@ -172,7 +172,7 @@ def test_what_is_no_segmentation_is_told_apart(dicom, series, store, tmp_path, r
 
 
 @pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL"])
-def test_a_cut_file_is_refused_wherever_it_is_cut(dicom, series, store, tmp_path, refused, kind):
+def test_a_file_truncated_anywhere_is_refused(dicom, series, store, tmp_path, refused, kind):
     images, _ = series(dicom.body_array(0))
     array = drawn(dicom.shape)
     whole = store(images, array * (1.0 if kind == "FRACTIONAL" else 1), kind=kind).read_bytes()
@@ -181,7 +181,7 @@ def test_a_cut_file_is_refused_wherever_it_is_cut(dicom, series, store, tmp_path
         refused(lambda: read_segmentation(tmp_path / "cut.dcm"), "cut.dcm")
 
 
-def test_frames_that_are_no_stack_are_refused(dicom, series, store, refused):
+def test_frames_that_are_not_evenly_spaced_are_refused(dicom, series, store, refused):
     def shift(data):
         data.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence[0].ImagePositionPatient[2] += 1.0
 

@@ -1,4 +1,4 @@
-"""What an annotator points at in the stored images is found again in the volume turned to LPS."""
+"""Pixels that an annotator marks in the stored images are the same voxels of the volume turned to LPS."""
 
 import numpy as np
 import pydicom
@@ -25,7 +25,7 @@ def series(folder):
 
 
 def annotated(folder):
-    """First and last (InstanceNumber, row, column) of the marked pixels, as a reader of the files sees them."""
+    """First and last (InstanceNumber, row, column) of the marked pixels, as a viewer shows them."""
     marked = []
     for file in folder.iterdir():
         data = pydicom.dcmread(file)
@@ -34,7 +34,7 @@ def annotated(folder):
 
 
 def renumber(folder, number):
-    """Sets every InstanceNumber to number(old one)."""
+    """Set every InstanceNumber to number(old one)."""
     for file in folder.iterdir():
         data = pydicom.dcmread(file)
         data.InstanceNumber = number(int(data.InstanceNumber))
@@ -43,7 +43,7 @@ def renumber(folder, number):
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
 @pytest.mark.parametrize("descending", [False, True])
-def test_a_box_of_stored_pixels_lies_on_what_it_marks(tmp_path, dicom, orientation, descending):
+def test_a_box_of_stored_pixels_encloses_the_marked_voxels(tmp_path, dicom, orientation, descending):
     array = dicom.body_array(0)
     array[1:3, 5:9, 11:18] = MARK
     dicom.save_series(tmp_path, array, orientation=orientation, descending=descending)
@@ -56,7 +56,7 @@ def test_a_box_of_stored_pixels_lies_on_what_it_marks(tmp_path, dicom, orientati
 
 
 @pytest.mark.parametrize("descending", [False, True])
-def test_slices_are_counted_by_instance_number_wherever_it_starts(tmp_path, dicom, descending):
+def test_slices_are_ranked_by_instance_number_from_any_start(tmp_path, dicom, descending):
     dicom.save_series(tmp_path, dicom.body_array(0), descending=descending)
     numbers = slice_numbers(series(tmp_path))
     assert numbers == ([6, 5, 4, 3, 2, 1] if descending else [1, 2, 3, 4, 5, 6])
@@ -68,7 +68,7 @@ def test_slices_are_counted_by_instance_number_wherever_it_starts(tmp_path, dico
     "number, words",
     [(lambda number: min(number, 5), "share one InstanceNumber"), (lambda number: None, "no usable InstanceNumber")],
 )
-def test_slices_that_cannot_be_counted_are_refused(tmp_path, dicom, refused, number, words):
+def test_slices_without_distinct_numbers_are_refused(tmp_path, dicom, refused, number, words):
     dicom.save_series(tmp_path, dicom.body_array(0))
     renumber(tmp_path, number)
     refused(lambda: slice_numbers(series(tmp_path)), "case P1", words, "found", "expected", "what to do")

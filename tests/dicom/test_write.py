@@ -1,4 +1,4 @@
-"""Synthetic series as DICOM: values, geometry, what the standard asks for, and that nobody is recognised in them."""
+"""Synthetic series as DICOM: values, geometry, conformance to the standard, and de-identification."""
 
 import errno
 import json
@@ -16,12 +16,12 @@ from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, MRImageStorage
 
 from pre2post.core.errors import InputError
 from pre2post.dicom.series import Series, order_slices, read_folder, read_series, scan_series
-from pre2post.dicom.write import LEVELS, NARROWEST, WIDE, to_stored, write_synthetic_series
+from pre2post.dicom.write import LEVELS, MIN_SPAN, WIDE_SPAN, to_stored, write_synthetic_series
 from pre2post.image.volume import Volume, same_geometry
 
 OBLIQUE = tuple(np.round(np.linalg.qr(np.array([[9, 2, 1], [-2, 8, 1.5], [1, -1, 9.0]]))[0][:, :2].T, 6).ravel())
 ORIENTATIONS = [(1, 0, 0, 0, 1, 0), (-1, 0, 0, 0, -1, 0), (0, 1, 0, 0, 0, -1), OBLIQUE]
-SECRETS = {  # by attribute, each a text that no other thing is called
+SECRETS = {  # by attribute; no other attribute has these texts
     "PatientName": "Doe^Jane",
     "PatientID": "MRN4711",
     "PatientBirthDate": "19620304",
@@ -56,7 +56,7 @@ SECRETS = {  # by attribute, each a text that no other thing is called
 
 @pytest.fixture
 def source(tmp_path, dicom):
-    """Writes a series and gives it back as the program reads it."""
+    """Write a series and return it as the program reads it."""
 
     def saved(orientation=ORIENTATIONS[0], array=None, **tags) -> Series:
         array = dicom.body_array(1) if array is None else array
@@ -88,7 +88,7 @@ def read_with_itk(folder: Path) -> sitk.Image:
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("scale, step", [(1.3, 1), (1e-3, None), (400, None)])
-def test_values_and_places_come_back(tmp_path, source, orientation, scale, step):
+def test_values_and_geometry_are_read_as_written(tmp_path, source, orientation, scale, step):
     series = source(orientation, descending=True)
     volume = synthetic(series, scale)
     write_synthetic_series(volume, series, tmp_path / "out")
@@ -104,7 +104,7 @@ def test_values_and_places_come_back(tmp_path, source, orientation, scale, step)
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_each_slice_lies_where_one_of_the_source_lies(tmp_path, source, orientation):
+def test_each_slice_has_the_geometry_of_a_slice_of_the_source(tmp_path, source, orientation):
     series = source(orientation)
     write_synthetic_series(synthetic(series), series, tmp_path / "out")
     names = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns")
@@ -116,7 +116,7 @@ def test_each_slice_lies_where_one_of_the_source_lies(tmp_path, source, orientat
         assert data.InstanceNumber == number
 
 
-def test_files_sort_by_name_as_by_place(tmp_path, source, dicom):
+def test_files_sort_by_name_as_by_position(tmp_path, source, dicom):
     series = source(array=np.tile(dicom.body_array(3), (2, 1, 1)))
     write_synthetic_series(synthetic(series), series, tmp_path / "out")
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [f"{n:02d}.dcm" for n in range(1, 13)]
@@ -154,15 +154,15 @@ WIDTH_32 = {"width": 32, "allow_nan": False, "allow_infinity": False}
 @example(np.float32([32767.4, -32768.4]))
 @example(np.float32([-1, 65535]))
 @example(np.float32([-1e-30, 3e-30]))
-@example(np.float32([0, 0.5, WIDE]))
-def test_stored_values_come_back_within_half_a_step(values):
+@example(np.float32([0, 0.5, WIDE_SPAN]))
+def test_stored_values_are_exact_to_half_a_step(values):
     stored, slope, intercept = to_stored(values)
     assert stored.dtype in (np.int16, np.uint16) and max(map(len, (slope, intercept))) <= 16
     step = float(slope)
     apart = np.abs(stored * step + float(intercept) - values.astype(np.float64))
     assert step > 0 and apart.max() <= step / 2 * (1 + 1e-6)
     span = float(values.max()) - float(values.min())
-    assert step == 1 or step <= 1.001 * max(span, NARROWEST * abs(float(values.max()))) / LEVELS
+    assert step == 1 or step <= 1.001 * max(span, MIN_SPAN * abs(float(values.max()))) / LEVELS
 
 
 @pytest.mark.parametrize(
@@ -175,13 +175,13 @@ def test_stored_values_come_back_within_half_a_step(values):
         ([-5, 60000], np.int16, "0.9232"),
     ],
 )
-def test_the_step_is_1_where_values_allow(values, kind, slope):
+def test_the_step_is_1_if_values_allow(values, kind, slope):
     stored, found, _ = to_stored(np.float32(values))
     assert (stored.dtype, found) == (kind, slope)
 
 
 def plant(source) -> Series:
-    """A series with secrets in its attributes, in a sequence and in a private element."""
+    """A series with secrets in attributes, in a sequence and in a private element."""
     series, request = source(**SECRETS), pydicom.Dataset()
     request.RequestedProcedureDescription = "nested secret"
     for file in series.folder.iterdir():
@@ -192,7 +192,7 @@ def plant(source) -> Series:
     return series_of(series.folder)
 
 
-def test_nobody_is_recognised(tmp_path, source):
+def test_no_attribute_identifies_the_patient(tmp_path, source):
     series = plant(source)
     given_data, original = pydicom.dcmread(series.head.file), series.head.file.read_bytes()
     texts = [text for value in SECRETS.values() for text in ([value] if isinstance(value, str) else value[2:])]
@@ -206,14 +206,14 @@ def test_nobody_is_recognised(tmp_path, source):
     for file in files:
         data = pydicom.dcmread(file)
         pixels, content = data.PixelData, file.read_bytes()
-        assert content.endswith(pixels)  # random values, which spell anything
+        assert content.endswith(pixels)  # random values, which may spell any text
         header = content.removesuffix(pixels).lower()
         assert not [text for text in texts if text.lower().encode() in header]
         assert not [element for element in data.iterall() if element.tag.is_private]
         assert not [element for element in data.iterall() if element.VR in ("DA", "TM", "DT") and element.value]
 
 
-def test_what_it_says_of_itself(tmp_path, source):
+def test_a_file_states_that_it_is_synthetic(tmp_path, source):
     series = source()
     write_synthetic_series(synthetic(series), series, tmp_path / "out")
     for data in written(tmp_path / "out"):
@@ -228,7 +228,7 @@ def test_what_it_says_of_itself(tmp_path, source):
 
 
 def test_it_is_an_mr_image_by_the_standard(tmp_path, source):
-    """Type 1 attributes of the mandatory modules have a value, type 2 ones are there; values fit their kinds."""
+    """Type 1 attributes of the mandatory modules have a value, type 2 ones are present; all values are valid."""
     standard = package_files("highdicom") / "_standard"
     kinds, modules, attributes = (
         json.loads((standard / f"{name}.json").read_text())
@@ -294,11 +294,11 @@ def test_series_of_one_study_stay_together(tmp_path, dicom):
         ("01", ExplicitVRLittleEndian, "01"),
     ],
 )
-def test_lossy_compression_is_never_forgotten(tmp_path, source, stated, syntax, expected):
+def test_lossy_compression_of_the_source_is_stated(tmp_path, source, stated, syntax, expected):
     series = source()
     volume = synthetic(series)
     data = pydicom.dcmread(series.slices[3].file)
-    del data.PixelData  # of which nothing is read once there is a volume
+    del data.PixelData  # which is not read once there is a volume
     data.LossyImageCompression, data.file_meta.TransferSyntaxUID = stated or "", syntax
     data.save_as(series.slices[3].file)
     write_synthetic_series(volume, series, tmp_path / "out")
@@ -313,7 +313,7 @@ def test_an_empty_folder_is_used(tmp_path, source, monkeypatch):
     assert len(list((tmp_path / "out").iterdir())) == 6
 
 
-def test_a_full_folder_is_left_alone(tmp_path, source):
+def test_a_folder_that_is_not_empty_is_not_changed(tmp_path, source):
     series = source()
     (tmp_path / "out").mkdir()
     (tmp_path / "out/notes.txt").write_text("mine")
@@ -323,7 +323,7 @@ def test_a_full_folder_is_left_alone(tmp_path, source):
     assert sorted(path.name for path in tmp_path.rglob("*") if path.suffix != ".dcm") == ["notes.txt", "out", "source"]
 
 
-def test_a_full_disk_leaves_nothing(tmp_path, source, monkeypatch):
+def test_a_full_disk_leaves_no_file(tmp_path, source, monkeypatch):
     series, real = source(), Path.write_bytes
 
     def write(path, content):
@@ -338,7 +338,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, source, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_values_that_are_no_numbers_are_refused(tmp_path, source):
+def test_nan_is_refused(tmp_path, source):
     series = source()
     volume = synthetic(series)
     volume.array[2, 3, 4] = np.nan

@@ -9,10 +9,10 @@ from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import holm
 
 OPTIONS = StatisticsParams(confidence_level=0.95, n_resamples=100, min_patients=5)
-GROUPS = {"test": 7, "external": 6}
+PATIENTS = {"test": 7, "external": 6}
 
 
-def rows_of(mixes=("pre", "post"), groups=GROUPS, seed=0):
+def rows_of(mixes=("pre", "post"), patients=PATIENTS, seed=0):
     rng = np.random.default_rng(seed)
     return [
         {
@@ -32,12 +32,12 @@ def rows_of(mixes=("pre", "post"), groups=GROUPS, seed=0):
             "dice_real": rng.random(),
         }
         for mix in mixes
-        for split, n in groups.items()
+        for split, n in patients.items()
         for case in range(n)
     ]
 
 
-def test_rates_are_the_shares_of_each_setting_in_each_group_and_in_both():
+def test_rates_are_the_fractions_of_each_mix_in_each_split_and_in_both():
     found = {(row["mix"], row["split"]): row for row in detection_rates(rows_of(), OPTIONS)}
     assert list(dict.fromkeys(split for _, split in found)) == ["test", "external", "both"]
     assert len(found) == 6
@@ -48,7 +48,7 @@ def test_rates_are_the_shares_of_each_setting_in_each_group_and_in_both():
     assert found["pre", "test"]["n"] == 7
 
 
-def test_p_of_the_rates_is_corrected_over_the_settings_of_a_group():
+def test_p_of_the_rates_is_corrected_over_the_mixes_of_a_split():
     rows = rows_of(("a", "b", "c"))
     for row in rows:
         if row["mix"] == "b":
@@ -59,13 +59,13 @@ def test_p_of_the_rates_is_corrected_over_the_settings_of_a_group():
         assert family[1]["p_holm"] == pytest.approx(3 * family[1]["p"], rel=1e-4)
 
 
-def test_one_group_alone_is_not_both():
-    rows = rows_of(groups={"test": 7})
+def test_a_single_split_is_not_repeated_as_both():
+    rows = rows_of(patients={"test": 7})
     assert {row["split"] for row in detection_rates(rows, OPTIONS)} == {"test"}
     assert {row["split"] for row in property_rows(rows, OPTIONS, 0)} == {"test"}
 
 
-def test_every_property_meets_the_dice_of_its_own_image_and_the_differences_meet():
+def test_every_property_is_correlated_with_the_dice_of_its_image_and_differences_with_differences():
     rows = rows_of()
     found = property_rows(rows, OPTIONS, 0)
     assert len(found) == 2 * 3 * len(DOMAINS) * len(PROPERTIES)
@@ -101,14 +101,14 @@ def test_p_values_are_corrected_over_the_properties():
 
 
 def test_few_patients_have_no_test_and_a_note():
-    rows = rows_of(groups={"test": 4})
+    rows = rows_of(patients={"test": 4})
     assert detection_rates(rows, OPTIONS)[0]["p"] is None
     row = property_rows(rows, OPTIONS, 0)[0]
     assert row["spearman"] is not None and (row["p"], row["p_holm"]) == (None, None)
     assert row["note"] == "4 patients: no test with fewer than 5"
 
 
-def test_a_constant_and_a_missing_property_are_said():
+def test_a_constant_and_a_missing_property_have_a_note():
     rows = rows_of(("post",), {"test": 7})
     for place, row in enumerate(rows):
         row["size_ml"] = 1.0

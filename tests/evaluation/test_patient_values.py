@@ -15,7 +15,7 @@ SHAPE = (4, 24, 20)
 DEFAULTS = load_params(ROOT / "params.yaml").metrics
 
 
-def settings(**values):
+def params(**values):
     return type(DEFAULTS).model_validate(DEFAULTS.model_dump() | values)
 
 
@@ -43,14 +43,14 @@ def by_key(values):
 
 
 def test_every_value_belongs_to_the_patient_and_is_a_number(patient):
-    values = patient_values(patient, settings(), {})
+    values = patient_values(patient, params(), {})
     assert {(value.split, value.case) for value in values} == {("test", "c1")}
     assert {value.method for value in values} == set(METHODS)
     assert all(type(value.value) is float for value in values)
 
 
 def test_the_post_contrast_image_has_every_metric_in_every_region(patient):
-    found = by_key(patient_values(patient, settings(), {}))
+    found = by_key(patient_values(patient, params(), {}))
     for method, volume in patient.methods.items():
         wanted = region_metrics(patient.real, volume, patient.regions, 1.0)
         for region, metrics in wanted.items():
@@ -59,7 +59,7 @@ def test_the_post_contrast_image_has_every_metric_in_every_region(patient):
     assert ("post", "whole", "ms_ssim", "synthetic") not in found  # too small for it, and never a None
 
 
-def test_slices_that_hold_five_scales_have_ms_ssim_as_a_whole():
+def test_slices_large_enough_for_five_scales_have_ms_ssim_of_the_entire_volume():
     pre = np.random.default_rng(1).uniform(0, 0.5, (2, 176, 180)).astype(np.float32)
     region = np.zeros(pre.shape, bool)
     region[:, 50:60, 50:60] = True
@@ -68,7 +68,7 @@ def test_slices_that_hold_five_scales_have_ms_ssim_as_a_whole():
     found = by_key(
         patient_values(
             Patient("test", "c1", pre, real, methods, {"whole": None, "breast": healthy, "lesion": region}),
-            settings(),
+            params(),
             {},
         )
     )
@@ -77,13 +77,13 @@ def test_slices_that_hold_five_scales_have_ms_ssim_as_a_whole():
 
 
 def test_the_subtraction_image_is_post_minus_pre(patient):
-    found = by_key(patient_values(patient, settings(), {}))
+    found = by_key(patient_values(patient, params(), {}))
     changes = patient.real - patient.pre, patient.methods["synthetic"] - patient.pre
     wanted = region_metrics(*changes, patient.regions, 1.0)
     for region in patient.regions:
         for metric in ("nmse", "ssim"):
             assert found["subtraction", region, metric, "synthetic"] == wanted[region][metric]
-        # Nothing enhances in the pre-contrast image: its error is the whole enhancement.
+        # The pre-contrast image does not enhance, so its error is all of the enhancement.
         assert found["subtraction", region, "nmse", "pre"] == pytest.approx(1)
     assert {metric for image, region, metric, _ in found if image == "subtraction" and region != OUTSIDE} == {
         "nmse",
@@ -92,7 +92,7 @@ def test_the_subtraction_image_is_post_minus_pre(patient):
 
 
 def test_range_sigma_and_threshold_are_used(patient):
-    changed = settings(data_range=2.0, ssim_sigma=0.8, enhancement_threshold=0.25)
+    changed = params(data_range=2.0, ssim_sigma=0.8, enhancement_threshold=0.25)
     found = by_key(patient_values(patient, changed, {}))
     wanted = region_metrics(patient.real, patient.methods["lut"], patient.regions, 2.0, 0.8)["lesion"]
     assert found["post", "lesion", "ssim", "lut"] == wanted["ssim"]
@@ -108,8 +108,8 @@ def test_range_sigma_and_threshold_are_used(patient):
     assert found["subtraction", OUTSIDE, "false", "synthetic"] == shares["false"]
 
 
-def test_enhancement_and_continuity_are_taken_once(patient):
-    found = by_key(patient_values(patient, settings(), {}))
+def test_enhancement_and_continuity_have_one_region(patient):
+    found = by_key(patient_values(patient, params(), {}))
     for method, volume in patient.methods.items():
         shares = enhancement_shares(
             patient.pre, patient.real, volume, patient.regions["breast"], patient.regions["lesion"], 0.1
@@ -122,15 +122,15 @@ def test_enhancement_and_continuity_are_taken_once(patient):
     assert sum(metric.startswith("continuity") for _, _, metric, _ in found) == 3 * len(METHODS)
 
 
-def test_a_patient_without_a_healthy_side_has_no_values_of_it(patient):
+def test_a_patient_without_a_healthy_side_has_no_contralateral_values(patient):
     regions = {name: mask for name, mask in patient.regions.items() if name != "contralateral"}
     one_sided = Patient("test", "c1", patient.pre, patient.real, patient.methods, regions)
-    whole, found = (by_key(patient_values(given, settings(), {})) for given in (patient, one_sided))
+    whole, found = (by_key(patient_values(given, params(), {})) for given in (patient, one_sided))
     assert found == {key: value for key, value in whole.items() if key[1] != "contralateral"}
 
 
-def test_legacy_values_appear_when_asked_for_and_are_marked(patient):
-    without, found = (by_key(patient_values(patient, settings(legacy_uint8=on), {})) for on in (False, True))
+def test_legacy_values_are_optional_and_marked(patient):
+    without, found = (by_key(patient_values(patient, params(legacy_uint8=on), {})) for on in (False, True))
     more = {key: value for key, value in found.items() if key not in without}
     assert not any("legacy" in metric for _, _, metric, _ in without)
     wanted = {
@@ -141,30 +141,26 @@ def test_legacy_values_appear_when_asked_for_and_are_marked(patient):
     assert more == wanted and len(more) == 9
 
 
-def test_more_metrics_are_means_over_whole_slices(patient):
+def test_slice_metrics_are_means_over_entire_slices(patient):
     def brightest(real, synthetic):
         return (synthetic - real).max(axis=(1, 2))
 
-    found = by_key(patient_values(patient, settings(), {"brightest": brightest}))
+    found = by_key(patient_values(patient, params(), {"brightest": brightest}))
     for method, volume in patient.methods.items():
         assert found["post", "whole", "brightest", method] == pytest.approx(
             float((volume - patient.real).max(axis=(1, 2)).mean())
         )
 
 
-def test_refuses_what_cannot_be_measured(patient, refused):
+def test_empty_regions_and_values_that_are_not_finite_are_refused(patient, refused):
     empty = patient.regions | {"lesion": np.zeros(SHAPE, bool)}
     refused(
-        lambda: patient_values(
-            Patient("test", "c1", patient.pre, patient.real, patient.methods, empty), settings(), {}
-        ),
+        lambda: patient_values(Patient("test", "c1", patient.pre, patient.real, patient.methods, empty), params(), {}),
         "the region lesion is empty",
     )
     broken = patient.methods | {"lut": np.where(patient.pre > 0.2, np.nan, patient.pre)}
     refused(
-        lambda: patient_values(
-            Patient("test", "c1", patient.pre, patient.real, broken, patient.regions), settings(), {}
-        ),
+        lambda: patient_values(Patient("test", "c1", patient.pre, patient.real, broken, patient.regions), params(), {}),
         "synthetic",
         "not finite",
     )

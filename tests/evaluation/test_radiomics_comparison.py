@@ -11,7 +11,7 @@ NAMES = ("real", "synthetic", "pre")
 
 
 def patient(seed):
-    """Volumes of three sets, and a lesion whose largest slice is the second."""
+    """Return volumes of three sets, and a lesion whose largest slice is the second."""
     rng = np.random.default_rng(seed)
     real = rng.random((3, 20, 22)).astype(np.float32)
     lesion = np.zeros(real.shape, bool)
@@ -58,14 +58,14 @@ def test_distances_are_those_of_the_lesions_in_their_largest_slices(compared, pa
     assert (rows[f"frd_{version}", HALVES]["n_real"], rows[f"frd_{version}", HALVES]["n"]) == (2, 2)
 
 
-def test_every_version_is_read_against_every_set(compared):
+def test_every_set_has_every_version(compared):
     assert set(by_name(compared)) == {
         (f"frd_{version}", name) for version in VERSIONS for name in ("synthetic", "pre", HALVES)
     }
 
 
 @pytest.mark.parametrize("pixels", [[(5, 5)], [(5, 5), (5, 6)], [(5, 5), (5, 6), (6, 5), (6, 6)]])
-def test_a_lesion_that_is_too_small_is_left_out_of_every_set_and_said(patients, pixels, capsys):
+def test_a_lesion_that_is_too_small_is_left_out_of_every_set_and_reported(patients, pixels, capsys):
     found = RadiomicsComparison()
     for number in (0, 1):
         found.add_patient(f"c{number}", *patients[number], SPACING)
@@ -85,4 +85,4 @@ def test_fewer_than_two_patients_have_no_row(patients):
     found.add_patient("c0", *patients[0], SPACING)
     assert list(found.rows("real")) == []
     found.add_patient("c1", *patients[1], SPACING)
-    assert {name for _, name in by_name(found)} == {"synthetic", "pre"}  # halves of one patient each have none
+    assert {name for _, name in by_name(found)} == {"synthetic", "pre"}  # halves of one patient each have no distance

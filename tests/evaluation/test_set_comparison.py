@@ -5,7 +5,7 @@ from pre2post.evaluation.set_comparison import HALVES, OTHERS, SetComparison
 from pre2post.metrics.extractors import Extractor
 from pre2post.metrics.feature_sets import standard_of
 from pre2post.metrics.frechet import frechet_distance, moments
-from pre2post.metrics.kernel_distance import kernel_distance
+from pre2post.metrics.kid import kid
 
 
 def simple(slices):
@@ -21,10 +21,10 @@ EXTRACTORS = [
 
 @pytest.fixture
 def patients():
-    """Five patients of 2 to 6 slices: real ones, and those of two other sets."""
+    """Return five patients with 2 to 6 slices, real and of two other sets."""
     rng = np.random.default_rng(0)
     real = [rng.normal(i, 1 + i, size=(2 + i, 8, 9)) for i in range(5)]
-    return [(one, {"synthetic": one + rng.normal(0.5, 1, one.shape), "pre": 0.3 * one}) for one in real]
+    return [(slices, {"synthetic": slices + rng.normal(0.5, 1, slices.shape), "pre": 0.3 * slices}) for slices in real]
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def test_distances_are_those_between_all_slices(compared, patients, name):
     standard, rows = standard_of(moments(real)), by_name(compared)
     wanted = {
         "fd_simple": frechet_distance(standard(real), standard(other)),
-        "kid_simple": kernel_distance(standard(real), standard(other)),
+        "kid_simple": kid(standard(real), standard(other)),
         "fid_simple": frechet_distance(real, other),
-        "kid_plain": kernel_distance(real, other),
+        "kid_plain": kid(real, other),
     }
     for distance, value in wanted.items():
         assert rows[distance, name] == {
@@ -76,10 +76,10 @@ def test_halves_are_every_other_patient(compared, patients):
         "n": 8,
         "value": pytest.approx(frechet_distance(standard(first), standard(second)), rel=1e-7),
     }
-    assert rows["kid_plain", HALVES]["value"] == pytest.approx(kernel_distance(first, second), rel=1e-7)
+    assert rows["kid_plain", HALVES]["value"] == pytest.approx(kid(first, second), rel=1e-7)
 
 
-def test_a_set_may_be_added_by_itself_and_in_pieces(compared, patients):
+def test_a_set_can_be_added_alone_and_in_parts(compared, patients):
     slices = np.random.default_rng(1).normal(2, 3, size=(7, 8, 9))
     compared.add_set(OTHERS, slices[:3])
     compared.add_set(OTHERS, slices[3:])
@@ -88,7 +88,7 @@ def test_a_set_may_be_added_by_itself_and_in_pieces(compared, patients):
     assert (row["n_real"], row["n"], compared.n) == (20, 7, 20)
 
 
-def test_every_distance_is_read_against_every_set(compared):
+def test_every_set_has_every_distance(compared):
     assert set(by_name(compared)) == {
         (distance, name)
         for distance in ("fd_simple", "kid_simple", "fid_simple", "kid_plain")
@@ -96,7 +96,7 @@ def test_every_distance_is_read_against_every_set(compared):
     }
 
 
-def test_equal_sets_lie_at_no_distance(patients):
+def test_equal_sets_have_distance_0(patients):
     found = SetComparison(EXTRACTORS)
     for real, _ in patients:
         found.add_patient(real, {"same": real})

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from pre2post.evaluation.synthesis_table import (
-    FLOORS,
+    BASELINES,
     METHODS,
     REGIONS,
     Value,
@@ -20,11 +20,11 @@ from pre2post.stats.summary import holm, paired, rank_biserial, summarise
 
 OPTIONS = StatisticsParams(confidence_level=0.9, n_resamples=100, min_patients=5)
 SEED = [1, 7]
-INTERVAL = {"confidence": 0.9, "draws": 100, "seed": SEED, "min_patients": 5}
+INTERVAL = {"confidence_level": 0.9, "n_resamples": 100, "seed": SEED, "min_patients": 5}
 
 
 def values_of(by_method, split="test", image="post", region="whole", metric="mae"):
-    """Values of patients p0, p1, ... from {method: their numbers}."""
+    """Return the values of patients p0, p1, ... from {method: numbers}."""
     return [
         Value(split, f"p{i}", image, region, metric, method, value)
         for method, numbers in by_method.items()
@@ -37,7 +37,7 @@ def random_values(seed, n=8, **key):
     return values_of({method: rng.gamma(2, 3, n).tolist() for method in METHODS}, **key)
 
 
-def test_a_row_each_patient_region_and_method():
+def test_one_row_per_patient_region_and_method():
     values = (
         values_of({"synthetic": [1.23456789, 2], "pre": [3, 4]})
         + values_of({"synthetic": [5]}, metric="ssim")
@@ -91,16 +91,16 @@ def test_few_patients_have_no_interval_and_a_note():
 def test_an_infinite_value_leaves_no_mean_and_a_note():
     row = statistics_rows(values_of({"synthetic": [40.0] * 6 + [np.inf]}, metric="psnr"), OPTIONS, SEED)[0]
     assert {row[name] for name in ("mean", "sd", "median", "ci_low", "ci_high")} == {None}
-    assert row["n"] == 7 and "infinite for at least one patient" in row["note"]
+    assert row["n"] == 7 and "at least one patient is infinite" in row["note"]
 
 
 @pytest.mark.parametrize(
     ("metric", "sign"), [("mae", 1), ("mse", 1), ("lpips", 1), ("ssim", -1), ("psnr", -1), ("ms_ssim", -1)]
 )
-def test_a_gain_is_above_0_where_the_synthetic_image_is_better(metric, sign):
+def test_a_gain_is_above_0_if_the_synthetic_image_is_better(metric, sign):
     values = random_values(3, metric=metric)
     by_method = {method: np.array([value.value for value in values if value.method == method]) for method in METHODS}
-    for row, baseline in zip(gain_rows(values, OPTIONS, SEED), FLOORS, strict=True):
+    for row, baseline in zip(gain_rows(values, OPTIONS, SEED), BASELINES, strict=True):
         better = sign * (by_method[baseline] - by_method["synthetic"])
         wanted = summarise(better, **INTERVAL)
         assert (row["metric"], row["baseline"], row["n"], row["note"]) == (metric, baseline, 8, "")
@@ -111,14 +111,14 @@ def test_a_gain_is_above_0_where_the_synthetic_image_is_better(metric, sign):
         assert row["rank_biserial"] == pytest.approx(rank_biserial(better), abs=1e-5)
 
 
-def test_p_values_are_corrected_within_group_image_and_metric():
+def test_p_values_are_corrected_within_split_image_and_metric():
     values = []
     for place, key in enumerate(
         [{}, {"region": "lesion"}, {"metric": "ssim"}, {"split": "external"}, {"image": "subtraction"}]
     ):
         values += random_values(10 + place, **key)
     rows = gain_rows(values, OPTIONS, SEED)
-    assert len(rows) == 5 * len(FLOORS)
+    assert len(rows) == 5 * len(BASELINES)
     families = {}
     for row in rows:
         families.setdefault((row["split"], row["image"], row["metric"]), []).append(row)
@@ -129,7 +129,7 @@ def test_p_values_are_corrected_within_group_image_and_metric():
 
 
 def test_patients_are_compared_with_themselves():
-    """Whatever the order, and only those that have both."""
+    """In any order, and only patients with both values."""
     synthetic, pre = [1.0, 2.0, 3.0, 4.0, 5.0], [2.5, 2.0, 9.0, 4.5, 7.0]
     values = (
         values_of({"synthetic": synthetic})
@@ -155,12 +155,12 @@ def test_infinite_values_have_no_gain():
 
 
 @pytest.mark.parametrize("metric", ["continuity_z", "legacy_uint8_mse", "legacy_uint8_psnr"])
-def test_what_has_no_better_and_worse_has_no_gain(metric):
+def test_metrics_without_a_direction_have_no_gain(metric):
     assert gain_rows(random_values(4, metric=metric), OPTIONS, SEED) == []
-    assert len(gain_rows(random_values(4, metric=metric) + random_values(5), OPTIONS, SEED)) == len(FLOORS)
+    assert len(gain_rows(random_values(4, metric=metric) + random_values(5), OPTIONS, SEED)) == len(BASELINES)
 
 
-def whole_table(split="test"):
+def full_table(split="test"):
     values = []
     for place, region in enumerate(REGIONS):
         for metric in ("mae", "ssim", "psnr"):
@@ -173,7 +173,7 @@ def whole_table(split="test"):
 
 
 def test_the_short_table_repeats_the_long_ones():
-    statistics, gains = whole_table()
+    statistics, gains = full_table()
     table = split_table("test", 8, statistics, gains)
     assert table["n"] == 8
     assert [name for name in table if name in REGIONS] == list(REGIONS)
@@ -184,7 +184,7 @@ def test_the_short_table_repeats_the_long_ones():
                 assert table[region][method][metric] == mean["post", region, metric, method]["mean"]
         for end in ("ci_low", "ci_high"):
             assert table[region]["synthetic"][end] == mean["post", region, "mae", "synthetic"][end]
-        for baseline in FLOORS:
+        for baseline in BASELINES:
             (row,) = [
                 row for row in gains if (row["region"], row["metric"], row["baseline"]) == (region, "mae", baseline)
             ]
@@ -207,8 +207,8 @@ def leaves(table):
     return [leaf for value in table.values() for leaf in (leaves(value) if isinstance(value, dict) else [value])]
 
 
-def test_a_group_without_patients_keeps_the_keys():
-    statistics, gains = whole_table()
+def test_a_split_without_patients_keeps_the_keys():
+    statistics, gains = full_table()
     full, empty = split_table("test", 8, statistics, gains), split_table("external", 0, statistics, gains)
     assert shape_of(empty) == shape_of(full)
     assert set(leaves(empty)) == {None, 0}

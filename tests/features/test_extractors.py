@@ -14,7 +14,7 @@ EXTRACTORS = {"fd_random": lambda slices: random_features(slices, 1), "fd_textur
 
 
 def distances(extract, real, degraded):
-    """Distance of each degraded set to the real one, features standardised by the real one."""
+    """Return the distance of each degraded set to the real one, with features standardised by the real one."""
     features = extract(real)
     standard = standard_of(moments(features))
     return [frechet_distance(standard(features), standard(extract(images))) for images in degraded]
@@ -37,7 +37,7 @@ def test_grows_with_blur(name, tumour_slices):
 
 @pytest.mark.parametrize("name", EXTRACTORS)
 def test_grows_with_lost_tumours(name, tumour_slices):
-    """Also against patients other than those degraded, where sampling keeps the distance of equals above 0."""
+    """Also against other patients, for which the distance without degradation is above 0."""
     degraded = [tumour_slices(100, share, 0) for share in (1, 0.75, 0.5, 0.25, 0)]
     for real in (degraded[0], tumour_slices(100, 1, 7)):
         found = distances(EXTRACTORS[name], real, degraded)
@@ -55,8 +55,14 @@ def test_slices_do_not_depend_on_each_other(name, tumour_slices):
 
 
 @pytest.mark.parametrize("name", EXTRACTORS)
-def test_constant_slices_give_finite_features(name):
-    assert np.isfinite(EXTRACTORS[name](np.full((2, 64, 64), 0.25, np.float32))).all()
+def test_constant_slices_give_equal_finite_features(name):
+    found = EXTRACTORS[name](np.full((2, 64, 64), 0.25, np.float32))
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    if name == "fd_texture":
+        values = dict(zip(NAMES, found[0], strict=True))
+        assert (values["mean"], values["percentile_50"], values["uniformity"]) == (0.25, 0.25, 1)
+        assert {values[key] for key in ("sd", "skewness", "kurtosis", "entropy", "gradient_mean")} == {0}
 
 
 @pytest.mark.parametrize("name", EXTRACTORS)
@@ -69,14 +75,14 @@ def test_refuses_bad_slices(name):
         EXTRACTORS[name](np.zeros((64, 64)))
 
 
-def test_random_network_is_drawn_by_its_seed(tumour_slices):
+def test_the_random_network_depends_on_its_seed(tumour_slices):
     slices = tumour_slices(4, 1, 0)
     assert random_features(slices, 1).shape == (4, 104)
     assert not np.allclose(random_features(slices, 1), random_features(slices, 2))
 
 
-def test_first_layer_is_the_convolution_it_claims(tumour_slices):
-    """Channel 0 at full resolution, by scipy, from the same draw."""
+def test_the_first_layer_equals_scipys_convolution(tumour_slices):
+    """Channel 0 at full resolution, computed by scipy from the same random numbers."""
     image = tumour_slices(1, 1, 0)[0].astype(float)
     rng = np.random.default_rng([3, 0])
     kernels, biases = rng.normal(0, np.sqrt(2 / 1.04 / 9), (8, 1, 3, 3)), rng.normal(0, 0.1, 8)
@@ -93,7 +99,7 @@ def test_co_occurrence_equals_scikit_image(offset):
     levels[1] = np.sort(levels[1], axis=1)
     found = np.stack(co_occurrence(levels, offset), axis=1)
     for image, values in zip(levels, found, strict=True):
-        # scikit-image takes distances along the circle; the diagonal of `offset` rows and columns is sqrt(2) as far.
+        # scikit-image measures distances in pixels: the diagonal of `offset` rows and columns is longer by sqrt(2).
         straight = graycomatrix(image.astype(np.uint8), [offset], [0, np.pi / 2], BINS, symmetric=True, normed=True)
         diagonal = graycomatrix(
             image.astype(np.uint8), [offset * np.sqrt(2)], [np.pi / 4, 3 * np.pi / 4], BINS, symmetric=True, normed=True

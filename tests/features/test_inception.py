@@ -1,4 +1,4 @@
-"""InceptionV3 against other implementations, and the published files' layouts with made-up weights in them."""
+"""InceptionV3 against other implementations, and the layouts of the published files with random weights."""
 
 import hashlib
 import os
@@ -37,13 +37,13 @@ def weights():
 
 @pytest.fixture(scope="module")
 def network(weights):
-    """network(name of the pooling) -> the network in memory."""
+    """Return a function from the name of the pooling to the network in memory."""
 
     def make(pooling):
         with torch.device("meta"):
-            made = Inception(POOLING[pooling])
-        made.load_state_dict(weights, strict=False, assign=True)
-        return made
+            network = Inception(POOLING[pooling])
+        network.load_state_dict(weights, strict=False, assign=True)
+        return network
 
     return make
 
@@ -55,7 +55,7 @@ def slices():
 
 @pytest.fixture
 def large(tmp_path):
-    """A folder for files of 90 MB, emptied after the test."""
+    """A folder for files of 90 MB, which is emptied after the test."""
     yield tmp_path
     for file in tmp_path.iterdir():
         file.unlink()
@@ -98,7 +98,7 @@ def test_features_are_those_of_the_published_implementations(network, slices, po
         ("torchvision", LAST, "mean with zeros"),
     ],
 )
-def test_pools_are_as_written_by_hand(pooling, kind, pooled):
+def test_pools_equal_plain_loops(pooling, kind, pooled):
     images = np.random.default_rng(0).normal(size=(1, 2, 4, 5)).astype(np.float32)
     expected = np.empty_like(images)
     for y, x in np.ndindex(4, 5):
@@ -116,7 +116,7 @@ def test_pools_are_as_written_by_hand(pooling, kind, pooled):
     )
 
 
-def test_slices_are_clipped_cast_and_taken_one_by_one(network, slices):
+def test_slices_are_clipped_cast_and_independent_of_the_batch(network, slices):
     features = inception_features(slices, network("fid"))
     np.testing.assert_allclose(inception_features(slices, network("fid"), batch=1), features, rtol=1e-4, atol=1e-4)
     binary = slices[:1] > 0.5
@@ -137,7 +137,7 @@ def check(loaded, network, slices):
 
 @pytest.mark.parametrize("counts", [True, False])
 def test_the_fid_file_is_read(weights, network, slices, large, counts):
-    """With or without the counts of batches, which torch writes since 2018, and with parts that are not used."""
+    """With or without the counts of batches, which torch writes since 2018, and with unused parts."""
     content = dict(weights) | {
         "AuxLogits.conv0.conv.weight": torch.zeros(128, 768, 1, 1),
         "fc.weight": torch.zeros(1008, 2048),
@@ -187,7 +187,7 @@ def test_the_port_of_radimagenet_is_read(weights, network, slices, large):
     ],
 )
 def test_the_keras_file_is_read(weights, network, slices, large, place, start, factors):
-    """Weights alone or a whole model, with layers numbered from any start; factors of the norms only if there are."""
+    """Weights only or an entire model, layers numbered from any start, with or without factors of the norms."""
     with h5py.File(large / "notop.h5", "w") as file:
         for number, unit in enumerate(UNITS, start):
             arrays = {
@@ -246,7 +246,7 @@ def test_another_keras_network_is_refused(tmp_path, refused):
 
     norm = {f"batch_normalization/{name}": np.zeros(32) for name in ("beta", "moving_mean", "moving_variance")}
     refuse({}, "Conv2d_1a_3x3.conv.weight: nothing")
-    refuse({"conv2d/kernel": np.zeros(32)}, "Conv2d_1a_3x3.conv.weight: nothing")  # no norm beside it
+    refuse({"conv2d/kernel": np.zeros(32)}, "Conv2d_1a_3x3.conv.weight: nothing")  # without a norm
     refuse(norm | {"conv2d/kernel": np.zeros(32)}, "Conv2d_1a_3x3.conv.weight: (32,)")
     refuse(norm | {"conv2d/kernel": np.zeros((7, 7, 3, 64))}, "Conv2d_1a_3x3.conv.weight: (64, 3, 7, 7)")
     refuse(norm | {"conv2d/bias": np.zeros(32)}, "Conv2d_1a_3x3.conv.weight: nothing")
@@ -287,4 +287,4 @@ def test_a_truncated_keras_file_is_refused(tmp_path, refused, left):
         file["conv2d/conv2d/kernel:0"] = np.zeros((3, 3, 3, 32))
     content = (tmp_path / "half.h5").read_bytes()
     (tmp_path / "half.h5").write_bytes(content[: int(left * len(content))])
-    refused(lambda: load(tmp_path / "half.h5", "radimagenet"), "half.h5", "cannot be read", "whole Keras .h5 file")
+    refused(lambda: load(tmp_path / "half.h5", "radimagenet"), "half.h5", "cannot be read", "complete Keras .h5 file")

@@ -1,4 +1,4 @@
-"""LPIPS against torchmetrics' code, which lacks nothing but torchvision for AlexNet's layers."""
+"""LPIPS against torchmetrics' code, with AlexNet's layers instead of torchvision."""
 
 import hashlib
 from importlib import import_module
@@ -40,7 +40,7 @@ def layers():
 
 @pytest.fixture(scope="module")
 def file(layers, tmp_path_factory):
-    """As published, with the classifier, which is not used."""
+    """A file like the published one, with the unused classifier."""
     path = tmp_path_factory.mktemp("lpips") / "alexnet-owt.pth"
     content = {f"features.{key}": weight for key, weight in layers.state_dict().items()}
     torch.save(content | {"classifier.1.weight": torch.zeros(4096, 9216).expand(2, -1, -1)}, path)
@@ -60,8 +60,8 @@ def pairs(n, height, width, seed=0):
 
 
 @pytest.mark.parametrize(("height", "width"), [(31, 40), (64, 64), (100, 75)])
-def test_it_equals_torchmetrics(layers, network, monkeypatch, height, width):
-    reference = import_module("torchmetrics.functional.image.lpips")  # here, as it takes seconds
+def test_lpips_equals_torchmetrics(layers, network, monkeypatch, height, width):
+    reference = import_module("torchmetrics.functional.image.lpips")  # here, because it takes seconds
     monkeypatch.setattr(reference, "_get_tv_model_features", lambda name, pretrained: layers)
     images = pairs(3, height, width)
     colour = [torch.from_numpy(image)[:, None].expand(-1, 3, -1, -1) for image in images]
@@ -72,7 +72,7 @@ def test_it_equals_torchmetrics(layers, network, monkeypatch, height, width):
     assert found.min() > 1e-3
 
 
-def test_it_is_0_for_equal_images_and_grows_with_noise(network):
+def test_lpips_is_0_for_equal_images_and_grows_with_noise(network):
     real, _ = pairs(2, 64, 64)
     noise = np.random.default_rng(1).normal(size=real.shape)
     found = np.array([lpips(real, real + sd * noise, network) for sd in (0, 0.05, 0.1, 0.2, 0.4)])
@@ -87,7 +87,7 @@ def test_pairs_do_not_depend_on_each_other_or_their_dtype(network):
     np.testing.assert_array_equal(lpips(*signs, network), lpips(*(s.astype(np.float64) for s in signs), network))
 
 
-def test_images_that_are_no_pairs_are_refused(network, refused):
+def test_images_that_are_not_pairs_are_refused(network, refused):
     real, synthetic = pairs(2, 40, 40)
     refused(lambda: lpips(real, synthetic[:1], network), "not pairs", "(2, 40, 40) and (1, 40, 40)")
     refused(lambda: lpips(real[0], synthetic[0], network), "(n, h, w)")
@@ -95,14 +95,14 @@ def test_images_that_are_no_pairs_are_refused(network, refused):
     refused(lambda: lpips(real, synthetic, network), "not finite")
 
 
-def test_31_pixels_are_the_fewest_that_the_network_takes(network, refused):
+def test_31_pixels_are_the_smallest_side_of_the_network(network, refused):
     refused(lambda: lpips(*pairs(1, 30, 64), network), "31 x 31")
     with torch.inference_mode(), pytest.raises(RuntimeError):
         network(torch.zeros(1, 1, 30, 64), torch.zeros(1, 1, 30, 64))
     assert np.isfinite(lpips(*pairs(1, 31, 31), network)).all()
 
 
-def test_it_is_frozen(network):
+def test_the_network_is_frozen(network):
     assert not network.training and not any(weight.requires_grad for weight in network.parameters())
 
 
@@ -124,6 +124,6 @@ def test_another_file_is_refused(file, tmp_path, refused):
     )
 
 
-def test_other_channel_weights_than_the_pinned_ones_are_refused(file, monkeypatch, refused):
+def test_other_channel_weights_are_refused(file, monkeypatch, refused):
     monkeypatch.setattr(module, "HEADS_SHA256", "00000000")
     refused(lambda: load_lpips(*file), "alex.pth", "not the expected channel weights", "make setup")

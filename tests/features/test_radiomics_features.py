@@ -1,4 +1,4 @@
-"""Radiomics features equal those that the package frd-score takes of the same images in files."""
+"""Radiomics features equal those of the package frd-score for the same images in files."""
 
 from functools import partial
 
@@ -32,7 +32,7 @@ def masks() -> np.ndarray:
 
 @pytest.fixture
 def full_masks_allowed(monkeypatch):
-    """As in pyradiomics after 3.0, which accepts a mask without an outside, as FRD v0 gives it."""
+    """Accept masks without an outside, which FRD v0 needs, like pyradiomics after 3.0."""
     from radiomics import imageoperations
 
     kept = imageoperations.getMask
@@ -45,7 +45,7 @@ def full_masks_allowed(monkeypatch):
 
 
 def package_features(folder, images, masks, version, dimensions=2):
-    """What frd-score takes of SimpleITK images in files."""
+    """Extract features of SimpleITK images in files with frd-score."""
     from frd_score.frd import get_feature_extractor, process_image_mask_pair
 
     folder.mkdir()
@@ -88,7 +88,7 @@ def test_equal_the_package_on_plain_slices(tmp_path, images, masks, version, kin
 
 
 def placed(array, mask):
-    """The array and the mask as Volumes, and as SimpleITK images in the same place."""
+    """Return the array and the mask as Volumes, and as SimpleITK images of the same geometry."""
     volumes, files = [], []
     for values in (array.astype(np.float32), mask.astype(np.uint8)):
         volumes.append(Volume(values, **PLACE))
@@ -100,7 +100,7 @@ def placed(array, mask):
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
-def test_equal_the_package_on_planes_in_their_place(tmp_path, images, masks, version):
+def test_equal_the_package_on_planes_with_a_geometry(tmp_path, images, masks, version):
     (image, mask), files = placed(images[:1], masks[:1])
     check_equal(
         radiomics_features([image], [mask], version),
@@ -110,7 +110,7 @@ def test_equal_the_package_on_planes_in_their_place(tmp_path, images, masks, ver
 
 @pytest.mark.parametrize("version, size", [("v0", 12), ("v1", 6)])
 def test_equal_the_package_on_volumes(tmp_path, images, version, size):
-    """v1 resamples to 1 mm and filters in three dimensions: a small volume is enough."""
+    """v1 resamples to 1 mm and filters in 3D: a small volume is enough."""
     array = images[:, :size, :size]
     mask = np.zeros(array.shape)
     mask[:, 1:5, 1:5] = 1
@@ -135,7 +135,7 @@ def test_processes_change_nothing(images, masks):
     np.testing.assert_array_equal(one.values, two.values)
 
 
-def test_regions_of_a_single_pixel_are_left_out(images, masks):
+def test_regions_of_a_single_pixel_are_skipped(images, masks):
     masks[1] = False
     masks[1, 4, 4] = True
     found = radiomics_features(images, masks, "v0")
@@ -152,7 +152,7 @@ def test_pixels_outside_the_region_do_not_count_in_v0(images, masks):
     )
 
 
-def test_refuses_what_has_no_features(images, masks, refused):
+def test_refuses_images_without_features(images, masks, refused):
     bad = images.copy()
     bad[1, 3, 3] = np.nan
     line = masks.copy()
@@ -163,11 +163,13 @@ def test_refuses_what_has_no_features(images, masks, refused):
     refused(lambda: radiomics_features(images, masks[:2], "v1"), "3 images, 2 masks")
     refused(lambda: radiomics_features(images, masks[:, :-1], "v0"), "image 0", "another shape")
     refused(lambda: radiomics_features(images, masks, "v2"), "v2", "v0 or v1")
-    refused(lambda: radiomics_features(images[0], None, "v1"), "image 0", "no image")
-    refused(lambda: radiomics_features([images[0], Volume(images)], None, "v0"), "image 1", "features of the first")
+    refused(lambda: radiomics_features(images[0], None, "v1"), "image 0", "not an image")
+    refused(
+        lambda: radiomics_features([images[0], Volume(images)], None, "v0"), "image 1", "other features than the first"
+    )
 
 
-def test_says_nothing(images, masks, capfd):
+def test_prints_nothing(images, masks, capfd):
     corners = np.zeros_like(masks)
     corners[:, 0, 0] = corners[:, -1, -1] = True
     radiomics_features(images, corners, "v0")

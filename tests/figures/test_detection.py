@@ -1,12 +1,12 @@
 import pytest
 from matplotlib.colors import to_hex
 
-from pre2post.figures.detection import FOUND, LABELS, MISSED, draw_detection
+from pre2post.figures.detection import DETECTED, LABELS, MISSED, draw_detection
 
 DICE = (0.5, 0.0, 0.25, 0.0)
 
 
-def rows_of(mix="post", groups=("test", "external")):
+def rows_of(mix="post", splits=("test", "external")):
     return [
         {
             "mix": mix,
@@ -20,12 +20,12 @@ def rows_of(mix="post", groups=("test", "external")):
             "dice_synthetic": str(dice),
             "dice_real": "0.9",
         }
-        for split in groups
+        for split in splits
         for case, dice in enumerate(DICE)
     ]
 
 
-def correlations_of(mix="post", groups=("test", "external", "both")):
+def correlations_of(mix="post", splits=("test", "external", "both")):
     return [
         {
             "mix": mix,
@@ -36,14 +36,14 @@ def correlations_of(mix="post", groups=("test", "external", "both")):
             "p": "",
             "p_holm": "0.03" if name == "size_ml" else "",
         }
-        for place, split in enumerate(groups, start=1)
+        for place, split in enumerate(splits, start=1)
         for domain in ("synthetic", "real")
         for name in LABELS
     ]
 
 
 def points(axes):
-    """Colour -> points of the panel."""
+    """Return {colour: points} of a panel."""
     found = {}
     for drawn in axes.collections:
         found.setdefault(to_hex(drawn.get_facecolor()[0]), []).extend(map(tuple, drawn.get_offsets().tolist()))
@@ -53,28 +53,28 @@ def points(axes):
 def test_each_patient_is_a_point_coloured_by_detection():
     figure = draw_detection(rows_of(), correlations_of(), "post")
     size, contrast = figure.axes[1:3]
-    assert points(size) == {FOUND.lower(): [(1, 0.5), (3, 0.25)] * 2, MISSED.lower(): [(2, 0), (4, 0)] * 2}
-    assert points(contrast)[FOUND.lower()][:2] == [(0, 0.5), (20, 0.25)]
+    assert points(size) == {DETECTED.lower(): [(1, 0.5), (3, 0.25)] * 2, MISSED.lower(): [(2, 0), (4, 0)] * 2}
+    assert points(contrast)[DETECTED.lower()][:2] == [(0, 0.5), (20, 0.25)]
     assert [axes.get_xlabel() for axes in figure.axes[1:]] == list(LABELS.values())
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "test, found",
+        "test, detected",
         "test, missed",
-        "external, found",
+        "external, detected",
         "external, missed",
     ]
 
 
-def test_the_titles_tell_the_correlation_of_all_patients():
+def test_the_titles_give_the_correlation_of_all_patients():
     figure = draw_detection(rows_of(), correlations_of(), "post")
     assert figure.axes[1].get_title() == "rank correlation +0.30, p 0.03"
     assert figure.axes[2].get_title() == "rank correlation +0.30"
-    alone = draw_detection(rows_of(groups=("test",)), correlations_of(groups=("test",)), "post")
+    alone = draw_detection(rows_of(splits=("test",)), correlations_of(splits=("test",)), "post")
     assert alone.axes[1].get_title() == "rank correlation +0.10, p 0.03"
     none = [{**row, "spearman": ""} for row in correlations_of()]
     assert draw_detection(rows_of(), none, "post").axes[1].get_title() == "no rank correlation"
 
 
-def test_the_shares_of_every_setting_are_shown():
+def test_the_fractions_of_every_mix_are_shown():
     rows = rows_of("pre") + rows_of("post_synthetic")
     axes = draw_detection(rows, correlations_of("pre"), "pre").axes[0]
     assert [line.get_xdata().tolist() for line in axes.get_lines()] == [[100, 50]] * 2
@@ -83,9 +83,9 @@ def test_the_shares_of_every_setting_are_shown():
 
 
 @pytest.mark.parametrize("wanted", ["post", "synthetic"])
-def test_a_setting_that_was_not_trained_gives_way_to_the_first(wanted):
+def test_the_first_mix_replaces_one_that_was_not_trained(wanted):
     figure = draw_detection(rows_of("pre"), correlations_of("pre"), wanted)
-    assert figure.get_suptitle().endswith("training on pre")
+    assert figure.get_suptitle().endswith("trained on pre")
 
 
 def test_a_missing_property_is_no_point():

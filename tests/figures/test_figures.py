@@ -1,15 +1,18 @@
-"""Figures show the numbers that they were given, and the same numbers give the same file."""
+"""Figures show the given numbers, and the same numbers give the same file."""
+
+import dataclasses
 
 import numpy as np
 import pytest
+from matplotlib.pyplot import imread
 
-from pre2post.figures.canvas import save
+from pre2post.figures.canvas import DOTS_PER_INCH, draw_note, save
 from pre2post.figures.cohort import draw_cohort
-from pre2post.figures.comparison import draw_quality
 from pre2post.figures.curves import LOSSES, PARTS, draw_losses, draw_same
 from pre2post.figures.dice import draw_dice, draw_dice_paired
 from pre2post.figures.examples import Example, draw_examples
 from pre2post.figures.outlines import Outlined, draw_outlines, worst_cases
+from pre2post.figures.synthesis import draw_synthesis
 
 
 @pytest.fixture
@@ -31,18 +34,23 @@ def test_losses_are_drawn_by_epoch():
         for epoch in (1, 2)
     ]
     drawn = lines(draw_losses(history).axes[0])
-    assert set(drawn) == set(LOSSES.values()) - {"L1 (G)"}  # a loss that is off is no line
+    assert set(drawn) == set(LOSSES.values()) - {"L1 (G)"}  # a loss with weight 0 has no line
     assert drawn["feature matching (G)"] == [2.0, 3.0]
 
 
 def test_same_marks_the_lowest():
     rows = [
-        {"epoch": str(epoch), "same": str(same), "wins": "0.5", **{f"scaled_{part}": "0.5" for part in PARTS}}
+        {
+            "epoch": str(epoch),
+            "same": str(same),
+            "selection_frequency": "0.5",
+            **{f"scaled_{part}": "0.5" for part in PARTS},
+        }
         for epoch, same in ((10, 0.8), (20, 0.1), (30, 0.4))
     ]
     axes = draw_same(rows).axes[0]
     assert lines(axes)["SAMe"] == [0.8, 0.1, 0.4]
-    assert [text.get_text() for text in axes.texts] == ["chosen: epoch 20"]
+    assert [text.get_text() for text in axes.texts] == ["selected: epoch 20"]
 
 
 def test_examples_show_the_slice_with_most_tumour_and_the_signed_difference(example):
@@ -53,14 +61,14 @@ def test_examples_show_the_slice_with_most_tumour_and_the_signed_difference(exam
     np.testing.assert_allclose(images[3], -0.25)
 
 
-def test_quality_joins_each_patient_over_the_methods():
+def test_errors_are_joined_per_patient_over_the_methods():
     rows = [
         {"split": "test", "case": case, "region": region, "method": method, "mae": str(mae)}
         for region in ("lesion", "breast", "contralateral", "whole")
         for case, shift in (("a", 0), ("b", 1))
         for method, mae in (("pre", 3 + shift), ("lut", 2 + shift), ("synthetic", 1 + shift))
     ]
-    axes = draw_quality(rows).axes[0]
+    axes = draw_synthesis(rows).axes[0]
     assert sorted(line.get_ydata().tolist() for line in axes.get_lines()) == [[3, 2, 1], [4, 3, 2]]
 
 
@@ -76,7 +84,7 @@ def dice_row(mix, domain, dice, low=None, baseline=None, difference=None):
     }
 
 
-def test_dice_writes_each_cell_with_its_interval_and_its_difference():
+def test_each_cell_has_the_dice_its_interval_and_its_difference():
     axes = draw_dice(
         [
             dice_row("pre", "test_pre", 0.5, 0.4),
@@ -91,11 +99,11 @@ def test_dice_writes_each_cell_with_its_interval_and_its_difference():
         "0.10\n0.00 to 0.90\n-0.40",
         "0.25\n0.20 to 0.90\n+0.00",
     ]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["pre", "pre + post\nagainst pre"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["pre", "pre + post\nbaseline: pre"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["test,\npre", "test,\npost1"]
 
 
-def test_dice_is_coloured_by_the_difference_around_0():
+def test_cells_are_coloured_by_the_difference_around_0():
     (image,) = (
         draw_dice(
             [
@@ -146,24 +154,24 @@ SEGMENTATION = [
 ]
 
 
-def gain(mix, baseline, domain, difference="0.1", p="0.03125", measure="dice"):
+def gain(mix, baseline, domain, difference="0.1", p="0.03125", metric="dice"):
     return {
         "mix": mix,
         "baseline": baseline,
         "domain": domain,
         "difference": difference,
         "p_holm": p,
-        "measure": measure,
+        "metric": metric,
     }
 
 
-def test_paired_dice_joins_each_patient_from_baseline_to_setting():
+def test_paired_dice_joins_each_patient_from_baseline_to_mix():
     figure = draw_dice_paired(
         SEGMENTATION,
         [
             gain("pre_post", "pre", "test_pre"),
             gain("pre_post", "pre", "external_pre", p=""),
-            gain("pre_post", "pre", "test_pre", measure="hd95"),
+            gain("pre_post", "pre", "test_pre", metric="hd95"),
         ],
     )
     axes = figure.axes
@@ -175,18 +183,18 @@ def test_paired_dice_joins_each_patient_from_baseline_to_setting():
         [0.25, 1],
     ]
     assert [one.get_title() for one in axes] == ["+0.10, p 0.031", "+0.10"]
-    assert axes[0].get_ylabel() == "Dice\npre + post\nagainst pre"
+    assert axes[0].get_ylabel() == "Dice\npre + post\nbaseline: pre"
     means = [bar.get_segments()[0][0, 1] for bar in axes[0].collections if hasattr(bar, "get_segments")]
     assert means == [pytest.approx(0.0625), pytest.approx(0.5)]
 
 
-def test_paired_dice_leaves_out_who_has_one_side_only_and_says_where_none_has_both():
+def test_paired_dice_needs_both_sides_of_a_patient_and_reports_panels_without_any():
     rows = [row for row in SEGMENTATION if (row["mix"], row["case"]) != ("pre", "test1")]
     figure = draw_dice_paired(
         rows, [gain("pre_post", "pre", "test_pre"), gain("pre_post", "pre", "test_post1", difference="", p="")]
     )
     assert len(figure.axes[0].get_lines()) == 3
-    assert figure.axes[1].get_title() == "no patient in common"
+    assert figure.axes[1].get_title() == "no patient in both"
     assert not any(axes.axison for axes in draw_dice_paired(rows, []).axes)
 
 
@@ -206,16 +214,16 @@ def test_the_worst_of_the_best_baseline_are_chosen_large_tumours_first():
         ("external_post1", "external3"),
         ("external_post1", "external1"),
     ]
-    assert found[0].dice == {"post": 0.0, "pre_post": 0.01}  # the first that is built on it
+    assert found[0].dice == {"post": 0.0, "pre_post": 0.01}  # the first one that is compared with it
 
 
-def test_without_baselines_the_best_setting_stands_alone():
+def test_without_baselines_the_best_mix_is_shown_alone():
     found = worst_cases([row for row in SEGMENTATION if row["mix"] != "pre_post"], [])
     assert [list(one.dice) for one in found] == [["post"]] * 4
     assert found[0].case == "test3" and found[0].domain == "test_pre"
 
 
-def test_outlines_show_the_slice_with_most_tumour_and_the_one_with_most_false_prediction():
+def test_outlines_show_the_slices_with_most_tumour_and_most_false_positives():
     image, annotated = np.random.default_rng(0).random((4, 8, 10)), np.zeros((4, 8, 10), np.uint8)
     annotated[1, 2:5, 2:5] = 1
     one, other = annotated.copy(), np.zeros_like(annotated)
@@ -232,7 +240,7 @@ def test_outlines_show_the_slice_with_most_tumour_and_the_one_with_most_false_pr
     ]
 
 
-def test_outlines_of_a_flawless_prediction_stay_at_the_tumour():
+def test_outlines_of_a_perfect_prediction_stay_at_the_tumour():
     image, annotated = np.ones((3, 5, 5)), np.zeros((3, 5, 5), bool)
     annotated[2, 1:3, 1:3] = True
     image[2] = 2
@@ -240,10 +248,22 @@ def test_outlines_of_a_flawless_prediction_stay_at_the_tumour():
     assert [axes.get_images()[0].get_array().max() for axes in figure.axes] == [2, 2, 2]
 
 
-def test_the_same_figure_gives_the_same_bytes(example, tmp_path):
+def test_a_saved_figure_has_its_size_its_content_and_the_same_bytes_each_time(example, tmp_path):
     for name in ("a.png", "b.png"):
         save(draw_examples([example]), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    pixels = imread(tmp_path / "a.png")
+    assert pixels.shape[:2] == (round(2.3 * DOTS_PER_INCH), 14 * DOTS_PER_INCH)
+    brighter = dataclasses.replace(example, post=example.post + 0.5)
+    save(draw_examples([brighter]), tmp_path / "c.png")
+    assert np.abs(imread(tmp_path / "c.png") - pixels).max() > 0.1
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["a.png", "b.png", "c.png"]  # no temporary file
+
+
+def test_a_note_is_the_only_content_of_its_figure():
+    (axes,) = draw_note("nothing to draw").axes
+    assert [text.get_text() for text in axes.texts] == ["nothing to draw"]
+    assert not axes.axison
 
 
 def cohort_row(case, site="A", role="test", times="0 90 ?", mask_ml="2.5"):
@@ -251,7 +271,7 @@ def cohort_row(case, site="A", role="test", times="0 90 ?", mask_ml="2.5"):
         "case": case,
         "site": site,
         "role": role,
-        "status": "left out" if role == "left out" else "used",
+        "status": "skipped" if role == "skipped" else "used",
         "phases": "pre post1 post2",
         "times_s": times,
         "spacing_mm": "0.7 x 0.7 x 2.5",
@@ -259,26 +279,27 @@ def cohort_row(case, site="A", role="test", times="0 90 ?", mask_ml="2.5"):
     }
 
 
-def test_the_cohort_shows_every_case_where_it_belongs():
+def test_the_cohort_shows_every_case_in_its_panel():
     rows = [
         cohort_row("1"),
         cohort_row("2", role="validation"),
         cohort_row("3", "B", "external", "0 110 200"),
-        cohort_row("4", "B", "left out"),
+        cohort_row("4", "B", "skipped"),
     ]
     figure = draw_cohort(rows)
     roles, times, voxels, tumours = figure.axes
-    assert figure.get_suptitle() == "3 cases used, 1 left out"
+    assert figure.get_suptitle() == "Cohort: 3 cases used, 1 skipped"
     assert sum(patch.get_height() for patch in roles.patches) == 4
     assert [label.get_text() for label in times.get_xticklabels()] == ["post1\nn = 3", "post2\nn = 1"]
     assert {tuple(point) for part in voxels.collections for point in part.get_offsets()} == {(0.7, 2.5)}
     assert sum(len(part.get_offsets()) for part in tumours.collections) == 3
 
 
-def test_a_cohort_without_masks_times_or_cases_is_a_figure_too():
+def test_a_cohort_without_masks_times_or_cases_is_drawn():
     figure = draw_cohort([cohort_row("1", times="", mask_ml="")])
     assert [axes.texts[0].get_text() for axes in (figure.axes[1], figure.axes[3])] == [
         "no times in the headers",
         "no masks",
     ]
-    draw_cohort([cohort_row("1", role="left out")])
+    (axes,) = draw_cohort([cohort_row("1", role="skipped")]).axes
+    assert [text.get_text() for text in axes.texts] == ["no case of the cohort is used"]

@@ -29,13 +29,13 @@ def rings(axes):
     return axes.collections[-1].get_offsets().tolist()
 
 
-def test_both_curves_and_the_choice_of_each():
+def test_both_curves_and_the_best_of_each():
     dice, correlations, same = draw_same_dice(ROWS, CORRELATIONS).axes
     assert dice.get_lines()[0].get_ydata().tolist() == [0.25, 0.75, 0.5]
     assert same.get_lines()[0].get_ydata().tolist() == [1, 0.25, 0]
     assert [axes.get_legend().get_texts()[0].get_text() for axes in (dice, same)] == [
-        "chosen: epoch 4",
-        "chosen: epoch 6",
+        "best: epoch 4",
+        "best: epoch 6",
     ]
     assert dice.collections[0].get_offsets().tolist() == [[4, 0.75]]
     assert rings(same) == [[6, 0]]
@@ -50,14 +50,14 @@ def test_the_band_is_the_interval():
     assert len(draw_same_dice(withheld, CORRELATIONS).axes[0].collections) == 1
 
 
-def test_a_line_each_score_with_its_interval_or_its_note():
+def test_each_score_has_its_interval_or_its_note():
     axes = draw_same_dice(ROWS, CORRELATIONS).axes[1]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["SAMe", "MAE", "the epoch itself"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["SAMe", "MAE", "epoch"]
     assert [list(line.get_xdata()) for line in axes.get_lines()[1:]] == [[-0.25, 1.0]]
-    assert [one.get_offsets().tolist() for one in axes.collections] == [[[0.5, 0]], [[-0.5, 1]]]
+    assert [points.get_offsets().tolist() for points in axes.collections] == [[[0.5, 0]], [[-0.5, 1]]]
     assert [text.get_text() for text in axes.texts] == ["the score is the same"]
 
 
-def test_without_a_judge_the_figure_says_why():
+def test_without_a_trained_evaluator_the_figure_says_why():
     (axes,) = draw_same_dice([], []).axes
     assert "not trained" in axes.texts[0].get_text()

@@ -1,4 +1,4 @@
-"""Small cohorts, one a layout, to damage in one case or table, and the evaluator of what became of them."""
+"""Small cohorts, one per layout, to be damaged in one case or table, and the checks of the outcome."""
 
 import math
 import os
@@ -19,19 +19,19 @@ from pydicom.tag import Tag
 from pre2post.core.errors import InputError
 from pre2post.image.volume import Volume
 from pre2post.ingest.case_source import CaseSource
-from pre2post.ingest.ingest_case import IngestResult, ingest_case, left_out
+from pre2post.ingest.ingest_case import IngestResult, ingest_case, skipped_result
 from pre2post.ingest.layouts import read_cohort
 from pre2post.ingest.preflight import preflight_case
 from pre2post.ingest.study import shared_patients
 from pre2post.io.volume_file import read_volume, write_volume
 
-LIMIT = 20  # seconds for one input
-LONGEST = 3000  # characters of a message
-ADDRESS = re.compile("0x[0-9a-f]{6}")  # of something in memory, which no two runs have in common
+LIMIT = 20  # seconds per input
+MAX_MESSAGE = 3000  # characters
+ADDRESS = re.compile("0x[0-9a-f]{6}")  # a memory address, which differs between runs
 
 
 class TooSlow(BaseException):
-    """Above all exceptions, so that nothing that catches these can hide it."""
+    """Derived from BaseException, so that no handler of Exception hides it."""
 
 
 @contextmanager
@@ -49,30 +49,30 @@ def time_limit(seconds: int) -> Iterator[None]:
 
 
 class Cohort:
-    """An undamaged cohort of three and what ingestion makes of it; `bad` is the case that will be damaged."""
+    """An intact cohort of three cases and its ingested volumes; `bad` is the case to be damaged."""
 
     def __init__(self, root: Path, bad: str, settings):
         self.root, self.bad, self.settings = root, bad, settings
-        taken = [ingest_case(entry, root.parent / "whole", settings) for entry in read_cohort(root)[1].entries]
-        assert len(taken) == 3 and not any(one.error for one in taken), [one.error for one in taken]
+        result = [ingest_case(source, root.parent / "intact", settings) for source in read_cohort(root)[1].sources]
+        assert len(result) == 3 and not any(one.error for one in result), [one.error for one in result]
         self.files = tree(root)
-        self.volumes = {one.case.id: volumes(one) for one in taken}
+        self.volumes = {one.case.id: volumes(one) for one in result}
         assert all(len(files) >= 3 for files in self.volumes.values()), "pre, post1 and a mask"
 
     def copy(self, target: Path) -> "Place":
-        """The cohort again, by further names of the same files."""
+        """Copy the cohort by hard links."""
         shutil.copytree(self.root, target / "data", copy_function=os.link)
         return Place(target / "data", self)
 
 
 class Place:
-    """A copy of a cohort, to be damaged."""
+    """A copy of a cohort to be damaged."""
 
-    def __init__(self, root: Path, whole: Cohort):
-        self.root, self.whole, self.bad = root, whole, whole.bad
+    def __init__(self, root: Path, intact: Cohort):
+        self.root, self.intact, self.bad = root, intact, intact.bad
 
     def images(self, role: str = "post1") -> list[Path]:
-        """The DICOM files of a phase of the bad case, or its one volume file; "mask" is the file of the mask."""
+        """Return the DICOM files of a phase of the bad case, or its volume file; "mask" is the mask file."""
         series, *names = {
             "pre": ("1.*/*.dcm", "_pre", "_0000"),
             "post1": ("2.*/*.dcm", "_post1", "_0001"),
@@ -85,18 +85,18 @@ class Place:
         return sorted(file for pattern in patterns for file in self.root.glob(pattern) if file.is_file())
 
     def image(self, role: str = "post1", number: int = 2) -> Path:
-        """One of them."""
+        """Return one of these files."""
         found = self.images(role)
         return found[min(number, len(found) - 1)]
 
     @staticmethod
     def write(file: Path, content: bytes | str) -> None:
-        """A new file in the place of an old one, whose other name, in the undamaged cohort, keeps its content."""
+        """Replace a file; its hard link in the intact cohort keeps the content."""
         file.unlink(missing_ok=True)
         file.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def set(self, file: Path, **values: bytes | str | None) -> None:
-        """Writes elements of a DICOM file exactly as given, however wrong; None removes one."""
+        """Write elements of a DICOM file exactly as given, valid or not; None removes an element."""
         data = dcmread(file)
         for name, value in values.items():
             tag = Tag(tag_for_keyword(name))
@@ -109,16 +109,17 @@ class Place:
         data.save_as(file, enforce_file_format=False)
 
     def set_all(self, role: str = "post1", **values: bytes | str | None) -> None:
-        """The same in every file of a phase."""
+        """Set the elements in every file of a phase."""
         for file in self.images(role):
             self.set(file, **values)
 
     def expect(self, used: bool | None, shared: bool = False) -> str:
-        """Takes the cohort in: the damaged case must be used, or refused in a clear way; None: either. The message.
+        """Ingest the cohort and return the message, "" without an error.
 
-        The other cases must be used as if nothing had happened, but for a `shared` table, which may leave them out.
+        used: True: the damaged case must be used; False: it must be refused with a clear message; None: either.
+        shared: the damaged table may affect the other cases too. Otherwise they must be used with unchanged volumes.
         """
-        assert tree(self.root) != self.whole.files, "this damage changes nothing"
+        assert tree(self.root) != self.intact.files, "this damage changes no file"
         with time_limit(LIMIT):
             message = self._message(shared)
         if message:
@@ -127,62 +128,64 @@ class Place:
         return message
 
     def _message(self, shared_table: bool) -> str:
-        """What is said of the first case that is left out, or of the whole cohort; empty when all is well."""
+        """Return the message for the first skipped case, or for the cohort; "" without an error."""
         try:
-            entries = read_cohort(self.root)[1].entries
+            sources = read_cohort(self.root)[1].sources
         except InputError as error:
             return str(error)
-        shared, refused = shared_patients(entries), []
-        for entry in entries:
-            good = entry.case in self.whole.volumes and entry.case != self.bad
-            taken = left_out(entry, shared[entry.case]) if entry.case in shared else self._taken(entry, good)
-            if taken.error:
-                refused.append(str(taken.error))
-                assert taken.error.problem[:9] in taken.row["reason"] and str(self.root) not in taken.row["reason"]
-                assert shared_table or not good, f"a good case was left out: {taken.error}"
+        shared, refused = shared_patients(sources), []
+        for source in sources:
+            good = source.case in self.intact.volumes and source.case != self.bad
+            result = (
+                skipped_result(source, shared[source.case]) if source.case in shared else self._ingest(source, good)
+            )
+            if result.error:
+                refused.append(str(result.error))
+                assert result.error.problem[:9] in result.row["reason"] and str(self.root) not in result.row["reason"]
+                assert shared_table or not good, f"an intact case was skipped: {result.error}"
             else:
-                check_usable(taken)
-                unchanged = not good or volumes(taken) == self.whole.volumes[entry.case]
-                assert unchanged or shared_table, f"the good case {entry.case} has changed"
+                check_usable(result)
+                unchanged = not good or volumes(result) == self.intact.volumes[source.case]
+                assert unchanged or shared_table, f"the intact case {source.case} has changed"
         return refused[0] if refused else ""
 
-    def _taken(self, entry: CaseSource, good: bool) -> IngestResult:
-        """What ingestion makes of a case; whatever the headers alone refuse, it must refuse as well."""
-        taken = ingest_case(entry, self.root.parent / "out", self.whole.settings)
-        told = None if good else preflight_case(entry).error
-        assert not told or taken.error, told
-        return taken
+    def _ingest(self, source: CaseSource, good: bool) -> IngestResult:
+        """Ingest a case; it must refuse every case that the preflight check refuses."""
+        result = ingest_case(source, self.root.parent / "out", self.intact.settings)
+        error = None if good else preflight_case(source).error
+        assert not error or result.error, error
+        return result
 
 
 def check_message(message: str) -> None:
-    """One line that names a case or a file, and says what was expected or what to do."""
-    assert message.isprintable() and len(message) < LONGEST, repr(message)
+    """Check for one line that names a case or a file, and the expected value or a hint."""
+    assert message.isprintable() and len(message) < MAX_MESSAGE, repr(message)
     assert message.startswith(("case ", "file ")), message
     assert "what to do: " in message or "expected: " in message, message
     assert "Traceback" not in message and not ADDRESS.search(message), message
 
 
-def check_usable(taken: IngestResult) -> None:
-    """Volumes of finite numbers on one grid, a mask that is not empty, a line that fits a table."""
-    case, arrays = taken.case, {}
+def check_usable(result: IngestResult) -> None:
+    """Check for finite volumes on one grid, a mask that is not empty, and a printable line of the table."""
+    case, arrays = result.case, {}
     for role in (*case.phases, *(["mask"] if case.has_mask else [])):
         arrays[role] = read_volume(case.path(role)).array
         assert np.isfinite(arrays[role]).all() and arrays[role].size
     assert len({array.shape for array in arrays.values()}) == 1
     assert "mask" not in arrays or set(np.unique(arrays["mask"])) - {0} == {1}
     assert math.isfinite(case.scale.low) and math.isfinite(case.scale.high) and case.scale.high > case.scale.low
-    assert all(word == "?" or math.isfinite(float(word)) for word in str(taken.row["times_s"]).split())
-    assert all(str(value).isprintable() for value in taken.row.values()), taken.row
+    assert all(word == "?" or math.isfinite(float(word)) for word in str(result.row["times_s"]).split())
+    assert all(str(value).isprintable() for value in result.row.values()), result.row
 
 
 def tree(root: Path) -> dict[Path, bytes | None]:
-    """What lies below a folder: the content of regular files, None for all else."""
+    """Return everything below a folder: the content of regular files, None for the rest."""
     return {path.relative_to(root): path.read_bytes() if os.path.isfile(path) else None for path in root.rglob("*")}
 
 
-def volumes(taken: IngestResult) -> dict[str, bytes]:
-    """The written volumes and mask, not the note beside them."""
-    return {file.name: file.read_bytes() for file in sorted(taken.case.folder.iterdir()) if ".nii" in file.name}
+def volumes(result: IngestResult) -> dict[str, bytes]:
+    """Return the written volumes and mask, without case.json."""
+    return {file.name: file.read_bytes() for file in sorted(result.case.folder.iterdir()) if ".nii" in file.name}
 
 
 def save_workbook(file: Path, rows, title: str = "Sheet") -> None:
@@ -195,8 +198,8 @@ def save_workbook(file: Path, rows, title: str = "Sheet") -> None:
     book.save(file)
 
 
-def save_examination(dicom, files: dict[str, Path], seed: int) -> None:
-    """Volume files by role, the tumour brighter after contrast."""
+def save_volumes(dicom, files: dict[str, Path], seed: int) -> None:
+    """Write volume files by role, with a tumour that enhances."""
     lesion = np.zeros(dicom.shape, np.uint8)
     lesion[2, 8, 9:11] = 1
     for role, file in files.items():
@@ -206,7 +209,7 @@ def save_examination(dicom, files: dict[str, Path], seed: int) -> None:
 
 @pytest.fixture(scope="session")
 def duke(tmp_path_factory, dicom, ingest_settings) -> Cohort:
-    """DICOM of three cases, with a box and a mask each, and cases.csv."""
+    """The layout duke: DICOM of three cases, each with a box and a mask, and cases.csv."""
     root, cases = tmp_path_factory.mktemp("duke") / "data", ("P1", "P2", "P3")
     for seed, case in enumerate(cases):
         dicom.save_case(root, case, seed, phases=2)
@@ -222,7 +225,7 @@ def duke(tmp_path_factory, dicom, ingest_settings) -> Cohort:
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory, dicom, ingest_settings) -> Cohort:
-    """The Duke download with its own spreadsheets as workbooks, and no cases.csv."""
+    """The layout duke with the archive's spreadsheets as workbooks, without cases.csv."""
     root, cases = tmp_path_factory.mktemp("archive") / "data", [f"Breast_MRI_00{number}" for number in (1, 2, 3)]
     for seed, case in enumerate(cases):
         dicom.save_case(root, case, seed, phases=2)
@@ -251,11 +254,11 @@ def archive(tmp_path_factory, dicom, ingest_settings) -> Cohort:
 
 @pytest.fixture(scope="session")
 def own(tmp_path_factory, dicom, ingest_settings) -> Cohort:
-    """Volume files in the layout nifti, pre plain and the others compressed."""
+    """The layout nifti: volume files, pre uncompressed and the others compressed."""
     root, lines = tmp_path_factory.mktemp("own") / "data", ["case,phase,path,mask,site,time_s"]
     for seed, case in enumerate(("C1", "C2", "C3")):
         names = {"pre": f"{case}_pre.nii", "post1": f"{case}_post1.nii.gz", "mask": f"{case}_mask.nii.gz"}
-        save_examination(dicom, {role: root / name for role, name in names.items()}, seed)
+        save_volumes(dicom, {role: root / name for role, name in names.items()}, seed)
         lines += [f"{case},pre,{names['pre']},{names['mask']},A,0", f"{case},post1,{names['post1']},,,60"]
     (root / "cases.csv").write_text("\n".join(lines) + "\n")
     return Cohort(root, "C2", ingest_settings())
@@ -263,7 +266,7 @@ def own(tmp_path_factory, dicom, ingest_settings) -> Cohort:
 
 @pytest.fixture(scope="session")
 def mama_mia(tmp_path_factory, dicom, ingest_settings) -> Cohort:
-    """The layout of MAMA-MIA, with both of its tables."""
+    """The layout mama_mia, with both tables."""
     root, cases = tmp_path_factory.mktemp("mama") / "data", ("DUKE_001", "DUKE_002", "ISPY1_1001")
     for seed, case in enumerate(cases):
         name = case.lower()
@@ -272,7 +275,7 @@ def mama_mia(tmp_path_factory, dicom, ingest_settings) -> Cohort:
             "post1": f"images/{case}/{name}_0001.nii.gz",
             "mask": f"segmentations/expert/{name}.nii.gz",
         }
-        save_examination(dicom, {role: root / file for role, file in files.items()}, seed)
+        save_volumes(dicom, {role: root / file for role, file in files.items()}, seed)
     save_workbook(
         root / "clinical_and_imaging_info.xlsx",
         [
@@ -286,12 +289,12 @@ def mama_mia(tmp_path_factory, dicom, ingest_settings) -> Cohort:
 
 
 @pytest.fixture
-def suffer(request, tmp_path) -> Callable:
-    """suffer(layout, damage, used, shared) damages a copy of a cohort and judges what becomes of it: see Place."""
+def check_damage(request, tmp_path) -> Callable:
+    """check_damage(layout, damage, used, shared) damages a copy of a cohort and checks the outcome, see Place."""
 
-    def evaluator(layout: str, damage: Callable[[Place], object], used: bool | None, shared: bool = False) -> str:
+    def check(layout: str, damage: Callable[[Place], object], used: bool | None, shared: bool = False) -> str:
         place = request.getfixturevalue(layout).copy(tmp_path)
         damage(place)
         return place.expect(used, shared)
 
-    return evaluator
+    return check

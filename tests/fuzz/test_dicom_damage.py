@@ -1,10 +1,10 @@
-"""DICOM that is cut, flipped, mixed up or absurd."""
+"""DICOM files that are truncated, corrupted, mixed up or have absurd values."""
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 
-CORPUS = {}  # name: (damage, whether the case is used all the same; None: either)
+CORPUS = {}  # name: (damage, whether the case is still used; None: either)
 OPTIONAL = (
     "BitsStored",
     "HighBit",
@@ -93,12 +93,12 @@ USED = {
     ("AcquisitionDate", "99991231"),
     ("MagneticFieldStrength", "-3"),
     *(("Manufacturer", text) for text in ABSURD["Manufacturer"]),
-    ("SeriesDescription", "ax dyn pre"),
-}  # where all phases are called pre, time tells them apart
+    ("SeriesDescription", "ax dyn pre"),  # if all phases are named pre, their times distinguish them
+}
 
 
-def harm(used: bool | None = False, **cases):
-    """Adds what a function does to the corpus; with `cases`, once for each of their values."""
+def damage(used: bool | None = False, **cases):
+    """Add the damage of a function to the corpus; with `cases`, once for each of their values."""
 
     def add(function):
         for name, value in cases.items() or [("", None)]:
@@ -113,13 +113,13 @@ def harm(used: bool | None = False, **cases):
 
 
 def element(name: str, value, used: bool | None, everywhere: bool, role: str = "post1") -> None:
-    """Adds the damage of one element in one file of a phase, or in all of its files."""
+    """Add the damage of one element in one file of a phase, or in all its files."""
     content = value.to_bytes(2, "little") if isinstance(value, int) else value
 
-    def damage(place):
+    def change(place):
         place.set_all(role, **{name: content}) if everywhere else place.set(place.image(role), **{name: content})
 
-    CORPUS[f"{name} {str(value)[:12]!a}{' in all' if everywhere else ''} of {role}"] = damage, used
+    CORPUS[f"{name} {str(value)[:12]!a}{' in all' if everywhere else ''} of {role}"] = change, used
 
 
 for tag in (*NEEDED, *OPTIONAL):
@@ -132,7 +132,7 @@ for tag in ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "
     for absurd in ABSURD[tag]:
         element(tag, absurd, False, False)
 for absurd in (None, "two", "1"):
-    element("InstanceNumber", absurd, False, False, "pre")  # boxes count by it
+    element("InstanceNumber", absurd, False, False, "pre")  # boxes refer to it
 element("InstanceNumber", "9" * 30, True, False, "pre")
 element("BitsAllocated", bytes(4), False, False)
 element("PixelPaddingValue", bytes(4), False, False)
@@ -144,7 +144,7 @@ for tag in ("StudyInstanceUID", "PatientID"):
     element(tag, b"1.2.3.4 ", False, True)
 
 
-@harm(
+@damage(
     **{
         str(at): at
         for at in (0, 1, 100, 128, 131, 132, 140, 200, 300, 400, 500, 600, 700, 800, -641, -640, -639, -320, -2, -1)
@@ -154,12 +154,12 @@ def cut(place, at):
     place.write(place.image(), place.image().read_bytes()[:at])
 
 
-@harm(None, **{str(seed): seed for seed in range(25)})
+@damage(None, **{str(seed): seed for seed in range(25)})
 def flipped_header(place, seed):
     flip(place, seed, slice(0, -PIXELS), 1 + seed % 4)
 
 
-@harm(True, **{str(seed): seed for seed in range(5)})
+@damage(True, **{str(seed): seed for seed in range(5)})
 def flipped_pixels(place, seed):
     flip(place, seed, slice(-PIXELS, None), 8)
 
@@ -171,48 +171,48 @@ def flip(place, seed, part, count):
     place.write(place.image(), content.tobytes())
 
 
-@harm(True)
+@damage(True)
 def numbers_shuffled(place):
     for file, number in zip(place.images("post1"), (4, 1, 6, 2, 5, 3), strict=True):
         place.set(file, InstanceNumber=str(number))
 
 
-@harm(None)  # the box has one slice, which any order of numbers leaves in one piece
+@damage(None)  # a box of one slice is contiguous in any order
 def numbers_shuffled_where_boxes_count(place):
     for file, number in zip(place.images("pre"), (4, 1, 6, 2, 5, 3), strict=True):
         place.set(file, InstanceNumber=str(number))
 
 
-@harm()
+@damage()
 def slice_of_another_case(place):
     place.write(
         place.image(), (place.root / "Duke-Breast-Cancer-MRI/P1/study/2.000000-ax dyn 1st pass/1-003.dcm").read_bytes()
     )
 
 
-@harm()
+@damage()
 def series_of_another_case(place):
     for file in place.images():
         place.write(file, (file.parents[3] / "P1" / file.relative_to(file.parents[2])).read_bytes())
 
 
-@harm(beside="9.dcm", instead="1-003.dcm")
+@damage(added="9.dcm", instead="1-003.dcm")
 def slice_of_another_phase(place, name):
     place.write(place.image("post1").with_name(name), place.image("pre").read_bytes())
 
 
-@harm()
+@damage()
 def slice_twice(place):
     place.write(place.image("post1").with_name("9.dcm"), place.image("post1").read_bytes())
 
 
-@harm()
+@damage()
 def phase_twice_in_its_folder(place):
     for file in place.images("post1"):
         place.write(file.with_name(f"copy-{file.name}"), file.read_bytes())
 
 
-@harm(True)
+@damage(True)
 def phase_twice_in_two_folders(place):
     for file in place.images("post1"):
         target = file.parent.with_name("3.000000-copy")
@@ -222,7 +222,7 @@ def phase_twice_in_two_folders(place):
         data.save_as(target / file.name)
 
 
-@harm()
+@damage()
 def both_phases_in_one_series(place):
     series = str(dcmread(place.image("pre")).SeriesInstanceUID)
     for file in place.images("post1"):
@@ -230,19 +230,19 @@ def both_phases_in_one_series(place):
         file.rename(place.image("pre").with_name(f"post-{file.name}"))
 
 
-@harm()
+@damage()
 def phase_is_pre_again(place):
     for one, other in zip(place.images("post1"), place.images("pre"), strict=True):
         place.write(one, other.read_bytes())
 
 
-@harm(**{"0 left": 0, "1 left": 1, "2 left": 2, "5 left": 5})
+@damage(**{"0 left": 0, "1 left": 1, "2 left": 2, "5 left": 5})
 def slices(place, kept):
     for file in place.images()[kept:]:
         file.unlink()
 
 
-@harm(
+@damage(
     zeros=bytes(5000),
     text=b"a letter",
     empty=b"",
@@ -255,7 +255,7 @@ def other_content(place, content):
     place.write(place.image(), content)
 
 
-@harm(
+@damage(
     **{
         f"1.2{end}": f"1.2.840.10008.1.2{end}"
         for end in ("", ".1.99", ".2", ".4.50", ".4.70", ".4.80", ".4.90", ".4.91", ".4.201", ".5", ".4.100", ".7.1")
@@ -268,7 +268,7 @@ def another_transfer_syntax(place, syntax):
     place.write(place.image(), content.replace(old, len(new).to_bytes(2, "little") + new))
 
 
-@harm(
+@damage(
     nothing=b"",
     noise=np.random.default_rng(3).bytes(64),
     zeros=bytes(64),
@@ -279,12 +279,12 @@ def sequence_without_end(place, inside):
     place.write(place.image(), content.replace(study, b"\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff" + inside + study, 1))
 
 
-@harm()
+@damage()
 def float_pixels(place):
     place.set_all(PixelData=None, FloatPixelData=np.full(320, np.nan, "<f4").tobytes(), BitsAllocated=b"\x20\0")
 
 
-@harm()
+@damage()
 def all_padding(place):
     place.set_all("pre", PixelPaddingValue=bytes(2), PixelPaddingRangeLimit=b"\xff\xff")
 
@@ -294,5 +294,5 @@ def test_the_corpus_is_large():
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_damaged_dicom(name, suffer):
-    suffer("duke", *CORPUS[name])
+def test_damaged_dicom(name, check_damage):
+    check_damage("duke", *CORPUS[name])

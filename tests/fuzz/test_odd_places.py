@@ -1,4 +1,4 @@
-"""Names, links, pipes, folders and permissions that nobody expects below a cohort, and DICOM SEG masks that are cut."""
+"""Unexpected names, links, pipes, folders and permissions in a cohort, and damaged DICOM SEG masks."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import socket
 import numpy as np
 import pytest
 
-CORPUS = {}  # name: (layout, damage, whether the case is used all the same; None: either)
+CORPUS = {}  # name: (layout, damage, whether the case is still used; None: either)
 NAMES = {
     "lines": "a\nb",
     "spaces": "  a  b ",
@@ -28,7 +28,7 @@ def add(name, layout, damage, used=False) -> None:
 
 
 def instead(path, make) -> None:
-    """Something else in the place of a file or folder."""
+    """Replace a file or folder by something else."""
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     make(path)
 
@@ -48,7 +48,7 @@ def listen(path) -> None:
 
 def shut(path) -> None:
     if os.geteuid() == 0:
-        pytest.skip("root reads whatever the permissions are")
+        pytest.skip("permissions do not restrict root")
     path.mkdir()
     path.chmod(0)
 
@@ -79,7 +79,7 @@ THINGS = {
     "folder": lambda path: path.mkdir(),
     "shut folder": shut,
 }
-TAKEN = {
+REPLACED = {
     "slice": ("duke", f"{SERIES}/1-003.dcm", False),
     "series": ("duke", SERIES, False),
     "case": ("duke", CASE, False),
@@ -116,19 +116,19 @@ for name, text in NAMES.items():
         True,
     )
 for name, make in THINGS.items():
-    for what, (layout, path, used) in TAKEN.items():
-        if (name, what) != ("link to its folder", "case"):  # this would give all cases to one
+    for what, (layout, path, used) in REPLACED.items():
+        if (name, what) != ("link to its folder", "case"):  # this case would contain all others
             add(
                 f"{name} instead of a {what}",
                 layout,
                 lambda place, path=path, make=make: instead(place.root / path, make),
                 used,
             )
-    add(f"{name} beside the slices", "duke", lambda place, make=make: make(place.root / SERIES / "a"), True)
-    add(f"{name} beside the slices.dcm", "duke", lambda place, make=make: make(place.root / SERIES / "a.dcm"), None)
-    add(f"{name} beside the series", "duke", lambda place, make=make: make(place.root / CASE / "study/a"), True)
-    add(f"{name} beside the cases", "duke", lambda place, make=make: make(place.root / IMAGES / "a"), True)
-    add(f"{name} beside all", "own", lambda place, make=make: make(place.root / "a"), True)
+    add(f"{name} next to the slices", "duke", lambda place, make=make: make(place.root / SERIES / "a"), True)
+    add(f"{name} next to the slices.dcm", "duke", lambda place, make=make: make(place.root / SERIES / "a.dcm"), None)
+    add(f"{name} next to the series", "duke", lambda place, make=make: make(place.root / CASE / "study/a"), True)
+    add(f"{name} next to the cases", "duke", lambda place, make=make: make(place.root / IMAGES / "a"), True)
+    add(f"{name} next to the volumes", "own", lambda place, make=make: make(place.root / "a"), True)
 
 
 def test_the_corpus_is_large():
@@ -136,13 +136,13 @@ def test_the_corpus_is_large():
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_odd_place(name, suffer):
-    suffer(*CORPUS[name])
+def test_odd_place(name, check_damage):
+    check_damage(*CORPUS[name])
 
 
 @pytest.fixture(scope="module")
 def segmentation(tmp_path_factory, duke) -> bytes:
-    """The mask of P2 as an annotation program would store it."""
+    """Return the mask of P2 as a DICOM SEG."""
     import pydicom
     from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
     from pydicom.sr.codedict import codes
@@ -165,7 +165,7 @@ def flipped(content: bytes, seed: int) -> bytes:
     return array.tobytes()
 
 
-@pytest.mark.filterwarnings("ignore")  # pydicom warns of what it finds in damaged files
+@pytest.mark.filterwarnings("ignore")  # pydicom warns about damaged files
 @pytest.mark.parametrize(
     "spoil, used",
     [

@@ -1,4 +1,4 @@
-"""Tables that are empty, huge, binary, encrypted, half, in another encoding, or say something absurd."""
+"""Tables that are empty, huge, binary, encrypted, truncated, in another encoding, or have absurd values."""
 
 import io
 import zipfile
@@ -6,7 +6,7 @@ import zipfile
 import openpyxl
 import pytest
 
-CORPUS = {}  # name: (layout, damage, whether all cases are used all the same, whether other cases may suffer too)
+CORPUS = {}  # name: (layout, damage, whether all cases are still used, whether other cases may be affected)
 MAPPING = "Breast-Cancer-MRI-filepath_filename-mapping"
 TABLES = (
     ("own", "cases.csv"),
@@ -33,7 +33,7 @@ def column_less(old: bytes) -> bytes:
     return b"\n".join(line.rpartition(b",")[0] for line in old.split(b"\n"))
 
 
-ANY = {  # of any table: what its content becomes
+ANY = {  # damages of any table
     "empty": lambda old: b"",
     "binary": lambda old: bytes(range(256)) * 20,
     "zeros": lambda old: bytes(4000),
@@ -72,11 +72,11 @@ EITHER = {
 
 
 def zipped(parts: dict[str, bytes]) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as new:
         for name, content in parts.items():
             new.writestr(name, content)
-    return made.getvalue()
+    return archive.getvalue()
 
 
 def parts_of(content: bytes) -> dict[str, bytes]:
@@ -122,7 +122,7 @@ def content(file, change):
 
 
 def cell(file, old, new):
-    """Changes a cell, of a workbook the first one that has this value."""
+    """Replace a text in a CSV file, or the first cell with this value in a workbook."""
 
     def damage(place):
         path = place.root / file
@@ -163,7 +163,7 @@ BOXES = {
     "unfinished": "P2,9,9",
     "in no slice": "P2,9,9,10,11,3,7",
     "twice": f"{BOX}\n{BOX}",
-    "of nobody": ",9,9,10,11,3,3",
+    "of no patient": ",9,9,10,11,3,3",
 }
 for name, line in BOXES.items():
     add(f"box {name}", "duke", cell("Annotation_Boxes.csv", BOX, line))
@@ -221,7 +221,7 @@ for name, new in DUKE.items():
     add(f"duke: {name}", "duke", cell("cases.csv", "segmentations/P2.nii", new))
 for name, new in {"no site": "", "site of spaces": "   ", "site of lines": '"A\nB"', "site null": "A\0"}.items():
     add(f"duke: {name}", "duke", cell("cases.csv", "P2,A,", f"P2,{new},"))
-IDS = {  # whether an id can be used; in the Duke layout no images go with it
+IDS = {  # whether an id can be used; in the Duke layout it has no images
     "..": False,
     ".": False,
     ".C2": False,
@@ -300,5 +300,5 @@ def test_the_corpus_is_large():
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_damaged_table(name, suffer):
-    suffer(*CORPUS[name])
+def test_damaged_table(name, check_damage):
+    check_damage(*CORPUS[name])

@@ -1,4 +1,4 @@
-"""Volume files and masks that are cut, flipped, of another kind, in an absurd place, or far larger than they look."""
+"""Volume files and masks that are truncated, corrupted, of another kind, misplaced, or decompress to gigabytes."""
 
 import gzip
 import struct
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from repository import ROOT
 
-CORPUS = {}  # name: (layout, damage, whether the case is used all the same; None: either)
+CORPUS = {}  # name: (layout, damage, whether the case is still used; None: either)
 ROLES = ("pre", "post1", "mask")
-FIELDS = {  # of a NIfTI-1 header: place, letter in struct, values
+FIELDS = {  # of a NIfTI-1 header: offset, format in struct, values
     "header size": (0, "i", (0, 347, 540, -1)),
     "dimensions": (40, "h", (0, 2, 4, 7, -1, 99)),
     "columns": (42, "h", (0, 1, -5, 19, 21, 32767)),
@@ -34,7 +34,7 @@ FIELDS = {  # of a NIfTI-1 header: place, letter in struct, values
     "magic": (344, "I", (0, 0xFFFFFFFF)),
 }
 RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
-KINDS = {  # of an image that has been changed: new array from the old one (x, y, z), and in which roles it is harmless
+KINDS = {  # new array from the old one (x, y, z), and the roles in which the change is harmless
     "2D": (lambda array: array[..., 0], ""),
     "4D": (lambda array: np.stack([array, array], -1), ""),
     "1D": (lambda array: array[0, 0], ""),
@@ -128,7 +128,7 @@ def of_array(role, change):
 def of_affine(role, affine):
     def damage(place):
         content = bytearray(content_of(place.image(role)))
-        struct.pack_into("<2h", content, 252, 0, 1)  # the affine, and no quaternion, says where the voxels lie
+        struct.pack_into("<2h", content, 252, 0, 1)  # geometry by the affine, not by a quaternion
         struct.pack_into("<12f", content, 280, *np.ravel(affine))
         write(place, place.image(role), bytes(content))
 
@@ -184,18 +184,18 @@ def test_the_corpus_is_large():
 
 @pytest.mark.parametrize("name", CORPUS)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning:nibabel.*")
-def test_damaged_volume(name, suffer):
-    suffer(*CORPUS[name])
+def test_damaged_volume(name, check_damage):
+    check_damage(*CORPUS[name])
 
 
 READ = """
 import resource, sys, time
 sys.path.insert(0, sys.argv[1])
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
-from pre2post.io.volume_file import read_place, read_volume
+from pre2post.io.volume_file import read_geometry, read_volume
 from pathlib import Path
 from pre2post.core.errors import InputError
-for read in (read_place, read_volume):
+for read in (read_geometry, read_volume):
     start = time.perf_counter()
     try:
         read(Path(sys.argv[2]))
@@ -210,7 +210,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
     "at, kind, values, words", [(42, "3h", (2048, 2048, 1024), "too large"), (108, "f", (2.0**32,), "begin at byte")]
 )
 def test_a_small_file_does_not_become_gigabytes(tmp_path, own, at, kind, values, words):
-    """5 MB that hold 5 GB of zeros behind a header, which says that they are voxels, or come before these."""
+    """5 MB decompress to 5 GB of zeros after the header, declared as voxels or as bytes before them."""
     header = bytearray(content_of(own.root / "C1_post1.nii.gz")[:352])
     struct.pack_into("<" + kind, header, at, *values)
     bomb = tmp_path / "bomb.nii.gz"

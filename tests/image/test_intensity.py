@@ -1,4 +1,4 @@
-"""The intensity scale: percentiles land where they are said to, and the map can be undone."""
+"""The intensity scale: percentiles map to the documented values, and the map is invertible."""
 
 import numpy as np
 import pytest

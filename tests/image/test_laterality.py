@@ -1,4 +1,4 @@
-"""The healthy breast: by hand, whatever the masks, and in the phantom, where the midline is known."""
+"""The healthy breast: in examples, for random masks, and in the phantom, whose midline is known."""
 
 import numpy as np
 import pytest
@@ -16,30 +16,30 @@ def columns(*places):
     return mask
 
 
-def test_by_hand():
-    """The breasts reach from column 2 to 7: their halves meet between 4 and 5."""
+def test_the_half_without_the_lesion_is_healthy():
+    """The breasts extend from column 2 to 7: their halves meet between 4 and 5."""
     breast, lesion = columns(2, 3, 4, 5, 6, 7), np.zeros(SHAPE, bool)
     lesion[1, 2, 3] = True
     np.testing.assert_array_equal(contralateral(breast, lesion), columns(5, 6, 7))
     np.testing.assert_array_equal(contralateral(breast, lesion[..., ::-1]), columns(2, 3, 4))
 
 
-def test_the_middle_is_that_of_the_breasts_and_not_of_the_image():
+def test_the_middle_is_that_of_the_breasts_not_of_the_image():
     breast = columns(0, 1, 2, 3)
     np.testing.assert_array_equal(contralateral(breast, columns(1)), columns(2, 3))
 
 
-def test_a_lesion_on_both_sides_leaves_no_healthy_one():
+def test_a_lesion_on_both_sides_leaves_no_healthy_breast():
     assert not contralateral(columns(2, 3, 6, 7), columns(3, 6)).any()
 
 
-def test_without_a_lesion_or_a_breast_there_is_no_other_side():
+def test_without_a_lesion_or_a_breast_the_result_is_empty():
     assert not contralateral(columns(2, 3, 6, 7), columns()).any()
     assert not contralateral(columns(), columns(3)).any()
 
 
 @given(st.integers(0, 2**31), st.floats(0.02, 0.9), st.floats(0, 0.1))
-def test_it_is_the_part_of_the_breast_beyond_the_middle_or_nothing(seed, breast_share, lesion_share):
+def test_the_result_is_breast_on_the_other_side_of_the_lesion_or_empty(seed, breast_share, lesion_share):
     rng = np.random.default_rng(seed)
     breast, lesion = rng.random(SHAPE) < breast_share, rng.random(SHAPE) < lesion_share
     found = contralateral(breast, lesion)
@@ -51,10 +51,10 @@ def test_it_is_the_part_of_the_breast_beyond_the_middle_or_nothing(seed, breast_
 
 
 @given(st.integers(0, 2**31))
-def test_a_mirrored_patient_has_it_on_the_other_side(seed):
+def test_the_result_of_a_mirrored_patient_is_mirrored(seed):
     rng = np.random.default_rng(seed)
     breast, lesion = columns(1, 2, 3, 4, 5, 6) & (rng.random(SHAPE) < 0.9), np.zeros(SHAPE, bool)
-    breast[0, 0, [1, 6]] = True  # an even number of columns: none lies in the middle
+    breast[0, 0, [1, 6]] = True  # an even number of columns: none is in the middle
     lesion[0, 0, rng.integers(10)] = True
     np.testing.assert_array_equal(
         contralateral(breast[..., ::-1], lesion[..., ::-1]), contralateral(breast, lesion)[..., ::-1]
@@ -62,14 +62,14 @@ def test_a_mirrored_patient_has_it_on_the_other_side(seed):
 
 
 @given(st.integers(0, 9), st.integers(0, 9))
-def test_halves_share_the_columns_of_a_body_and_lose_none(one, other):
+def test_halves_cover_all_columns_and_split_the_body(one, other):
     first, last = sorted((one, other))
     right, left = halves(columns(*range(first, last + 1)))
     np.testing.assert_array_equal(np.concatenate([np.arange(10)[right], np.arange(10)[left]]), np.arange(10))
     assert 0 <= (right.stop - first) - (last + 1 - left.start) <= 1
 
 
-def test_halves_without_a_body_are_those_of_the_volume():
+def test_without_a_body_the_volume_is_halved():
     assert halves(columns()) == (slice(0, 5), slice(5, 10))
 
 
@@ -88,7 +88,7 @@ def test_masks_of_numbers_count_as_masks(kind):
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_the_phantoms_healthy_breast(number):
-    """About half of what is found as breasts, on the side of the midline that holds no tumour."""
+    """It is about half of the breast mask, on the side of the midline without tumour."""
     from pre2post.image.breast_mask import breast_mask
     from pre2post.phantom.patient import make_patient
     from pre2post.phantom.scanner import SITES, acquire

@@ -1,4 +1,4 @@
-"""Volumes of masks, their connected pieces, boxes around them and masks of boxes."""
+"""Volumes of masks, their connected components, bounding boxes and masks of boxes."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from scipy.ndimage import find_objects
 from pre2post.image.masks import bounding_box, box_mask, lesions, millilitres
 
 SHAPE = (4, 6, 5)
-SPACING = (2.0, 2.5, 4.0)  # 0.02 ml a voxel
+SPACING = (2.0, 2.5, 4.0)  # 0.02 ml per voxel
 
 
 def test_millilitres():
@@ -32,10 +32,10 @@ def test_lesions_are_simpleitks_components(mask, dtype, smallest):
     np.testing.assert_array_equal(labels > 0, expected > 0)
     sizes = [np.bincount(found.ravel(), minlength=count + 1)[1:].tolist() for found in (labels, expected)]
     assert sizes[0] == sizes[1] == sorted(sizes[1], reverse=True)
-    assert len(set(zip(labels.ravel(), expected.ravel(), strict=True)) - {(0, 0)}) == count  # the same pieces
+    assert len(set(zip(labels.ravel(), expected.ravel(), strict=True)) - {(0, 0)}) == count  # the same components
 
 
-def test_voxels_of_a_lesion_may_touch_at_a_corner():
+def test_voxels_of_a_lesion_may_share_only_a_corner():
     mask = np.zeros(SHAPE, bool)
     mask[0, 0, 0] = mask[1, 1, 1] = mask[3, 5, 4] = True
     labels, count = lesions(mask, SPACING)
@@ -64,6 +64,6 @@ def test_the_box_is_that_of_scipy_and_holds_the_mask(voxels, dtype):
     assert (filled >= mask).all() and bounding_box(filled) == box
 
 
-def test_nothing_has_no_box():
+def test_an_empty_mask_has_no_box():
     with pytest.raises(ValueError, match="empty"):
         bounding_box(np.zeros(SHAPE))

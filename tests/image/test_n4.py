@@ -1,4 +1,4 @@
-"""N4: it removes a smooth field, and one field for all phases leaves their relation alone."""
+"""N4 removes a smooth field, and one field for all phases preserves enhancement."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_the_field_is_removed(shaded):
     assert spread[1] < 0.35 * spread[0]
 
 
-def test_enhancement_is_left_alone(shaded):
+def test_enhancement_is_preserved(shaded):
     inside, _, volume = shaded
     field = log_bias_field(volume)
     pre, post = (remove_bias(volume.array * gain, field) for gain in (1, 1.7))

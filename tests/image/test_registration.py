@@ -1,4 +1,4 @@
-"""A phase that moved is found and brought back, though contrast arrived in between."""
+"""The motion of a phase is found and undone, even if contrast arrived in between."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def rigid(parameters):
 def body(parameters=STILL, contrast=0.0, seed=1) -> Volume:
     """Two breasts on a chest wall with blobs of gland, moved as given; contrast brightens every third blob most.
 
-    Everything is smooth over a voxel, since hard edges would look the same after small motions.
+    All edges are smooth over a voxel, since sharp edges would not show small motions.
     """
     back = rigid(parameters).GetInverse()
     z, y, x = np.meshgrid(*map(np.arange, SHAPE), indexing="ij")
@@ -51,7 +51,7 @@ def smooth(inside_mm):
 
 
 def worst(motion: Motion, parameters) -> float:
-    """The largest distance in mm, over the corners of the volume, between where a point was found and where it is."""
+    """The largest error in mm of the found motion, over the corners of the volume."""
     found, true = rigid(STILL), rigid(parameters)
     found.SetCenter(motion.centre)
     found.SetParameters(motion.parameters)
@@ -74,7 +74,7 @@ def test_a_known_motion_is_found(still, parameters, contrast):
     assert motion.largest_mm > 0.5
 
 
-def test_no_motion_is_no_motion(still):
+def test_without_motion_the_result_is_small(still):
     assert rigid_motion(body(seed=2), still).largest_mm < 0.1
 
 
@@ -87,7 +87,7 @@ def test_the_motion_is_undone(still):
     assert (back.spacing, back.origin, back.direction) == (still.spacing, still.origin, still.direction)
 
 
-def test_twice_gives_the_same_bytes_on_any_number_of_threads(still):
+def test_the_number_of_threads_does_not_change_a_byte(still):
     moved = body(MOVED, 1.0, seed=2)
     before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     found = []
@@ -101,7 +101,7 @@ def test_twice_gives_the_same_bytes_on_any_number_of_threads(still):
     assert found[0] == found[1]
 
 
-def test_the_largest_motion_is_that_of_the_body_and_not_of_the_air(still):
+def test_the_largest_motion_is_that_of_the_body_not_of_the_air(still):
     turned = (0.1, 0.0, 0.0, 0.0, 0.0, 0.0)  # about x: the front, which is air, moves most
     array = np.pad(still.array, ((0, 0), (40, 0), (0, 0)), mode="reflect")
     wide = replace(still, array=array, origin=(0.0, -40.0, 0.0))
@@ -111,14 +111,14 @@ def test_the_largest_motion_is_that_of_the_body_and_not_of_the_air(still):
     assert 2.5 < motion.largest_mm < 4.5 < max(corners)
 
 
-def test_what_cannot_be_matched_is_refused(still, refused):
+def test_volumes_that_cannot_be_matched_are_refused(still, refused):
     apart = replace(still, origin=(0.0, 0.0, 35.0))
-    refused(lambda: rigid_motion(apart, still), "apart", "12%")
+    refused(lambda: rigid_motion(apart, still), "fields of view differ", "12%")
     noise = still.like(np.random.default_rng(0).rayleigh(10, SHAPE).astype(np.float32))
     refused(lambda: rigid_motion(noise, still), "cannot be registered", "register_above_mm")
     empty = still.like(np.zeros(SHAPE, np.float32))
     refused(lambda: rigid_motion(empty, still), "cannot be registered")
-    refused(lambda: rigid_motion(still, empty), "nothing but air")
+    refused(lambda: rigid_motion(still, empty), "only air")
 
 
 shifts = st.tuples(*[st.integers(-3, 3)] * 3)  # z, y, x
@@ -143,7 +143,7 @@ def _common(step: int, size: int) -> tuple[slice, slice]:
     return slice(max(step, 0), size + min(step, 0)), slice(max(-step, 0), size + min(-step, 0))
 
 
-def test_a_finer_and_turned_grid_shows_the_same_place():
+def test_a_finer_and_rotated_grid_shows_the_same_positions():
     z, y, x = np.meshgrid(*map(np.arange, (20, 20, 20)), indexing="ij")
     ramp = Volume((3 * x + 2 * y - z).astype(np.float32), origin=(-10.0, -10.0, -10.0))
     turned = Volume(
@@ -161,6 +161,6 @@ def test_a_finer_and_turned_grid_shows_the_same_place():
     assert inside.mean() > 0.5
 
 
-def test_overlap_of_the_same_grid_is_whole_and_of_distant_ones_none(still):
+def test_overlap_is_one_for_equal_grids_and_zero_for_distant_ones(still):
     assert overlap(still, still) == 1
     assert overlap(replace(still, origin=(500.0, 0.0, 0.0)), still) == 0

@@ -25,11 +25,11 @@ def test_the_same_size_changes_nothing(dtype):
 
 @settings(max_examples=25, deadline=None)
 @given(rows=st.integers(24, 60), columns=st.integers(24, 60), size=st.sampled_from([32, 48, 64]))
-def test_smooth_images_come_back(rows, columns, size):
+def test_smooth_images_survive_the_round_trip(rows, columns, size):
     array = blob((2, rows, columns))
     back = from_slices(to_slices(array, size), array.shape)
     assert back.shape == array.shape and back.dtype == np.float32
-    away = max(2, 2 * max(rows, columns) // size)  # cubic interpolation knows less at the edge
+    away = max(2, 2 * max(rows, columns) // size)  # cubic interpolation is less exact at the edge
     np.testing.assert_allclose(back[:, away:-away, away:-away], array[:, away:-away, away:-away], atol=0.1)
 
 
@@ -63,7 +63,7 @@ def test_masks_stay_zero_or_one():
 
 
 @pytest.mark.parametrize("size", [20, 40, 64])
-def test_planes_of_a_mask_are_resampled_only_where_they_hold_something(monkeypatch, size):
+def test_only_non_empty_planes_of_a_mask_are_resampled(monkeypatch, size):
     mask = np.zeros((5, 40, 32), np.uint8)
     mask[2, 5:20, 7:18] = mask[4, 30:36, 3:9] = 1
     expected = to_slices(mask, size) >= 0.5
@@ -79,7 +79,7 @@ def test_planes_of_a_mask_are_resampled_only_where_they_hold_something(monkeypat
 
 
 @pytest.mark.parametrize("size", [8, 16])
-def test_no_slices_at_all_are_none(size):
+def test_a_volume_without_slices_has_none(size):
     for cut in (to_slices, mask_to_slices):
         assert cut(np.zeros((0, 16, 12)), size).shape == (0, size, size)
 

@@ -1,4 +1,4 @@
-"""Phases are named by what the series are: spellings, copies, slips and contradictions."""
+"""The roles of series: spellings of names, copies, known errors and contradictions."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,9 +33,9 @@ def series(description, number, acquired, trigger=None, stored=None):
 
 
 def named(*given, same=lambda one, other: False):
-    """Series numbers by role, and the lines on what was left out; the series are handed over in the wrong order."""
-    phases, left_out = name_phases("P1", given[::-1], same)
-    return {role: one.head.number for role, one in phases.items()}, left_out
+    """Return series numbers by role, and the lines on copies; the series are passed in reverse order."""
+    phases, copies = name_phases("P1", given[::-1], same)
+    return {role: one.head.number for role, one in phases.items()}, copies
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,15 @@ def test_known_spellings(descriptions):
         ("", "not a dynamic"),
     ],
 )
-def test_other_series_are_left_out(description, reason):
+def test_other_series_are_skipped(description, reason):
     assert reason in why_not_dynamic(series(description, 1, 0.0).head)
 
 
-def test_time_orders_and_the_number_does_not():
+def test_phases_are_ordered_by_time_not_by_number():
     assert named(series("ax dynamic", 9, 10.0), series("ax dynamic", 4, 20.0))[0] == {"pre": 9, "post1": 4}
 
 
-def test_tie_breakers_are_trigger_content_and_number():
+def test_ties_are_broken_by_trigger_time_content_time_and_number():
     name = "ax dynamic"
     assert named(series(name, 9, 10.0, 100.0), series(name, 4, 10.0, 900.0))[0] == {"pre": 9, "post1": 4}
     assert named(series(name, 9, None, stored=5.0), series(name, 4, None, stored=7.0))[0] == {"pre": 9, "post1": 4}
@@ -97,12 +97,12 @@ def test_a_second_export_is_dropped():
         series("ax dyn 1st pass", 60, 9.0),
         series("ax dyn 2nd pass", 7, 20.0),
     ]
-    phases, left_out = named(*given, same=lambda one, other: {one.head.number, other.head.number} == {6, 60})
+    phases, copies = named(*given, same=lambda one, other: {one.head.number, other.head.number} == {6, 60})
     assert phases == {"pre": 5, "post1": 6, "post2": 7}
-    assert left_out == ["ax dyn 1st pass (60): a copy of series 6"]
+    assert copies == ["ax dyn 1st pass (60): a copy of series 6"]
 
 
-def test_pixels_are_compared_only_where_two_may_be_copies():
+def test_pixels_are_compared_only_for_possible_copies():
     def never(one, other):
         raise AssertionError("compared")
 
@@ -140,14 +140,14 @@ def tagged(number, **tags):
 @pytest.mark.parametrize(
     "sign", [{"scan_options": ("FAST_GEMS", "FS")}, {"sequence_name": "*fl3d1_spair"}, {"protocol": "breast fat_sat"}]
 )
-def test_where_some_series_are_fat_suppressed_the_others_are_left_out(sign):
+def test_series_without_fat_suppression_are_dropped_if_others_have_it(sign):
     plain, *suppressed = tagged(1, scan_options=("FAST_GEMS",)), tagged(2, **sign), tagged(3, **sign)
-    kept, left_out = drop_unsuppressed([plain, *suppressed])
+    kept, dropped = drop_unsuppressed([plain, *suppressed])
     assert kept == suppressed
-    assert left_out == ["ax dynamic (1): not fat-suppressed, by ScanOptions and SequenceName"]
+    assert dropped == ["ax dynamic (1): not fat-suppressed, by ScanOptions and SequenceName"]
 
 
-def test_where_no_series_says_so_all_are_kept():
+def test_all_series_are_kept_if_none_indicates_fat_suppression():
     given = [tagged(1), tagged(2, scan_options=("PFP",))]
     assert drop_unsuppressed(given) == (given, [])
 
@@ -160,13 +160,13 @@ def test_where_no_series_says_so_all_are_kept():
         ({"scanning_sequence": ("SE", "GR")}, None),
     ],
 )
-def test_tags_tell_what_names_do_not(tags, reason):
+def test_tags_are_checked_in_addition_to_names(tags, reason):
     found = why_not_dynamic(tagged(1, **tags).head)
     assert found is None if reason is None else reason in found
 
 
 @pytest.mark.parametrize("key", ["1.8", "#8"])
-def test_a_table_counts_more_than_a_name(key):
+def test_a_table_overrides_names(key):
     given = [series("ax dyn pre", 5, 0.0), series("ax dyn pre", 8, 60.0)]
     phases, _ = name_phases("P1", given, lambda one, other: False, {key: "post1"})
     assert [(role, one.head.number) for role, one in phases.items()] == [("pre", 5), ("post1", 8)]

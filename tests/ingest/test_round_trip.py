@@ -1,4 +1,4 @@
-"""DICOM to volume to NIfTI to slices and back: geometry and values survive, and an outside converter agrees."""
+"""DICOM to volume to NIfTI to slices and back: geometry and values are preserved, and dcm2niix agrees."""
 
 import subprocess
 
@@ -14,7 +14,7 @@ from pre2post.image.slices import from_slices, to_slices
 from pre2post.image.volume import same_geometry, to_lps
 from pre2post.io.volume_file import read_volume, write_volume
 
-AXIAL, TURNED = (1, 0, 0, 0, 1, 0), (-1, 0, 0, 0, -1, 0)
+AXIAL, ROTATED = (1, 0, 0, 0, 1, 0), (-1, 0, 0, 0, -1, 0)
 millimetres = st.integers(-300_000, 300_000).map(lambda value: value / 1000)
 steps = st.integers(300, 6000).map(lambda value: value / 1000)
 
@@ -29,11 +29,13 @@ def read(folder):
     shape=st.tuples(st.integers(2, 5), st.integers(2, 9), st.integers(2, 9)),
     spacing=st.tuples(steps, steps, steps),
     origin=st.tuples(millimetres, millimetres, millimetres),
-    orientation=st.sampled_from([AXIAL, TURNED]),
+    orientation=st.sampled_from([AXIAL, ROTATED]),
     descending=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_geometry_and_values_survive(tmp_path_factory, dicom, shape, spacing, origin, orientation, descending, seed):
+def test_geometry_and_values_are_preserved(
+    tmp_path_factory, dicom, shape, spacing, origin, orientation, descending, seed
+):
     folder = tmp_path_factory.mktemp("round")
     values = np.random.default_rng(seed).integers(0, 4096, shape)
     values[0, 0, :2] = 0, 4095
@@ -45,9 +47,9 @@ def test_geometry_and_values_survive(tmp_path_factory, dicom, shape, spacing, or
     scale, size = IntensityScale.from_pre(volume.array, 0.1, 99.9, 3), max(shape[1:])
     slices = to_slices(scale.normalise(volume.array), size)
     back = volume.like(scale.restore(from_slices(slices, volume.array.shape)))
-    turned = orientation == TURNED
-    np.testing.assert_allclose(back.array, values[:, ::-1, ::-1] if turned else values, rtol=0, atol=2e-3)
-    first = np.add(origin, (-spacing[0] * (shape[2] - 1), -spacing[1] * (shape[1] - 1), 0)) if turned else origin
+    rotated = orientation == ROTATED
+    np.testing.assert_allclose(back.array, values[:, ::-1, ::-1] if rotated else values, rtol=0, atol=2e-3)
+    first = np.add(origin, (-spacing[0] * (shape[2] - 1), -spacing[1] * (shape[1] - 1), 0)) if rotated else origin
     np.testing.assert_allclose(back.spacing, spacing, rtol=1e-6)
     np.testing.assert_allclose(back.origin, first, atol=1e-4)
     np.testing.assert_allclose(back.direction, np.eye(3).ravel(), atol=1e-6)
@@ -59,14 +61,14 @@ def test_geometry_and_values_survive(tmp_path_factory, dicom, shape, spacing, or
     "orientation, descending",
     [
         (AXIAL, False),
-        (TURNED, True),
+        (ROTATED, True),
         ((0, 1, 0, 0, 0, -1), False),
         ((0.981627, 0.190809, 0, -0.190809, 0.981627, 0), True),
     ],
 )
 @pytest.mark.parametrize("slope", [None, 1.5])
 def test_dcm2niix_agrees(tmp_path, dicom, orientation, descending, slope):
-    """dcm2niix is the converter that most of the field uses; it is an independent reader of DICOM."""
+    """dcm2niix is a widely used, independent reader of DICOM."""
     tags = {} if slope is None else {"RescaleSlope": slope, "RescaleIntercept": -7}
     dicom.save_series(tmp_path / "dicom", dicom.body_array(5), orientation=orientation, descending=descending, **tags)
     subprocess.run(

@@ -1,4 +1,4 @@
-"""An examination before its voxels are read: which series are its phases, whose they are, what its headers tell."""
+"""An examination before its voxels are read: its phases, its patient and the values of its headers."""
 
 import shutil
 
@@ -7,61 +7,56 @@ import pytest
 
 from pre2post.dicom.series import order_slices, scan_series
 from pre2post.image.volume import same_geometry
-from pre2post.ingest.case_source import CaseSource
-from pre2post.ingest.layouts import read_cohort
-from pre2post.ingest.study import open_examination, same_image, shared_patients
+from pre2post.ingest.study import open_study, same_image, shared_patients
 
 
-def entries_of(root) -> list[CaseSource]:
-    return read_cohort(root)[1].entries
-
-
-def test_headers_tell_phases_times_and_scanner(tmp_path, dicom):
+def test_headers_give_phases_times_and_scanner(tmp_path, dicom, sources_of):
     dicom.save_cohort(tmp_path)
-    entry = entries_of(tmp_path)[0]
-    found = open_examination(entry)
+    found = open_study(sources_of(tmp_path)[0])
     assert [(role, phase.seconds) for role, phase in found.phases.items()] == [
         ("pre", 0),
         ("post1", 60),
         ("post2", 120),
     ]
     assert (found.facts["manufacturer"], found.facts["field_strength_t"]) == ("ACME", "1.5")
-    assert len(found.study) == 64 and shared_patients(entries_of(tmp_path)) == {}
-    assert same_geometry(found.phases["post1"].place(), found.phases["post1"].read())
+    assert len(found.uid_digest) == 64 and shared_patients(sources_of(tmp_path)) == {}
+    assert same_geometry(found.phases["post1"].geometry(), found.phases["post1"].read())
 
 
-def test_one_patient_in_two_folders_is_refused(tmp_path, dicom):
+def test_one_patient_in_two_folders_is_refused(tmp_path, dicom, sources_of):
     dicom.save_cohort(tmp_path)
     shutil.rmtree(tmp_path / "Duke-Breast-Cancer-MRI" / "P3")
     dicom.save_case(tmp_path, "P3", patient="P1")
-    errors = shared_patients(entries_of(tmp_path))
+    errors = shared_patients(sources_of(tmp_path))
     assert sorted(errors) == ["P1", "P3"]
     assert "two patients have one id" in str(errors["P1"]) and "P3" in str(errors["P1"])
 
 
-def test_a_case_without_files_is_refused(tmp_path, dicom, refused):
+def test_a_case_without_files_is_refused(tmp_path, dicom, refused, sources_of):
     dicom.save_cohort(tmp_path)
     shutil.rmtree(tmp_path / "Duke-Breast-Cancer-MRI" / "P2")
-    entry = entries_of(tmp_path)[1]
-    refused(lambda: open_examination(entry), "case P2", "no DICOM files", "no such folder", "what to do")
-    entry.images.mkdir()
-    refused(lambda: open_examination(entry), "case P2", "no DICOM files", "no image")
+    source = sources_of(tmp_path)[1]
+    refused(lambda: open_study(source), "case P2", "no DICOM files", "no such folder", "what to do")
+    source.images.mkdir()
+    refused(lambda: open_study(source), "case P2", "no DICOM files", "no image")
 
 
 @pytest.mark.parametrize(
     "tag, words", [("PatientID", "several patients"), ("StudyInstanceUID", "several examinations")]
 )
-def test_two_in_one_folder_are_refused_and_not_named(tmp_path, dicom, tag, words, refused):
+def test_two_patients_or_studies_in_one_folder_are_refused_without_their_ids(
+    tmp_path, dicom, tag, words, refused, sources_of
+):
     study = dicom.save_case(tmp_path, "P1")
     dicom.save_table(tmp_path, [("P1", "A", "")])
     for file in sorted(study.iterdir())[1].iterdir():
         data = pydicom.dcmread(file)
         setattr(data, tag, "1.2.3.4321")
         data.save_as(file)
-    assert "4321" not in refused(lambda: open_examination(entries_of(tmp_path)[0]), "case P1", words)
+    assert "4321" not in refused(lambda: open_study(sources_of(tmp_path)[0]), "case P1", words)
 
 
-def test_copies_are_known_whatever_the_order_of_their_slices(tmp_path, dicom):
+def test_copies_are_recognised_in_any_order_of_slices(tmp_path, dicom):
     array = dicom.body_array(0)
     dicom.save_series(tmp_path / "a", array, number=1)
     dicom.save_series(tmp_path / "b", array, number=2, descending=True)
@@ -70,9 +65,9 @@ def test_copies_are_known_whatever_the_order_of_their_slices(tmp_path, dicom):
     assert same_image(one, copy) and not same_image(one, other)
 
 
-def test_links_that_turn_back_are_not_followed(tmp_path, dicom):
+def test_links_that_form_a_loop_are_not_followed(tmp_path, dicom, sources_of):
     dicom.save_cohort(tmp_path, 1)
     study = tmp_path / "Duke-Breast-Cancer-MRI/P1/study"
     (study / "again").symlink_to(study, target_is_directory=True)
     (study / "nowhere").symlink_to(tmp_path / "nothing")
-    assert list(open_examination(entries_of(tmp_path)[0]).phases) == ["pre", "post1", "post2"]
+    assert list(open_study(sources_of(tmp_path)[0]).phases) == ["pre", "post1", "post2"]

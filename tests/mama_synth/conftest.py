@@ -3,4 +3,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def quiet(one_thread):
-    """For every test here."""
+    """Run every test here on one thread."""

@@ -1,4 +1,4 @@
-"""Features for the challenge's classifiers against pyradiomics itself, and the AUROC against scikit-learn."""
+"""Compare the features for the challenge's classifiers with pyradiomics, and the AUROC with scikit-learn."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def image() -> np.ndarray:
 
 
 def pyradiomics(image, mask, width=25):
-    """All features but shape's of one plane, by an extractor set up from scratch, its names sorted."""
+    """Return all features of one plane except shape, by a new extractor, in the order of their names."""
     from radiomics.featureextractor import RadiomicsFeatureExtractor
 
     extractor = RadiomicsFeatureExtractor(
@@ -38,13 +38,13 @@ def test_features_equal_pyradiomics(image, kind):
     np.testing.assert_allclose(found, pyradiomics(image.astype(np.float64), mask), rtol=1e-9)
 
 
-def test_a_region_may_fill_the_image(image):
-    """pyradiomics 3.0 refuses that; with a margin outside the region it does not, and features are of the region."""
+def test_a_region_can_fill_the_image(image):
+    """pyradiomics 3.0 refuses it, but not with a margin around the region, which does not change the features."""
     padded, mask = np.pad(image, 2), np.pad(np.ones(image.shape), 2)
     np.testing.assert_allclose(region_features(image, np.ones(image.shape)), pyradiomics(padded, mask), rtol=1e-9)
 
 
-def test_missing_features_are_0_and_no_features_are_refused(image, refused):
+def test_missing_features_are_0_and_a_region_without_features_is_refused(image, refused):
     corners = np.zeros(image.shape)
     corners[0, 0] = corners[-1, -1] = 1
     assert np.isfinite(region_features(image, corners)).all() and (region_features(image, corners) == 0).sum() > 20
@@ -54,7 +54,7 @@ def test_missing_features_are_0_and_no_features_are_refused(image, refused):
 
 
 class Fixed:
-    """A classifier whose probability is one feature's value."""
+    """A classifier whose probability is the value of one feature."""
 
     def __init__(self, column):
         self.column = column
@@ -75,7 +75,7 @@ def test_auroc_is_that_of_the_mean_probability():
     assert auroc({0: Fixed(0)}, negative, negative) == pytest.approx(0.5)
 
 
-def test_what_cannot_be_classified_is_refused(refused):
+def test_too_few_cases_and_unusable_classifiers_are_refused(refused):
     features = np.zeros((3, FEATURES))
     refused(lambda: auroc({"a": Fixed(0)}, features[:1], features), "too few cases", "found: 1")
     refused(lambda: auroc({"a.pkl": Fixed(FEATURES)}, features, features), "a.pkl", "cannot be used", "IndexError")

@@ -1,4 +1,4 @@
-"""The challenge's metrics against scikit-image and against definitions written out."""
+"""Compare the challenge's metrics with scikit-image and with their definitions."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def disc(y, x, radius, shape=(24, 30)):
 
 
 @given(st.floats(-1e4, 1e4))
-def test_z_scores_go_there_and_back(value):
+def test_z_scores_can_be_inverted(value):
     assert from_z_score(to_z_score(value)) == pytest.approx(value, rel=1e-12, abs=1e-9)
 
 
@@ -60,8 +60,8 @@ def test_lpips_range_clips_at_five_standard_deviations():
     np.testing.assert_allclose(lpips_range([-9, -5, -1, 0, 2.5, 5, 7]), [-1, -1, -0.2, 0, 0.5, 1, 1])
 
 
-def written_out(predicted, true):
-    """Distances of every border pixel to every pixel of the other mask."""
+def by_definition(predicted, true):
+    """Return the percentile of the distances of every border pixel to every pixel of the other mask."""
     distances = []
     for one, other in ((predicted, true), (true, predicted)):
         padded = np.pad(one, 1)
@@ -78,14 +78,14 @@ def test_hausdorff_equals_its_definition(seed, kind):
     if not predicted.any() or not true.any():
         return
     found = hausdorff_95(predicted.astype(kind), true.astype(kind))
-    assert found == pytest.approx(written_out(predicted, true))
+    assert found == pytest.approx(by_definition(predicted, true))
     assert found == hausdorff_95(true, predicted)
     assert found <= reference.hausdorff_distance(predicted, true) + 1e-9
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning:monai.*")
 def test_hausdorff_equals_monai_between_shifted_lines():
-    """A line is its own border, and both directions see the same distances: there the definitions agree."""
+    """All pixels of a line are border pixels, with equal distances in both directions: there the definitions agree."""
     import torch
     from monai.metrics import compute_hausdorff_distance
 
@@ -104,11 +104,11 @@ def test_hausdorff_of_single_pixels_equal_and_empty_masks():
     assert hausdorff_95(full, empty) == hausdorff_95(empty, one) == np.inf
 
 
-def test_refuses_what_does_not_fit(refused):
+def test_refuses_masks_and_images_that_do_not_match(refused):
     real, synthetic = pair()
     mask = disc(10, 12, 4)
     refused(lambda: tumour_ssim(real, synthetic, mask & False), "not empty")
     refused(lambda: tumour_ssim(real, synthetic, mask[:-1]), "mask of the image's shape")
     refused(lambda: tumour_ssim(real[:5], synthetic[:5], mask[:5]), "smaller than the SSIM window")
     refused(lambda: tumour_ssim(real, np.where(mask, np.nan, real), mask), "not finite")
-    refused(lambda: hausdorff_95(mask, mask[1:]), "two shapes")
+    refused(lambda: hausdorff_95(mask, mask[1:]), "different shapes")

@@ -1,4 +1,4 @@
-"""The region opposite a tumour in images of two breasts whose midline is known."""
+"""The region opposite a tumour, in images of two breasts with a known midline."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ LINE = 50
 
 
 def breasts(shape=SHAPE, line=LINE, seed=0, bright=1.0):
-    """Two textured breasts, equally far from the column `line`, before a chest wall, in air."""
+    """Return an image of two textured breasts at equal distance from the column `line`, with a chest wall, in air."""
     rows, columns = np.indices(shape)
     texture = gaussian_filter(np.random.default_rng(seed).normal(size=shape), 2)
     image = np.full(shape, -2.2)
@@ -28,7 +28,7 @@ def tumour(y=30, x=74, radius=4, shape=SHAPE):
     return (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
 
 
-def test_lands_in_the_other_breast():
+def test_the_mirrored_region_is_in_the_other_breast():
     found = mirrored_region(breasts(), tumour())
     rows, columns = np.nonzero(found.mask)
     assert found.reason == ""
@@ -37,13 +37,13 @@ def test_lands_in_the_other_breast():
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
-def test_any_kind_of_mask_will_do(kind):
+def test_masks_of_any_type_are_accepted(kind):
     np.testing.assert_array_equal(
         mirrored_region(breasts(), tumour().astype(kind)).mask, mirrored_region(breasts(), tumour()).mask
     )
 
 
-def test_a_heart_between_the_breasts_does_not_mislead():
+def test_a_heart_between_the_breasts_does_not_move_the_midline():
     image = breasts()
     rows, columns = np.indices(SHAPE)
     image[(rows > 50) & (abs(columns - LINE) < 3)] = 0.5
@@ -51,14 +51,14 @@ def test_a_heart_between_the_breasts_does_not_mislead():
     assert abs(columns.mean() - 26) <= 4
 
 
-def test_turned_images_are_mirrored_along_the_other_axis():
+def test_rotated_images_are_mirrored_along_the_other_axis():
     image, mask = breasts(), tumour()
     np.testing.assert_array_equal(mirrored_region(image.T, mask.T).mask, mirrored_region(image, mask).mask.T)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31), st.integers(0, 40), st.sampled_from([0, 1]))
-def test_mirroring_twice_gives_back_what_stayed_inside(seed, line, axis):
+def test_mirroring_twice_restores_the_pixels_that_stayed_inside(seed, line, axis):
     mask = np.random.default_rng(seed).random((31, 37)) < 0.2
     once = mirror(mask, line, axis)
     twice = mirror(once, line, axis)
@@ -76,7 +76,7 @@ def test_profile_is_the_mean_tissue_of_a_column():
 
 
 @pytest.mark.parametrize(
-    "image, said",
+    "image, reason",
     [
         (np.full(SHAPE, -2.2), "no two breasts"),
         (np.ones(SHAPE), "no two breasts"),
@@ -84,14 +84,14 @@ def test_profile_is_the_mean_tissue_of_a_column():
     ],
     ids=["air", "flat", "one breast"],
 )
-def test_images_without_two_breasts_have_no_midline(image, said):
+def test_images_without_two_breasts_have_no_midline(image, reason):
     found = mirrored_region(image, tumour())
-    assert found.mask is None and said in found.reason and found.reason
-    if said:
+    assert found.mask is None and reason in found.reason and found.reason
+    if reason:
         assert find_midline(image) is None
 
 
-def test_what_has_no_opposite_says_why():
+def test_a_region_without_an_opposite_has_a_reason():
     assert mirrored_region(breasts(), np.zeros(SHAPE)).reason == "the mask is empty"
     shifted = np.pad(breasts(), ((0, 0), (0, 40)), constant_values=-2.2)
     outside = mirrored_region(shifted, tumour(30, 137, 2, shifted.shape))

@@ -1,4 +1,4 @@
-"""Classifiers come out of pickles as they went in; anything that could run code is refused, and has not run."""
+"""Classifiers are loaded unchanged from pickles; pickles that could run code are refused before it runs."""
 
 import importlib
 import os
@@ -46,7 +46,7 @@ def features_and_labels():
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 @pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda classifier: type(classifier).__name__)
-def test_classifiers_come_back(classifier, protocol):
+def test_classifiers_are_loaded_unchanged(classifier, protocol):
     features, labels = features_and_labels()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -56,7 +56,7 @@ def test_classifiers_come_back(classifier, protocol):
     np.testing.assert_array_equal(found.predict_proba(features), classifier.predict_proba(features))
 
 
-def test_numpy_1_wrote_another_name():
+def test_names_of_numpy_1_are_accepted():
     features, labels = features_and_labels()
     classifier = GaussianNB().fit(features, labels)
     content = pickle.dumps(classifier, 2)
@@ -66,7 +66,7 @@ def test_numpy_1_wrote_another_name():
 
 
 class Malicious:
-    """Calls `function(*arguments)` when it is unpickled the usual way."""
+    """Call `function(*arguments)` when it is unpickled without protection."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments
@@ -87,7 +87,7 @@ class Malicious:
     ],
 )
 @pytest.mark.parametrize("protocol", [0, 2, 4])
-def test_code_is_refused_and_has_not_run(tmp_path, monkeypatch, refused, function, arguments, name, protocol):
+def test_code_is_refused_and_does_not_run(tmp_path, monkeypatch, refused, function, arguments, name, protocol):
     monkeypatch.chdir(tmp_path)
     refused(lambda: load_classifier(pickle.dumps(Malicious(function, *arguments), protocol)), "not allowed", name)
     hidden = make_pipeline(StandardScaler(), LogisticRegression())
@@ -98,7 +98,7 @@ def test_code_is_refused_and_has_not_run(tmp_path, monkeypatch, refused, functio
 
 @pytest.mark.parametrize("name", ["Tree.__class__", "Tree.__init__.__globals__", "__name__"])
 def test_only_exact_names_are_looked_up(refused, name):
-    """A dotted name would reach from an allowed class to anything."""
+    """A dotted name would reach any object from an allowed class."""
     content = b"\x80\x04\x8c\x12sklearn.tree._tree\x8c" + bytes([len(name)]) + name.encode() + b"\x93."
     refused(lambda: load_classifier(content), "not allowed", name)
 
@@ -112,7 +112,7 @@ def test_functions_inside_an_estimator_are_refused(refused):
 
 
 def test_every_name_exists_here():
-    """Names of a package that is not installed aside, so that a renamed class shows."""
+    """A class that is renamed in a new release is noticed here, if its package is installed."""
     for module, names in ALLOWED.items():
         if importlib.util.find_spec(module.partition(".")[0]):
             for name in names:
@@ -125,5 +125,5 @@ def test_a_missing_package_is_named(refused):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps(GaussianNB())[:-20], b"\x80\x04K\x01."])
-def test_anything_else_is_refused(refused, content):
+def test_other_content_is_refused(refused, content):
     refused(lambda: load_classifier(content), "this pickle")

@@ -3,4 +3,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def quiet(one_thread):
-    """For every test here."""
+    """Use one thread in every test of this folder."""

@@ -6,7 +6,7 @@ from pre2post.metrics.baselines import fit_lookup_table
 
 
 def curve(x):
-    """Rises, then falls: no monotone table could follow it."""
+    """A curve that rises and falls, unlike any monotone table."""
     return 0.8 * np.sin(3 * x) + 0.1
 
 
@@ -23,7 +23,7 @@ def test_recovers_a_curve_under_noise(kind):
 
 
 def test_is_close_to_the_best_function_of_the_grey_level():
-    """The conditional mean leaves the noise alone as error: no polynomial does better on the same pixels."""
+    """The error of the conditional mean is the noise only: no polynomial has a lower error on the same pixels."""
     rng = np.random.default_rng(1)
     pre = np.abs(rng.normal(0, 0.3, (20, 64, 64)))
     post = np.where(pre > 0.4, 2 * pre, pre**2) * rng.gamma(4, 0.25, pre.shape)
@@ -34,20 +34,20 @@ def test_is_close_to_the_best_function_of_the_grey_level():
 
 
 def test_integers_are_cast_first():
-    """8-bit images whose sums would wrap."""
+    """Sums of 8-bit images would wrap."""
     pre = np.random.default_rng(2).integers(0, 256, (4, 64, 64)).astype(np.uint8)
     lookup = fit_lookup_table(pre, 255 - pre)
     np.testing.assert_allclose(lookup(pre), 255.0 - pre, atol=1e-3)
 
 
-def test_goes_on_in_straight_lines():
+def test_extrapolates_in_straight_lines():
     pre = np.random.default_rng(3).uniform(0.2, 0.6, (4, 64, 64))
     lookup = fit_lookup_table(pre, 3 * pre - 0.1)
     x = np.array([-1, 0, 1, 5])
     np.testing.assert_allclose(lookup(x), 3 * x - 0.1, rtol=1e-4)
 
 
-def test_many_equal_grey_levels_make_one_knot():
+def test_many_equal_grey_levels_give_one_knot():
     pre = np.zeros((4, 64, 64))
     pre[:, :20] = np.random.default_rng(4).uniform(0.1, 1, (4, 20, 64))
     post = np.where(pre > 0, pre + 0.5, 0.02)
@@ -67,7 +67,7 @@ def test_huge_sets_are_thinned_evenly(monkeypatch):
     rng = np.random.default_rng(5)
     pre = rng.random((40, 32, 32))
     monkeypatch.setattr("pre2post.metrics.baselines.MAX_PIXELS", 10 * 32 * 32)
-    post = np.where(np.arange(40)[:, None, None] % 4 == 0, pre, np.nan)  # the others would be refused
+    post = np.where(np.arange(40)[:, None, None] % 4 == 0, pre, np.nan)  # the other slices would be refused
     assert fit_lookup_table(pre, post)(0.5) == pytest.approx(0.5, abs=1e-3)
 
 

@@ -21,7 +21,7 @@ def test_by_hand():
     assert continuity(real, synthetic, EVERYWHERE) == pytest.approx({"z": 2, "y": 1, "x": 0.25})
 
 
-def test_slices_that_do_not_fit_together_show_along_z_alone():
+def test_slices_that_do_not_fit_together_change_z_only():
     real = noise(0, (8, 20, 20))
     synthetic = real + 3 * (np.arange(8) % 2)[:, None, None]
     found = continuity(real, synthetic, np.ones(real.shape, bool))
@@ -44,7 +44,7 @@ def test_only_pairs_inside_the_region_count():
     assert continuity(real, synthetic, region) == pytest.approx({"z": 3, "y": 3, "x": 3})
 
 
-def test_equals_numpys_differences_over_the_whole_volume():
+def test_equals_numpy_differences_over_the_entire_volume():
     real, synthetic = noise(3), noise(4)
     wanted = {
         name: np.abs(np.diff(synthetic, axis=axis)).mean() / np.abs(np.diff(real, axis=axis)).mean()
@@ -54,7 +54,7 @@ def test_equals_numpys_differences_over_the_whole_volume():
 
 
 @given(st.integers(0, 2**31), st.floats(0.01, 100), st.floats(-1000, 1000))
-def test_a_scaled_and_shifted_volume_changes_as_much_as_it_is_scaled(seed, factor, shift):
+def test_the_ratio_equals_the_scale_whatever_the_shift(seed, factor, shift):
     real = noise(seed)
     found = continuity(real, factor * real + shift, EVERYWHERE)
     assert found == pytest.approx(dict.fromkeys(AXES, factor), rel=1e-6)
@@ -62,14 +62,14 @@ def test_a_scaled_and_shifted_volume_changes_as_much_as_it_is_scaled(seed, facto
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
 def test_number_types_do_not_matter(kind):
-    """A fall by a grey level, taken in 8 bits, would be a rise of 255."""
+    """In 8 bits a decrease by one grey level would be an increase of 255."""
     real, synthetic = ((40 * noise(seed) + 120).astype(kind) for seed in (5, 6))
     assert continuity(real, synthetic, EVERYWHERE) == pytest.approx(
         continuity(real.astype(float), synthetic.astype(float), EVERYWHERE), rel=1e-12
     )
 
 
-def test_refuses_what_it_cannot_measure(refused):
+def test_refuses_bad_volumes_and_regions(refused):
     real, synthetic = noise(7), noise(8)
     one_slice = np.zeros(SHAPE, bool)
     one_slice[2] = True

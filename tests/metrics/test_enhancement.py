@@ -15,7 +15,7 @@ def volumes(seed, kind=np.float32):
 
 
 def test_by_hand():
-    """Ten voxels in a row: three enhance in the real volume, of which one is missed; two are made up."""
+    """Ten voxels: three enhance in the real volume, of which one is missed; two enhance falsely."""
     pre = np.zeros((1, 1, 10))
     real, synthetic = pre.copy(), pre.copy()
     real[0, 0, [0, 1, 2]] = 0.5
@@ -26,12 +26,12 @@ def test_by_hand():
     )
 
 
-def test_lesion_and_everything_outside_the_breast_do_not_count():
+def test_the_lesion_and_the_outside_of_the_breast_do_not_count():
     pre = np.zeros((1, 1, 10))
     real, synthetic = pre.copy(), pre.copy()
     real[0, 0, [0, 2]] = synthetic[0, 0, [1, 3, 9]] = 1
     breast, lesion = np.zeros(pre.shape, bool), np.zeros(pre.shape, bool)
-    breast[..., :6] = lesion[..., :2] = True  # 0 and 1 are lesion, 9 is no breast
+    breast[..., :6] = lesion[..., :2] = True  # 0 and 1 are lesion, 9 is outside the breast
     assert enhancement_shares(pre, real, synthetic, breast, lesion, 0.5) == pytest.approx(
         {"false": 0.25, "missed": 0.25, "real": 0.25}
     )
@@ -44,7 +44,7 @@ def test_a_voxel_enhances_when_it_reaches_the_threshold():
 
 
 @given(st.integers(0, 2**31), st.floats(1, 60))
-def test_equals_a_table_of_true_and_false(seed, threshold):
+def test_equals_the_confusion_matrix_of_scikit_learn(seed, threshold):
     pre, real, synthetic = volumes(seed)
     change_real, change = ((post.astype(float) - pre >= threshold).ravel() for post in (real, synthetic))
     (_, false), (missed, _) = confusion_matrix(change_real, change, labels=[False, True])
@@ -54,7 +54,7 @@ def test_equals_a_table_of_true_and_false(seed, threshold):
 
 
 @given(st.integers(0, 2**31))
-def test_false_and_missed_change_places_with_the_volumes(seed):
+def test_false_and_missed_are_swapped_with_the_volumes(seed):
     pre, real, synthetic = volumes(seed)
     found = enhancement_shares(pre, real, synthetic, EVERYWHERE, NOWHERE, 10)
     turned = enhancement_shares(pre, synthetic, real, EVERYWHERE, NOWHERE, 10)
@@ -62,7 +62,7 @@ def test_false_and_missed_change_places_with_the_volumes(seed):
     assert turned["real"] == pytest.approx(found["real"] + found["false"] - found["missed"])
 
 
-def test_the_real_volume_makes_up_and_misses_nothing():
+def test_the_real_volume_has_no_false_and_no_missed_enhancement():
     pre, real, _ = volumes(1)
     found = enhancement_shares(pre, real, real, EVERYWHERE, NOWHERE, 10)
     assert (found["false"], found["missed"]) == (0, 0) and found["real"] > 0
@@ -70,14 +70,14 @@ def test_the_real_volume_makes_up_and_misses_nothing():
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16])
 def test_integers_do_not_wrap(kind):
-    """Brightness that falls by a grey level would be a rise of 255."""
+    """In 8 bits a decrease by one grey level would be an increase of 255."""
     given_ = volumes(3, kind)
     assert enhancement_shares(*given_, EVERYWHERE, NOWHERE, 20) == enhancement_shares(
         *(volume.astype(float) for volume in given_), EVERYWHERE, NOWHERE, 20
     )
 
 
-def test_refuses_what_it_cannot_measure(refused):
+def test_refuses_bad_volumes_and_masks(refused):
     pre, real, synthetic = volumes(0)
     refused(lambda: enhancement_shares(pre, real, synthetic, EVERYWHERE, EVERYWHERE, 1), "no breast outside the lesion")
     refused(lambda: enhancement_shares(pre, real, synthetic, NOWHERE, NOWHERE, 1), "no breast outside the lesion")

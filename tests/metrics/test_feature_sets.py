@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pre2post.metrics.feature_sets import KERNEL_IMAGES, UNSCALED, FeatureSet, set_distances, standard_of
+from pre2post.metrics.feature_sets import KID_IMAGES, UNSCALED, FeatureSet, set_distances, standard_of
 from pre2post.metrics.frechet import frechet_distance, moments
-from pre2post.metrics.kernel_distance import kernel_distance
+from pre2post.metrics.kid import kid
 
 
 def test_standardising_ignores_units_and_survives_constants():
@@ -29,13 +29,13 @@ def test_scaled_moments_are_those_of_scaled_features(make):
     assert standard.of(moments(other)).n == 30
 
 
-def test_no_scaling_leaves_features_as_they_are():
+def test_unscaled_features_are_unchanged():
     features = np.random.default_rng(4).normal(3, 2, size=(20, 4))
     np.testing.assert_array_equal(UNSCALED(features), features)
 
 
 def pieces_of(features, sizes):
-    """The set after `features` came in pieces of these sizes, and the rest at once."""
+    """Return the set to which `features` were added in pieces of these sizes, and the rest at once."""
     found = FeatureSet()
     for piece in np.split(features, np.cumsum(sizes)):
         if len(piece):
@@ -45,7 +45,7 @@ def pieces_of(features, sizes):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 60), st.lists(st.integers(0, 9), max_size=8), st.integers(1, 7))
-def test_a_set_that_grew_in_pieces_is_the_set(seed, n, sizes, d):
+def test_a_set_that_grew_in_pieces_equals_one_added_at_once(seed, n, sizes, d):
     features = np.random.default_rng(seed).normal(100, 3, size=(n, d))
     found, wanted = pieces_of(features, sizes), moments(features)
     assert found.n == found.moments.n == n
@@ -60,7 +60,7 @@ def test_a_set_that_grew_in_pieces_is_the_set(seed, n, sizes, d):
 @given(st.integers(2, 40), st.integers(1, 400), st.lists(st.integers(0, 90), max_size=8))
 def test_the_sample_is_even_and_bounded_whatever_the_pieces(bound, n, sizes):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pre2post.metrics.feature_sets.KERNEL_IMAGES", bound)
+        patch.setattr("pre2post.metrics.feature_sets.KID_IMAGES", bound)
         places = pieces_of(np.arange(n, dtype=float)[:, None], sizes).sample[:, 0]
     assert min(n, bound / 2) <= len(places) <= bound
     assert places[0] == 0
@@ -70,7 +70,7 @@ def test_the_sample_is_even_and_bounded_whatever_the_pieces(bound, n, sizes):
 
 
 def test_a_large_set_keeps_no_more_than_its_sample():
-    """Ten pieces of 300 vectors of 100 numbers, of which 750 stay: what else came in is let go."""
+    """Ten pieces of 300 vectors of 100 numbers, of which 750 stay in memory."""
     import tracemalloc
 
     tracemalloc.start()
@@ -81,7 +81,7 @@ def test_a_large_set_keeps_no_more_than_its_sample():
         held = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert len(found.sample) == 750 <= KERNEL_IMAGES
+    assert len(found.sample) == 750 <= KID_IMAGES
     assert held < 1.5 * found.sample.nbytes
 
 
@@ -93,7 +93,7 @@ def test_distances_of_sets_are_those_of_their_features():
     assert found == pytest.approx(
         {
             "frechet": frechet_distance(standard(real), standard(other)),
-            "kernel": kernel_distance(standard(real), standard(other)),
+            "kid": kid(standard(real), standard(other)),
         },
         rel=1e-9,
     )
@@ -104,9 +104,10 @@ def test_sets_of_one_vector_have_no_distance(refused):
     many.add(np.random.default_rng(6).normal(size=(5, 3)))
     one.add(np.zeros((1, 3)))
     assert one.n == 1 and FeatureSet().n == 0
+    refused(lambda: set_distances(many, FeatureSet(), UNSCALED), "no features")
     refused(lambda: set_distances(many, one, UNSCALED), "too few images", "5 and 1")
 
 
 @pytest.mark.parametrize("features", [np.full((2, 3), np.nan), np.zeros((0, 3)), np.zeros(3)])
-def test_a_set_refuses_what_is_no_vectors(features, refused):
+def test_a_set_refuses_other_arrays(features, refused):
     refused(lambda: FeatureSet().add(features), "feature")

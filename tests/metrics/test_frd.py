@@ -1,4 +1,4 @@
-"""FRD equals the package frd-score but for its numerical error, which is measured against exact arithmetic."""
+"""FRD equals the package frd-score except for its numerical error, which is compared with exact arithmetic."""
 
 import mpmath
 import numpy as np
@@ -19,13 +19,13 @@ SETTINGS = {"v0": ("minmax", [0.0, 7.45670747756958], "joint"), "v1": ("zscore",
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """The matrices here are too small to share: waiting threads cost more than they bring."""
+    """These matrices are too small for several threads."""
     with threadpool_limits(1):
         yield
 
 
 def feature_sets(n, m, d, awkward=False, seed=0):
-    """Two sets of features of very different sizes; awkward ones are constant, missing, or huge."""
+    """Return two sets of features of very different sizes; awkward ones are constant, missing, or huge."""
     rng = np.random.default_rng(seed)
     size, mixing = 10.0 ** rng.integers(-3, 6, d), rng.normal(size=(min(d, 6), d))
     real, synthetic = (
@@ -38,7 +38,7 @@ def feature_sets(n, m, d, awkward=False, seed=0):
 
 
 def package_result(real, synthetic, version, monkeypatch):
-    """frd-score's normalised features and distance for features that it is given instead of images."""
+    """Return frd-score's normalised features and distance, with given features instead of images."""
     from frd_score import frd as package
 
     names = [str(index) for index in range(real.shape[1])]
@@ -63,7 +63,7 @@ def test_equals_the_package(version, n, m, d, awkward, monkeypatch):
         assert found.dtype == expected.dtype
     own = frd(real, synthetic, version, package=True)
     exact = frd(real, synthetic, version)
-    assert own.value == pytest.approx(wanted, rel=1e-7)  # its own last digits change with memory and threads
+    assert own.value == pytest.approx(wanted, rel=1e-7)  # its last digits change with memory layout and threads
     assert exact.value == pytest.approx(wanted, rel=1e-4 if min(n, m) <= d else 1e-6)
     assert (exact.version, exact.n_synthetic, exact.features) == (version, m, wanted_sets[0].shape[1])
     assert exact.n_real == n - (awkward and version == "v1")
@@ -71,7 +71,7 @@ def test_equals_the_package(version, n, m, d, awkward, monkeypatch):
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
 def test_is_exact_where_covariances_are_singular(version):
-    """Against 50 digits: the eigenvalues of C1 C2 that are not 0 are those of the small matrix M M^T."""
+    """Against 50 digits: the nonzero eigenvalues of C1 C2 are those of the small matrix M M^T."""
     real, synthetic = feature_sets(5, 6, 30, seed=3)
     with mpmath.workdps(50):
         squared = exact_distance(*normalised(real, synthetic, version))
@@ -144,7 +144,7 @@ def test_grows_with_the_difference():
         assert np.all(np.diff(found) > 0)
 
 
-def test_refuses_what_cannot_be_compared(refused):
+def test_refuses_sets_that_cannot_be_compared(refused):
     real, synthetic = feature_sets(5, 5, 8)
     refused(lambda: frd(real, synthetic[:, :-1]), "(5, 8) and (5, 7)")
     refused(lambda: frd(real, synthetic, "2"), "version", "v0 or v1")

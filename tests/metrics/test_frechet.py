@@ -8,7 +8,7 @@ from pre2post.metrics.frechet import frechet_distance, moments, pooled
 
 
 def by_definition(a, b):
-    """Mean and covariance matrices, and scipy's square root of their product."""
+    """Compute the distance from means and covariances with scipy's square root of their product."""
     c1, c2 = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     return np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(c1 + c2) - 2 * np.trace(sqrtm(c1 @ c2)).real
 
@@ -26,7 +26,7 @@ def test_equals_the_matrix_square_root(n, m, d, kind):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::scipy.linalg.LinAlgWarning")
 @pytest.mark.parametrize(("n", "m"), [(12, 10), (12, 90)])
 def test_fewer_images_than_features(n, m):
-    """A singular covariance: the definition only holds through its eigenvalues, whose noise limits the comparison."""
+    """A singular covariance: compute the root from the eigenvalues, whose noise limits the comparison."""
     rng = np.random.default_rng(4)
     a, b = rng.normal(size=(n, 40)), rng.normal(0.5, 1.2, size=(m, 40))
     roots = np.sqrt(np.clip(np.linalg.eigvals(np.cov(a, rowvar=False) @ np.cov(b, rowvar=False)).real, 0, None)).sum()
@@ -41,7 +41,7 @@ def test_closed_form_in_one_dimension():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31), st.integers(2, 40), st.integers(2, 40), st.integers(1, 12))
-def test_is_a_symmetric_distance_that_rotation_leaves_alone(seed, n, m, d):
+def test_is_symmetric_and_invariant_to_rotation(seed, n, m, d):
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=(n, d)), rng.normal(0.3, 2, size=(m, d))
     rotation = np.linalg.qr(rng.normal(size=(d, d)))[0]
@@ -72,7 +72,7 @@ def test_a_factor_has_no_more_rows_than_features(n):
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(1, 12))
 def test_pooled_moments_are_those_of_all_vectors_whatever_the_parts(seed, sizes, d):
-    """Also of parts of one vector, which have no covariance of their own, and far from 0."""
+    """Including parts of one vector, which have no covariance, and vectors far from 0."""
     rng = np.random.default_rng(seed)
     parts = [rng.normal(rng.uniform(-5, 5), 2, size=(n, d)) + 1000 for n in sizes]
     every = np.concatenate(parts)
@@ -94,15 +94,15 @@ def test_a_distance_does_not_depend_on_the_parts(sizes):
     assert frechet_distance(nested, b) == pytest.approx(frechet_distance(a, b), rel=1e-9)
 
 
-def test_pooling_takes_a_distance_of_wide_features_as_it_is():
-    """More features than vectors, as InceptionV3 gives them."""
+def test_pooling_keeps_a_distance_of_more_features_than_vectors():
+    """As with the features of InceptionV3."""
     rng = np.random.default_rng(9)
     a, b = rng.normal(size=(12, 300)), rng.normal(0.2, 1.5, size=(9, 300))
     parts = pooled([moments(a[:5]), moments(a[5:6]), moments(a[6:])])
     assert frechet_distance(parts, b) == pytest.approx(frechet_distance(a, b), rel=1e-9)
 
 
-def test_refuses_what_has_no_covariance(refused):
+def test_refuses_sets_without_a_covariance(refused):
     good = np.random.default_rng(0).random((5, 3))
     refused(lambda: frechet_distance(good, good[:1]), "at least 2", "5 and 1")
     refused(lambda: frechet_distance(good[:1], good), "at least 2", "1 and 5")
@@ -112,5 +112,5 @@ def test_refuses_what_has_no_covariance(refused):
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (4,), (2, 3, 4)])
-def test_refuses_what_holds_no_vectors(shape, refused):
-    refused(lambda: moments(np.zeros(shape)), "no feature vectors", str(shape))
+def test_refuses_other_arrays(shape, refused):
+    refused(lambda: moments(np.zeros(shape)), "not feature vectors", str(shape))

@@ -1,8 +1,8 @@
-"""The published wrap-around against the library it came from.
+"""The published wrap-around against the library that causes it.
 
-torchmetrics' MSE and MAE subtract, and square, 8-bit tensors in 8 bits: also today (its MAE means to cast, but asks a
-method for its truth instead of calling it). Its PSNR did so too in 2024, when the figures were published; by 1.9 it
-casts first, so the numbers of 1.3.1 are written down here, and today's gives the true PSNR.
+torchmetrics' MSE and MAE subtract and square 8-bit tensors in 8 bits, also today (its MAE tests a method for truth
+instead of calling it, and so does not cast). In 2024, when the values were published, so did its PSNR. Version 1.9
+casts first and returns the true PSNR, so this file holds the values of 1.3.1.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def images(seed=0, shape=(40, 40)):
 
 
 def as_published(real, synthetic):
-    """What the published script called, on what it called it with."""
+    """Call what the published script called, with the same arguments."""
     tensors = torch.from_numpy(synthetic), torch.from_numpy(real)
     return float(mean_absolute_error(*tensors)), float(mean_squared_error(*tensors))
 
@@ -41,7 +41,7 @@ def test_all_equal_torchmetrics_1_3_1():
     assert list(found.values()) == pytest.approx([126.71749877929688, 106.4625015258789, 27.858835220336914], rel=1e-6)
 
 
-def test_psnr_is_that_of_the_wrapped_error_and_not_torchmetrics_of_today():
+def test_psnr_is_that_of_the_wrapped_error_unlike_torchmetrics_today():
     real, synthetic = images()
     found = legacy_uint8(real, synthetic)["legacy_uint8_psnr"]
     assert found == pytest.approx(10 * np.log10(255**2 / as_published(real, synthetic)[1]), rel=1e-6)
@@ -65,7 +65,7 @@ def test_one_pixel_by_hand(real, synthetic):
 
 
 def test_small_differences_upwards_are_measured_right():
-    """Up to 15 grey levels nothing wraps, so the published and the true metrics agree."""
+    """Up to 15 grey levels nothing wraps, and the published metrics equal the true ones."""
     real = images()[0] // 2
     synthetic = real + np.random.default_rng(5).integers(0, 16, real.shape, dtype=np.uint8)
     assert list(legacy_uint8(real, synthetic).values()) == pytest.approx(

@@ -30,7 +30,7 @@ def test_the_shell_is_the_tissue_within_its_width_in_mm(centre):
     np.testing.assert_array_equal(lesion_shell(lesion, tissue, SPACING), brute_force_shell(lesion, tissue))
 
 
-def test_the_shell_of_several_lesions_surrounds_each_and_holds_none():
+def test_the_shell_of_several_lesions_surrounds_each_and_contains_none():
     lesion = ball(centre=(4, 6, 6)) | ball(centre=(4, 24, 26))
     np.testing.assert_array_equal(
         lesion_shell(lesion.astype(np.uint8), np.ones(lesion.shape, bool), SPACING),
@@ -63,7 +63,7 @@ def test_entropy_in_bits():
     assert entropy([0.2] * 9) == 0
     assert entropy([0.1, 0.9]) == pytest.approx(1)
     assert entropy((np.arange(64) + 0.5) / 64) == pytest.approx(6)
-    assert entropy([-5.0, 0.001, 1.5, 0.999]) == pytest.approx(1)  # beyond 0 and 1 the outer bins
+    assert entropy([-5.0, 0.001, 1.5, 0.999]) == pytest.approx(1)  # outside 0 to 1: the outer bins
 
 
 def test_entropy_is_pyradiomics():
@@ -79,7 +79,7 @@ def test_entropy_is_pyradiomics():
     assert image_properties(image, lesion, ~lesion)["entropy"] == pytest.approx(float(theirs.execute()["Entropy"]))
 
 
-def test_what_has_no_denominator_is_none():
+def test_values_without_a_denominator_are_none():
     lesion = ball()
     flat = image_properties(np.zeros(lesion.shape, np.float32), lesion, ~lesion)
     assert flat == {"contrast": None, "heterogeneity": None, "entropy": 0}
@@ -87,7 +87,7 @@ def test_what_has_no_denominator_is_none():
     assert alone["contrast"] is None and alone["heterogeneity"] > 0
 
 
-def test_no_lesion_and_values_that_are_no_numbers_are_refused(refused):
+def test_empty_lesions_and_values_that_are_not_finite_are_refused(refused):
     lesion = ball()
     image = np.ones(lesion.shape)
     refused(lambda: image_properties(image, np.zeros_like(lesion), lesion), "0 voxels inside")

@@ -23,7 +23,7 @@ def masks(seed):
 
 
 def blob(centre, radius, shape=(20, 40, 48)):
-    """A ball in millimetres of SPACING."""
+    """Return a ball of this radius in mm."""
     away = (np.indices(shape) - np.reshape(centre, (3, 1, 1, 1))) * np.reshape(SPACING[::-1], (3, 1, 1, 1))
     return (away**2).sum(0) < radius**2
 
@@ -46,7 +46,7 @@ def test_dice_equals_monai(seed, dtype):
     assert dice(one.astype(dtype), other.astype(dtype)) == pytest.approx(float(expected), abs=1e-6)
 
 
-def test_overlap_and_volumes_equal_nnunets(tmp_path):
+def test_overlap_and_volumes_equal_those_of_nnunet(tmp_path):
     from nnunetv2.evaluation.evaluate_predictions import compute_metrics
     from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
@@ -65,7 +65,7 @@ def test_overlap_and_volumes_equal_nnunets(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::FutureWarning:monai.*")
 @pytest.mark.parametrize("pair", [*PAIRS, masks(1)])
-def test_distances_are_those_of_monai_on_the_whole_volume(pair):
+def test_distances_equal_those_of_monai_on_the_entire_volume(pair):
     from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
 
     tensors = [torch.tensor(mask)[None, None] for mask in pair]
@@ -76,7 +76,7 @@ def test_distances_are_those_of_monai_on_the_whole_volume(pair):
 
 
 @pytest.mark.parametrize("pair", [*PAIRS, masks(1)])
-def test_distances_are_those_of_distance_transforms(pair):
+def test_distances_equal_those_of_distance_transforms(pair):
     surfaces = [mask & ~binary_erosion(mask) for mask in pair]
     ways = [distance_transform_edt(~surfaces[1 - side], sampling=SPACING[::-1])[surfaces[side]] for side in (0, 1)]
     found = measure(*pair, SPACING)
@@ -86,7 +86,7 @@ def test_distances_are_those_of_distance_transforms(pair):
 
 @settings(deadline=None)
 @given(MASKS, MASKS)
-def test_overlap_and_distances_do_not_know_which_mask_is_which(one, other):
+def test_overlap_and_distances_are_symmetric(one, other):
     there, back = measure(one, other, SPACING), measure(other, one, SPACING)
     for name in ("dice", "hd95", "assd", "detected"):
         assert there[name] == pytest.approx(back[name])
@@ -95,7 +95,7 @@ def test_overlap_and_distances_do_not_know_which_mask_is_which(one, other):
 
 @settings(deadline=None)
 @given(MASKS)
-def test_a_mask_is_at_no_distance_from_itself(mask):
+def test_a_mask_has_distance_0_to_itself(mask):
     assume(mask.any())
     found = measure(mask, mask, SPACING)
     assert (found["dice"], found["hd95"], found["assd"], found["relative_volume_difference"]) == (1, 0, 0, 0)
@@ -137,7 +137,7 @@ def test_a_shift_by_one_voxel_is_the_spacing_of_that_axis(axis, thick):
 
 
 def lesion_pair():
-    """True: 20 voxels, 10 voxels, one voxel. Predicted: 2 of the 20, none of the 10, two pieces elsewhere."""
+    """True mask: 20, 10 and one voxel. Predicted: 2 of the 20, none of the 10, two components elsewhere."""
     true, predicted = np.zeros((2, 8, 20, 20), bool)
     true[2, 2, :], true[2, 10, :10], true[7, 19, 19] = True, True, True
     predicted[2, 2, :2] = True
@@ -145,11 +145,11 @@ def lesion_pair():
     return predicted, true
 
 
-def test_lesions_are_found_by_their_share():
+def test_a_lesion_is_found_by_its_share_of_predicted_voxels():
     predicted, true = lesion_pair()
     found = measure(predicted, true, SPACING, overlap=0.1)
     assert (found["lesions"], found["false_positives"], found["detected"]) == (3, 2, 1)
-    assert {type(value) for value in found.values()} == {int, float}  # plain, for tables and JSON
+    assert {type(value) for value in found.values()} == {int, float}  # plain numbers, for tables and JSON
     assert found["lesion_sensitivity"] == pytest.approx(1 / 3)
     assert measure(predicted, true, SPACING, overlap=0.11)["lesion_sensitivity"] == 0
     predicted[2, 10, :3] = True  # 3 of 10
@@ -157,14 +157,14 @@ def test_lesions_are_found_by_their_share():
     assert measure(predicted, true, SPACING, overlap=0.1)["lesion_sensitivity"] == pytest.approx(2 / 3)
 
 
-def test_a_piece_over_two_lesions_finds_both_and_is_not_false():
+def test_a_component_over_two_lesions_finds_both_and_is_not_false():
     predicted, true = lesion_pair()
     predicted[2, 2:11, 3] = True
     found = measure(predicted, true, SPACING, overlap=0.1)
     assert (found["lesion_sensitivity"], found["false_positives"]) == (pytest.approx(2 / 3), 2)
 
 
-def test_crumbs_are_no_lesions_of_either_mask():
+def test_small_components_of_either_mask_are_not_counted():
     predicted, true = lesion_pair()
     voxel = np.prod(SPACING) / 1000
     found = measure(predicted, true, SPACING, smallest_ml=2 * voxel)
@@ -210,7 +210,7 @@ def test_nothing_in_either():
     assert set(found.values()) == {0}
 
 
-def test_the_penalty_is_the_largest_distance_that_is_possible():
+def test_the_penalty_is_the_largest_possible_distance():
     corner, opposite = EMPTY.copy(), EMPTY.copy()
     corner[0, 0, 0] = opposite[-1, -1, -1] = True
     assert measure(corner, opposite, SPACING)["hd95"] == pytest.approx(measure(corner, EMPTY, SPACING)["hd95"])

@@ -11,7 +11,7 @@ TYPES = {"float64": 1.0, "float32": 1.0, "uint8": 255, "uint16": 65535}
 
 
 def pair(kind: str, shape, seed=0):
-    """A random image and a noisy copy, over the full range of the type."""
+    """Return a random image and a noisy copy, over the full range of the type."""
     rng = np.random.default_rng(seed)
     real = rng.random(shape)
     synthetic = np.clip(real + rng.normal(0, 0.2, shape), 0, 1)
@@ -19,7 +19,7 @@ def pair(kind: str, shape, seed=0):
 
 
 def expected(real, synthetic, data_range):
-    """scikit-image's values of one pair, cast beforehand."""
+    """Compute the metrics of one pair, cast to float, with scikit-image."""
     real, synthetic = real.astype(float), synthetic.astype(float)
     return {
         "mse": reference.mean_squared_error(real, synthetic),
@@ -78,7 +78,7 @@ def test_normalised_error_of_a_black_image():
     assert nmse(grey, black) == 1
 
 
-def test_values_of_means_are_those_of_images():
+def test_conversions_of_means_equal_the_metrics_of_images():
     real, synthetic = pair("uint16", (3, 20, 20))
     squared = mse(real, synthetic)
     np.testing.assert_allclose(psnr_of(squared, 65535), psnr(real, synthetic, 65535), rtol=1e-12)

@@ -28,7 +28,7 @@ def test_pools_the_voxels_of_a_region(volumes, monkeypatch):
     assert found["ssim"] == pytest.approx(ssim_map(real, synthetic, 1.0)[mask].mean(), rel=1e-12)
 
 
-def test_everything_is_the_mean_over_whole_slices(volumes):
+def test_the_entire_volume_is_the_mean_over_slices(volumes):
     found = region_metrics(*volumes, {"whole": None}, 1.0)["whole"]
     assert found["ssim"] == pytest.approx(ssim(*volumes, 1.0).mean(), rel=1e-12)
     assert found["mse"] == pytest.approx(np.square(volumes[1].astype(float) - volumes[0]).mean(), rel=1e-12)
@@ -39,7 +39,7 @@ def test_error_outside_a_region_does_not_count(volumes):
     synthetic = real.copy()
     synthetic[:, :, 15:] += 1
     mask = np.zeros(real.shape, bool)
-    mask[:, 5:15, :8] = True  # seven pixels away: farther than the window reaches
+    mask[:, 5:15, :8] = True  # seven pixels away, beyond the window
     found = region_metrics(real, synthetic, {"near": mask, "whole": None}, 1.0)
     assert found["near"]["mae"] == 0
     assert found["near"]["ssim"] == pytest.approx(1)

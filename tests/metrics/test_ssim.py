@@ -1,4 +1,4 @@
-"""Structural similarity at one scale and at several, and all slice metrics in one pass, against outside references."""
+"""SSIM, MS-SSIM and all slice metrics in one pass against scikit-image, MONAI and torchmetrics."""
 
 import numpy as np
 import pytest
@@ -10,12 +10,12 @@ from pre2post.metrics.slice_metrics import slice_metrics
 from pre2post.metrics.ssim import SCALE_WEIGHTS, holds_scales, ms_ssim, ssim, ssim_map
 
 TYPES = {"float64": 1.0, "float32": 1.0, "uint8": 255, "uint16": 65535}
-LARGE = (177, 190)  # odd and even: an odd row is dropped on the way to the next scale
+LARGE = (177, 190)  # odd and even: an odd row is dropped for the next scale
 CROP = 5  # radius of the window at sigma 1.5
 
 
 def pair(kind: str, shape, seed=0):
-    """A smooth image and a noisy copy, over the full range of the type."""
+    """Return a smooth image and a noisy copy, over the full range of the type."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[: shape[-2], : shape[-1]]
     real = np.clip(0.5 + 0.3 * np.sin(x / 9) * np.cos(y / 7) + rng.normal(0, 0.1, shape), 0, 1)
@@ -46,19 +46,21 @@ def tensors(real, synthetic):
 
 
 def by_torchmetrics(real, synthetic, data_range):
-    """torchmetrics' MS-SSIM without its borders.
-
-    Of the coarsest scale, and only there, it averages over windows that stick out of the image, filled up by
-    reflection. Wang et al. 2003 and MONAI leave these out: so its similarity of that scale is exchanged for its own map
-    without the border.
-    """
-    from torchmetrics.functional.image import (
-        multiscale_structural_similarity_index_measure,
-        structural_similarity_index_measure,
-    )
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
     images = tensors(real, synthetic)
-    whole = multiscale_structural_similarity_index_measure(*images, data_range=float(data_range), sigma=1.5)
+    return float(multiscale_structural_similarity_index_measure(*images, data_range=float(data_range), sigma=1.5))
+
+
+def by_torchmetrics_inside(real, synthetic, data_range):
+    """torchmetrics' MS-SSIM without its border.
+
+    At the coarsest scale only, torchmetrics includes windows that extend beyond the border, filled by reflection. Wang
+    et al. 2003 and MONAI exclude them. Here the similarity of that scale is replaced by the mean of its map inside.
+    """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    images = tensors(real, synthetic)
     coarsest = [torch.nn.functional.avg_pool2d(image, 2) for image in images]
     for _ in range(len(SCALE_WEIGHTS) - 2):
         coarsest = [torch.nn.functional.avg_pool2d(image, 2) for image in coarsest]
@@ -66,7 +68,30 @@ def by_torchmetrics(real, synthetic, data_range):
         *coarsest, data_range=float(data_range), sigma=1.5, return_full_image=True
     )
     inside = image[..., CROP:-CROP, CROP:-CROP].mean()
-    return float(whole * (inside / similarity) ** SCALE_WEIGHTS[-1])
+    return by_torchmetrics(real, synthetic, data_range) * float(inside / similarity) ** SCALE_WEIGHTS[-1]
+
+
+def by_monai(real, synthetic, data_range):
+    from monai.metrics.regression import MultiScaleSSIMMetric
+
+    metric = MultiScaleSSIMMetric(
+        spatial_dims=2, data_range=float(data_range), kernel_type="gaussian", kernel_size=11, kernel_sigma=1.5
+    )
+    return float(metric(*tensors(real, synthetic)))
+
+
+def pairs_with_a_border():
+    """Pairs whose content and error reach the border, with their range. MONAI's float32 needs small means."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[: LARGE[0], : LARGE[1]] / LARGE[0]
+    noise, error = rng.normal(size=(2, *LARGE))
+    rising = np.sin(9 * x * y) + x + y - 1 + 0.3 * noise
+    ramp = np.clip(x + 0.3 * noise, 0, 1)
+    return {
+        "noise": (noise, noise + 0.5 * error, 4.0),
+        "error at the border": (rising, rising + 1.5 * (x**4 + y**4) * error, 4.0),
+        "ramp": (ramp, np.clip(ramp + 0.5 * x**3 * error, 0, 1), 1.0),
+    }
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -92,30 +117,31 @@ def test_ssim_equals_monai(kind):
 
     real, synthetic = pair(kind, (40, 33))
     metric = SSIMMetric(spatial_dims=2, data_range=TYPES[kind], kernel_type="gaussian", win_size=11, kernel_sigma=1.5)
-    wanted = float(metric(*tensors(real, synthetic)))  # in float32, whatever comes in
+    wanted = float(metric(*tensors(real, synthetic)))  # in float32
     assert ssim(real, synthetic, TYPES[kind]) == pytest.approx(wanted, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("shape", [(176, 176), LARGE])
-def test_ms_ssim_equals_torchmetrics(kind, shape):
+def test_ms_ssim_equals_torchmetrics_without_its_border(kind, shape):
     real, synthetic = pair(kind, shape)
     assert ms_ssim(real, synthetic, TYPES[kind]) == pytest.approx(
-        by_torchmetrics(real, synthetic, TYPES[kind]), abs=1e-6
+        by_torchmetrics_inside(real, synthetic, TYPES[kind]), abs=1e-6
     )
 
 
-def test_ms_ssim_equals_monai():
-    """On images around 0, whose variances MONAI's float32 does not lose beside the square of the mean."""
-    from monai.metrics.regression import MultiScaleSSIMMetric
+@pytest.mark.parametrize("case", pairs_with_a_border().values(), ids=pairs_with_a_border())
+def test_ms_ssim_equals_monai_and_differs_from_torchmetrics_by_its_border(case):
+    found = ms_ssim(*case)
+    assert found == pytest.approx(by_monai(*case), abs=1e-6)
+    assert found == pytest.approx(by_torchmetrics_inside(*case), abs=1e-6)
+    assert abs(found - by_torchmetrics(*case)) > 1e-3
 
-    rng = np.random.default_rng(0)
-    real = rng.normal(size=LARGE)
-    synthetic = real + rng.normal(0, 0.5, LARGE)
-    metric = MultiScaleSSIMMetric(
-        spatial_dims=2, data_range=4.0, kernel_type="gaussian", kernel_size=11, kernel_sigma=1.5
-    )
-    assert ms_ssim(real, synthetic, 4.0) == pytest.approx(float(metric(*tensors(real, synthetic))), abs=1e-6)
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_ms_ssim_equals_monai_in_every_type(kind):
+    real, synthetic = pair(kind, LARGE)
+    assert ms_ssim(real, synthetic, TYPES[kind]) == pytest.approx(by_monai(real, synthetic, TYPES[kind]), abs=1e-5)
 
 
 def test_ms_ssim_of_a_stack_is_that_of_its_slices():
@@ -130,20 +156,20 @@ def test_images_one_pixel_apart(kind):
     real, synthetic = one_pixel_apart(kind, LARGE)
     assert ssim(real, synthetic, TYPES[kind]) == pytest.approx(by_scikit_image(real, synthetic, TYPES[kind]), abs=1e-6)
     assert ms_ssim(real, synthetic, TYPES[kind]) == pytest.approx(
-        by_torchmetrics(real, synthetic, TYPES[kind]), abs=1e-6
+        by_torchmetrics_inside(real, synthetic, TYPES[kind]), abs=1e-6
     )
     assert ssim(real, synthetic, TYPES[kind]) < 1
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_constant_and_equal_images_are_alike(kind):
+def test_equal_images_have_similarity_1(kind):
     for image in (np.zeros(LARGE, kind), np.full(LARGE, TYPES[kind]).astype(kind), pair(kind, LARGE)[0]):
         assert ssim(image, image, TYPES[kind]) == pytest.approx(1, abs=1e-9)
         assert ms_ssim(image, image, TYPES[kind]) == pytest.approx(1, abs=1e-9)
 
 
-def test_constant_images_differ_by_their_brightness_alone():
-    """Without variance the formula is (2 a b + C1) / (a^2 + b^2 + C1)."""
+def test_constant_images_differ_by_their_brightness_only():
+    """Without variance, SSIM is (2 a b + C1) / (a^2 + b^2 + C1)."""
     wanted = (2 * 0.2 * 0.7 + 1e-4) / (0.2**2 + 0.7**2 + 1e-4)
     dark, bright = np.full(LARGE, 0.2), np.full(LARGE, 0.7)
     assert ssim(dark, bright, 1.0) == pytest.approx(wanted, rel=1e-9)
@@ -188,13 +214,11 @@ def test_mask_chooses_pixels_of_the_map_and_an_empty_one_gives_nan():
 
 
 @pytest.mark.parametrize("shape", [(160, 200), (161, 200), (200, 175), (176, 176)])
-def test_images_are_large_enough_for_ms_ssim_where_torchmetrics_says_so(shape, refused):
-    """The window must fit into the image after it was halved four times."""
-    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
-
+def test_the_smallest_image_for_ms_ssim_is_that_of_torchmetrics(shape, refused):
+    """The window must fit into the image halved four times."""
     real, synthetic = pair("float64", shape)
     try:
-        multiscale_structural_similarity_index_measure(*tensors(real, synthetic), data_range=1.0)
+        by_torchmetrics(real, synthetic, 1.0)
     except ValueError:
         assert not holds_scales(shape)
         refused(lambda: ms_ssim(real, synthetic, 1.0), "too small for MS-SSIM", f"{shape[0]} x {shape[1]} pixels")
@@ -243,7 +267,7 @@ def test_slice_metrics_use_sigma():
 
 
 @pytest.mark.parametrize("side", [64, 164, 175])
-def test_slice_metrics_of_small_slices_leave_ms_ssim_out(side):
+def test_slice_metrics_of_small_slices_have_no_ms_ssim(side):
     real, synthetic = pair("float32", (2, side, 200))
     found = slice_metrics(real, synthetic, 1.0)
     assert list(found) == ["mae", "mse", "psnr", "nmse", "ssim"]

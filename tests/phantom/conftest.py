@@ -1,15 +1,10 @@
-"""A tiny cohort in the real format, written once for all tests of the phantom."""
+"""A small phantom cohort, written once for all tests of the phantom."""
 
 import pytest
 
 from pre2post.phantom.cohort import write_cohort
 
 SMALL = {"cases": 10, "seed": 2026, "matrix": 32, "slices": 8}
-
-
-@pytest.fixture(scope="session")
-def settings():
-    return dict(SMALL)
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,5 @@
+"""Writing a cohort: the same bytes on every run, resumable after a kill, and never over other files."""
+
 import hashlib
 import json
 import shutil
@@ -5,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from commands import code_of, environment
 from repository import ROOT
 
 from pre2post.core.errors import InputError
@@ -17,7 +20,7 @@ GOLDEN = "2a2d8e256ef5156cb892441c91ad3756ccb637dbb81fcf8f111f97384f7fd32e"
 
 
 def fingerprint(folder):
-    """SHA-256 over names and contents of all files."""
+    """Return the SHA-256 of names and contents of all files."""
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
@@ -30,13 +33,13 @@ def tiny(tmp_path):
     return tmp_path / "data"
 
 
-def test_same_bytes_with_more_workers(tiny, tmp_path):
+def test_the_bytes_do_not_depend_on_the_number_of_workers(tiny, tmp_path):
     write_cohort(tmp_path / "again", **TINY, workers=2)
     assert fingerprint(tmp_path / "again") == fingerprint(tiny)
 
 
-def test_bytes_are_those_of_this_version(tiny):
-    """The same on every machine. A change of the phantom is meant to fail here: raise VERSION and renew the number."""
+def test_the_bytes_are_those_of_this_version(tiny):
+    """They are the same on every machine. After an intended change of the phantom, raise VERSION and update GOLDEN."""
     assert VERSION == 2
     assert fingerprint(tiny) == GOLDEN
 
@@ -46,33 +49,33 @@ def test_another_seed_gives_other_bytes(tiny, tmp_path):
     assert fingerprint(tmp_path / "other") != fingerprint(tiny)
 
 
-def test_complete_folder_is_left_alone(tiny):
+def test_a_complete_cohort_is_not_written_again(tiny):
     before = {file: file.stat().st_mtime_ns for file in tiny.rglob("*")}
     assert write_cohort(tiny, **TINY) is False
     assert {file: file.stat().st_mtime_ns for file in tiny.rglob("*")} == before
 
 
-def test_damaged_or_differing_folder_is_made_anew(tiny):
-    whole = fingerprint(tiny)
+def test_a_damaged_or_different_cohort_is_replaced(tiny):
+    complete = fingerprint(tiny)
     next(tiny.rglob("*.dcm")).unlink()
     assert write_cohort(tiny, **TINY, workers=1) is True
-    assert fingerprint(tiny) == whole
+    assert fingerprint(tiny) == complete
     assert write_cohort(tiny, **{**TINY, "slices": 5}, workers=1) is True
     assert json.loads((tiny / "PHANTOM.json").read_text())["slices"] == 5
     assert not list(tiny.parent.glob(".data*"))
 
 
-def test_killed_run_is_carried_on(tiny, tmp_path, monkeypatch):
+def test_a_killed_run_is_resumed(tiny, tmp_path, monkeypatch):
     write, written = phantom_case.write_case, []
 
-    def die_at_the_third(folder, entry, **size):
+    def stop_at_the_third(folder, case, **size):
         if len(written) == 2:
-            (folder / ".work" / f"{entry.id}.1").mkdir()
+            (folder / ".work" / f"{case.id}.1").mkdir()
             raise KeyboardInterrupt
-        written.append(entry.id)
-        write(folder, entry, **size)
+        written.append(case.id)
+        write(folder, case, **size)
 
-    monkeypatch.setattr(phantom_case, "write_case", die_at_the_third)
+    monkeypatch.setattr(phantom_case, "write_case", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         write_cohort(tmp_path / "late", **TINY, workers=1)
     assert not (tmp_path / "late").exists()
@@ -81,15 +84,15 @@ def test_killed_run_is_carried_on(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(
         phantom_case,
         "write_case",
-        lambda folder, entry, **size: (resumed.append(entry.id), write(folder, entry, **size)),
+        lambda folder, case, **size: (resumed.append(case.id), write(folder, case, **size)),
     )
     write_cohort(tmp_path / "late", **TINY, workers=1)
     assert len(resumed) == 4 and not set(resumed) & set(written)
     assert fingerprint(tmp_path / "late") == fingerprint(tiny)
 
 
-def test_a_run_killed_at_the_very_end_is_carried_on(tiny, tmp_path, monkeypatch):
-    """Between the table of boxes and the swap, with what the boxes came from already removed."""
+def test_a_run_killed_before_the_final_move_is_resumed(tiny, tmp_path, monkeypatch):
+    """The table of boxes is written, and the saved boxes of the cases are removed already."""
     monkeypatch.setattr(phantom_cohort, "_swap", lambda partial, output: sys.exit())
     with pytest.raises(SystemExit):
         write_cohort(tmp_path / "late", **TINY, workers=1)
@@ -111,28 +114,25 @@ def test_a_folder_that_is_not_a_phantom_is_refused(tmp_path, name):
     assert mine.read_text() == "mine" and [p.name for p in tmp_path.iterdir()] == ["data"]
 
 
-def test_a_file_in_the_way_is_refused(tmp_path):
+def test_a_file_instead_of_a_folder_is_refused(tmp_path):
     (tmp_path / "data").write_text("mine")
     with pytest.raises(InputError, match="not a phantom"):
         write_cohort(tmp_path / "data", **TINY, workers=1)
 
 
 def test_command_line(tmp_path):
-    arguments = [
-        sys.executable,
-        str(ROOT / "src/make_phantom.py"),
-        "--output",
-        str(tmp_path / "data"),
-        "--matrix",
-        "16",
-        "--slices",
-        "4",
-        "--workers",
-        "1",
+    command = [sys.executable, "-m", "pre2post", "phantom", "--output", tmp_path / "data"]
+    size = ["--matrix", "16", "--slices", "4", "--workers", "1"]
+    env = environment(**code_of(ROOT))
+
+    def run(cases: str) -> subprocess.CompletedProcess:
+        return subprocess.run([*command, *size, "--cases", cases], capture_output=True, text=True, env=env)
+
+    good = run("6")
+    assert good.returncode == 0 and good.stdout == f"{tmp_path / 'data'}: written\n" and "6/6" in good.stderr
+    assert sorted(path.name for path in (tmp_path / "data/Duke-Breast-Cancer-MRI").iterdir()) == [
+        f"Breast_MRI_{number:03d}" for number in range(1, 7)
     ]
-    good = subprocess.run([*arguments, "--cases", "6"], capture_output=True, text=True, check=True)
-    assert good.stdout.endswith("written\n")
-    assert "6/6" in good.stderr
     shutil.rmtree(tmp_path / "data")
-    bad = subprocess.run([*arguments, "--cases", "2"], capture_output=True, text=True)
+    bad = run("2")
     assert bad.returncode == 1 and "too small" in bad.stderr and "Traceback" not in bad.stderr

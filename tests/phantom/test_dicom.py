@@ -1,4 +1,4 @@
-"""The files as other software sees them: geometry and pixels through SimpleITK, headers through pydicom."""
+"""The DICOM files read by other software: geometry and pixels by SimpleITK, headers by pydicom."""
 
 import csv
 
@@ -32,7 +32,7 @@ def headers(folder):
 @pytest.mark.parametrize("rotated", [False, True])
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("site", SITES.values(), ids=SITES)
-def test_volume_comes_back_in_its_place(tmp_path, rotated, descending, site):
+def test_a_volume_is_read_back_with_its_geometry(tmp_path, rotated, descending, site):
     grid = site.grid(24, 6)
     volume = np.arange(np.prod(grid.shape)).reshape(grid.shape).astype(np.int16 if site.signed else np.uint16) % 4000
     frame = Frame((3.2, -10.5, 21.7), rotated, descending)
@@ -47,11 +47,11 @@ def test_volume_comes_back_in_its_place(tmp_path, rotated, descending, site):
     assert (first.ImagePositionPatient[2] > last.ImagePositionPatient[2]) == descending
 
 
-def test_headers_are_sound(cohort):
-    entries = {entry.id: entry for entry in make_roster(10, 2026)}
+def test_headers_are_valid(cohort):
+    cases = {case.id: case for case in make_roster(10, 2026)}
     seen = set()
     for folder in sorted((cohort / IMAGES).glob("*/*/*")):
-        site = SITES[entries[folder.parts[-3]].site]
+        site = SITES[cases[folder.parts[-3]].site]
         for header in headers(folder):
             assert header.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
             assert header.SOPClassUID == header.file_meta.MediaStorageSOPClassUID == pydicom.uid.MRImageStorage
@@ -64,18 +64,18 @@ def test_headers_are_sound(cohort):
     assert len(seen) == len(list((cohort / IMAGES).rglob("*.dcm")))
 
 
-def test_series_are_named_as_the_roster_says(cohort):
-    for entry in make_roster(10, 2026):
-        series = [headers(folder)[0] for folder in (cohort / IMAGES / entry.id).glob("*/*")]
+def test_series_names_and_traps_follow_the_roster(cohort):
+    for case in make_roster(10, 2026):
+        series = [headers(folder)[0] for folder in (cohort / IMAGES / case.id).glob("*/*")]
         dynamic = {h.AcquisitionTime: h for h in series if h.SeriesDescription != "ax t1"}
-        assert len(series) - len(dynamic) == len(entry.traps & {"duplicated", "plain_t1"})
+        assert len(series) - len(dynamic) == len(case.traps & {"duplicated", "plain_t1"})
         in_time = [dynamic[time] for time in sorted(dynamic)]
-        assert tuple(h.SeriesDescription for h in in_time) == STYLES[entry.style].descriptions
-        assert tuple(h.SeriesNumber for h in in_time) == STYLES[entry.style].numbers
+        assert tuple(h.SeriesDescription for h in in_time) == STYLES[case.style].descriptions
+        assert tuple(h.SeriesNumber for h in in_time) == STYLES[case.style].numbers
         assert len({h.FrameOfReferenceUID for h in series}) == len({h.StudyInstanceUID for h in series}) == 1
 
 
-def test_masks_lie_on_the_pre_series_and_enhance(cohort):
+def test_masks_have_the_geometry_of_pre_and_enhance(cohort):
     with open(cohort / "cases.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["case", "site", "mask"] and len(rows) == 10
@@ -97,12 +97,12 @@ def test_masks_lie_on_the_pre_series_and_enhance(cohort):
         assert gain[1] > 1.2 * gain[0]
 
 
-def test_boxes_surround_the_tumours_as_the_archive_counts(cohort):
-    """Of every patient: rows and columns of the stored pixels, slices by InstanceNumber, from 1, both ends inside."""
+def test_boxes_surround_the_tumours_in_the_archives_convention(cohort):
+    """Rows and columns of the stored pixels, slices by InstanceNumber; all from 1, both ends included."""
     with open(cohort / "Annotation_Boxes.csv", newline="") as file:
         rows = {row.pop("Patient ID"): row for row in csv.DictReader(file)}
     roster = make_roster(10, 2026)
-    assert list(rows) == [entry.id for entry in roster]
+    assert list(rows) == [case.id for case in roster]
     assert list(rows["Breast_MRI_001"]) == [
         "Start Row",
         "End Row",
@@ -111,9 +111,9 @@ def test_boxes_surround_the_tumours_as_the_archive_counts(cohort):
         "Start Slice",
         "End Slice",
     ]
-    for entry in roster:
-        folder = next(f for f in sorted((cohort / IMAGES / entry.id).glob("*/*")) if "ax t1" not in f.name)
-        tumour = make_patient(2026, entry.number, SITES[entry.site].grid(32, 8)).tumour
+    for case in roster:
+        folder = next(f for f in sorted((cohort / IMAGES / case.id).glob("*/*")) if "ax t1" not in f.name)
+        tumour = make_patient(2026, case.number, SITES[case.site].grid(32, 8)).tumour
         frame = headers(folder)[0]
         if frame.ImageOrientationPatient[0] < 0:
             tumour = tumour[:, ::-1, ::-1]
@@ -125,8 +125,8 @@ def test_boxes_surround_the_tumours_as_the_archive_counts(cohort):
             ]
         )
         slices, image_rows, columns = find_objects(in_order.astype(int))[0]
-        expected = [end for part in (image_rows, columns, slices) for end in (part.start + 1, part.stop)]
-        assert [int(value) for value in rows[entry.id].values()] == expected, entry
+        expected = [end for span in (image_rows, columns, slices) for end in (span.start + 1, span.stop)]
+        assert [int(value) for value in rows[case.id].values()] == expected, case
 
 
 @given(st.floats(-9999, 9999))

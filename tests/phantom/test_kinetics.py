@@ -1,3 +1,5 @@
+"""Contrast kinetics: the published arterial input, and the Tofts model against numerical quadrature."""
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -14,15 +16,15 @@ def test_blood_peaks_in_the_first_pass_and_washes_out():
     assert blood_concentration(np.array([-1.0, 0.0])).tolist() == [0, 0]
 
 
-def test_first_pass_carries_the_published_areas():
-    """The Gaussians of the input hold their areas (0.809 and 0.330 mM min), apart from what lies before the bolus."""
+def test_the_first_pass_has_the_published_areas():
+    """The Gaussians of the input have areas of 0.809 and 0.330 mM min, minus the part before the bolus."""
     washout = quad(lambda t: 1.05 * np.exp(-0.1685 * t) / (1 + np.exp(-38.078 * (t - 0.483))), 0, 2, points=[0.483])[0]
-    whole = quad(blood_concentration, 0, 2, points=[0.17, 0.365, 0.483])[0]
+    total = quad(blood_concentration, 0, 2, points=[0.17, 0.365, 0.483])[0]
     later = sum(
         area * (1 + erf(centre / width / np.sqrt(2))) / 2
         for area, centre, width in ((0.809, 0.17046, 0.0563), (0.330, 0.365, 0.132))
     )
-    assert whole == pytest.approx(later + washout, rel=1e-4)
+    assert total == pytest.approx(later + washout, rel=1e-4)
 
 
 @pytest.mark.parametrize("transfer, extravascular, plasma", [(0.3, 0.45, 0.05), (0.01, 0.3, 0.0), (0.8, 0.3, 0.08)])
@@ -44,5 +46,5 @@ def test_tofts_agrees_with_adaptive_quadrature(transfer, extravascular, plasma, 
     assert found[1] == pytest.approx(plasma * plasma_concentration(minutes))
 
 
-def test_before_the_bolus_there_is_no_contrast():
+def test_there_is_no_contrast_before_the_bolus():
     assert tissue_concentration(0.0, np.array([0.3]), 0.4, 0.1).tolist() == [0.0]

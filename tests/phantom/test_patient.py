@@ -1,3 +1,5 @@
+"""The anatomy of a patient: tissues in their places, the same on every grid, and all kinds of tumours."""
+
 import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass
@@ -19,25 +21,25 @@ def patient():
     return make_patient(2026, 1, SITES["A"].grid(96, 16))
 
 
-def test_shares_fill_the_body_and_nothing_else(patient):
+def test_tissue_fills_the_body_and_air_the_outside(patient):
     shares = np.stack(list(patient.body.shares.values()))
     assert shares.min() >= 0 and shares.sum(0).max() < 1 + 1e-9
     assert shares.sum(0)[patient.skin < -5].min() > 0.95
-    assert shares.sum(0)[patient.skin > 8].max() < 0.05  # but for the nipple, which stands out a little
+    assert shares.sum(0)[patient.skin > 8].max() < 0.05  # except the nipple, which protrudes slightly
 
 
-def test_every_tissue_has_its_place(patient):
+def test_tissues_are_in_anatomical_order(patient):
     labels = patient.labels()
     assert labels.dtype == np.uint8
     for name in ("fat", "gland", "muscle", "bone", "lung", "blood", "heart", "tumour"):
         assert (labels == TISSUES[name].label).any(), name
     height = {name: centre_mm(labels == TISSUES[name].label, patient.grid)[1] for name in ("gland", "heart", "bone")}
-    assert height["gland"] < -5 < 30 < height["heart"] < height["bone"]  # y grows to the back
-    assert centre_mm(labels == TISSUES["heart"].label, patient.grid)[0] > 0  # the heart lies to the left
+    assert height["gland"] < -5 < 30 < height["heart"] < height["bone"]  # y rises to the back
+    assert centre_mm(labels == TISSUES["heart"].label, patient.grid)[0] > 0  # the heart is on the left
 
 
-def test_same_patient_on_another_grid():
-    """The tumour has the same place and volume in the geometry of either site."""
+def test_a_patient_is_the_same_on_another_grid():
+    """The tumour has the same position and volume in the geometry of both sites."""
     views = [make_patient(2026, 7, site.grid(128, 24)) for site in SITES.values()]
     centres = [centre_mm(p.tumour, p.grid) for p in views]
     volumes = [p.tumour.sum() * p.grid.voxel_volume for p in views]
@@ -45,7 +47,7 @@ def test_same_patient_on_another_grid():
     assert volumes[0] == pytest.approx(volumes[1], rel=0.1)
 
 
-def test_patients_differ_and_repeat():
+def test_patients_differ_and_are_reproducible():
     grid = SITES["A"].grid(32, 8)
     first, again, other = (make_patient(2026, n, grid) for n in (1, 1, 2))
     np.testing.assert_array_equal(first.body.shares["gland"], again.body.shares["gland"])
@@ -53,13 +55,13 @@ def test_patients_differ_and_repeat():
 
 
 @pytest.mark.parametrize("number", range(1, 9))
-def test_even_the_coarsest_grid_shows_a_tumour_inside_the_breast(number):
+def test_a_coarse_grid_shows_a_tumour_inside_the_breast(number):
     patient = make_patient(5, number, SITES["A"].grid(32, 8))
     assert 0 < patient.tumour.sum() < 60
     assert patient.skin[patient.tumour].max() < 0
 
 
-def test_tumours_come_in_all_kinds():
+def test_tumours_have_all_sizes_and_kinds():
     drawn = []
     for number in range(300):
         rng = np.random.default_rng(number)

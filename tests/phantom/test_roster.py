@@ -1,3 +1,5 @@
+"""The roster: roles, naming styles and traps of the cases."""
+
 from collections import Counter
 
 import pytest
@@ -6,24 +8,24 @@ from pre2post.core.errors import InputError
 from pre2post.phantom.roster import STYLES, make_roster
 
 
-def test_default_cohort_holds_its_roles():
-    roles = Counter((entry.site, entry.masked) for entry in make_roster(58, 2026))
+def test_the_default_cohort_has_the_documented_roles():
+    roles = Counter((case.site, case.masked) for case in make_roster(58, 2026))
     assert roles == {("A", True): 20, ("A", False): 30, ("B", True): 8}
 
 
 @pytest.mark.parametrize("cases", [6, 10, 23, 58])
-def test_every_role_is_there_twice_in_any_cohort(cases):
+def test_every_role_occurs_at_least_twice(cases):
     roster = make_roster(cases, 1)
-    assert [entry.id for entry in roster] == [f"Breast_MRI_{n:03d}" for n in range(1, cases + 1)]
-    roles = Counter((entry.site, entry.masked) for entry in roster)
+    assert [case.id for case in roster] == [f"Breast_MRI_{n:03d}" for n in range(1, cases + 1)]
+    roles = Counter((case.site, case.masked) for case in roster)
     assert set(roles) == {("A", True), ("A", False), ("B", True)} and min(roles.values()) >= 2
 
 
 def test_every_style_and_trap_occurs_with_and_without_mask():
     roster = make_roster(58, 2026)
-    assert {entry.style for entry in roster} == set(STYLES)
+    assert {case.style for case in roster} == set(STYLES)
     for masked in (True, False):
-        traps = {trap for entry in roster if entry.masked == masked for trap in entry.traps}
+        traps = {trap for case in roster if case.masked == masked for trap in case.traps}
         assert traps == {"descending", "rotated", "duplicated", "plain_t1"}
 
 

@@ -1,3 +1,5 @@
+"""The scanner: signal equation, grey values, enhancement and noise of the simulated volumes."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,7 @@ from pre2post.phantom.tissues import TISSUES
 
 
 def simulated_steady_state(t1, t2_star, site):
-    """Pulse after pulse with perfect spoiling, until nothing changes."""
+    """Simulate pulse after pulse with perfect spoiling until the signal is constant."""
     longitudinal, angle = 1.0, np.deg2rad(site.flip_angle)
     for _ in range(5000):
         transverse = longitudinal * np.sin(angle)
@@ -24,7 +26,7 @@ def test_signal_is_the_steady_state_of_a_pulse_train(site, t1):
 
 
 @pytest.mark.parametrize("site", SITES.values(), ids=SITES)
-def test_contrast_agent_brightens_blood_and_hardly_fat(site):
+def test_contrast_agent_brightens_blood_much_more_than_fat(site):
     gains = {name: tissue_signal(name, site, 0.5) / tissue_signal(name, site) for name in ("blood", "fat")}
     assert gains["blood"] > 2 > 1.6 > gains["fat"] > 1
     assert tissue_signal("fat", site) > 2 * tissue_signal("gland", site)  # hence fat suppression
@@ -38,16 +40,17 @@ def scanned(request):
     return site, patient, [v.astype(float) for v in volumes]
 
 
-def test_volumes_are_whole_numbers_of_the_sites_type(scanned):
-    site, patient, _ = scanned
+def test_volumes_have_the_integer_type_of_the_site_and_are_reproducible(scanned):
+    site, patient, (pre, _, _) = scanned
     volume = acquire(patient, site, [0.0], np.random.default_rng(1))[0]
     assert volume.dtype == (np.int16 if site.signed else np.uint16)
     assert volume.shape == patient.grid.shape
     assert volume.min() >= 0 and volume.max() < 2**site.bits
+    np.testing.assert_array_equal(volume, pre)
 
 
 def test_grey_levels_before_contrast(scanned):
-    """Air is nearly black, fat dark, gland bright; the tumour is like gland."""
+    """Air is nearly black, fat dark and gland bright; a tumour resembles gland."""
     _, patient, (pre, _, _) = scanned
     share = patient.body.shares
     in_front = np.broadcast_to(patient.grid.axes()[1] < 5, pre.shape)
@@ -72,10 +75,10 @@ def test_tumour_heart_and_vessels_enhance_and_fat_does_not(scanned):
 
 
 def test_noise_is_rician(scanned):
-    """Where there is no signal, mean and standard deviation of the magnitude stand as sqrt(pi / (4 - pi))."""
+    """Without signal, the mean magnitude is sqrt(pi / (4 - pi)) times its standard deviation."""
     site, patient, _ = scanned
-    loud = replace(site, noise=1.0, gain=400.0, bits=16)
-    volume = acquire(patient, loud, [0.0], np.random.default_rng(5))[0].astype(float)
+    noisy = replace(site, noise=1.0, gain=400.0, bits=16)
+    volume = acquire(patient, noisy, [0.0], np.random.default_rng(5))[0].astype(float)
     just_outside = volume[(patient.skin > 6) & (patient.skin < 10)]
     assert len(just_outside) > 300
     assert just_outside.mean() / just_outside.std() == pytest.approx(np.sqrt(np.pi / (4 - np.pi)), rel=0.06)

@@ -1,3 +1,5 @@
+"""Geometric primitives: distances, coverage, tubes, grids and noise fields."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 from pre2post.phantom.grid import Grid, block_mean, make_grid
 from pre2post.phantom.noise import NoiseField
 from pre2post.phantom.shapes import cover, ellipsoid, smooth_union, tubes
+from pre2post.phantom.tissues import AIR, TISSUES, Composition
 
 
 def cube(n=24, spacing=2.0):
@@ -25,7 +28,7 @@ def test_covered_volume_of_a_sphere(radius, shift):
     assert volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.03)
 
 
-def test_union_holds_both_and_fills_the_corner():
+def test_a_smooth_union_contains_both_and_fills_the_corner():
     a, b = np.meshgrid(np.linspace(-5, 5, 21), np.linspace(-5, 5, 21))
     union = smooth_union(a, b, 4.0)
     assert (union <= np.minimum(a, b)).all()
@@ -34,7 +37,7 @@ def test_union_holds_both_and_fills_the_corner():
 
 
 @pytest.mark.parametrize("end", [(18, 0, 0), (0, 0, 18), (12, -9, 6)])
-def test_thin_tube_keeps_its_volume_however_it_lies(end):
+def test_a_thin_tube_keeps_its_volume_in_any_direction(end):
     grid = cube()
     path = np.linspace(np.negative(end), end, 60)
     filled = tubes(grid, [path], [np.full(60, 0.6)])
@@ -42,11 +45,11 @@ def test_thin_tube_keeps_its_volume_however_it_lies(end):
     assert filled.sum() * grid.voxel_volume == pytest.approx(np.pi * 0.6**2 * length * 60 / 59, rel=1e-6)
 
 
-def test_tube_outside_the_grid_leaves_no_trace():
+def test_a_tube_outside_the_grid_is_not_drawn():
     assert not tubes(cube(), [np.full((5, 3), 500.0)], [np.ones(5)]).any()
 
 
-def test_finer_grid_has_the_same_voxels_in_the_mean():
+def test_the_voxels_of_a_finer_grid_average_to_those_of_the_grid():
     grid = make_grid(320, -125, 20, 6)
     box = grid.box((-30, -40, -20), (35, 20, 30))
     fine = grid.finer(box, 2)
@@ -56,7 +59,7 @@ def test_finer_grid_has_the_same_voxels_in_the_mean():
     np.testing.assert_allclose(block_mean(ramp, 2)[0, 0], grid.axes()[0].ravel()[box[2]], atol=1e-9)
 
 
-def test_noise_is_standard_and_belongs_to_the_patient():
+def test_noise_has_zero_mean_and_unit_variance_and_is_independent_of_the_grid():
     field = NoiseField(np.random.default_rng(3), 5.0)
     grid = cube(40, 4.0)
     values = field.on(grid)
@@ -72,3 +75,12 @@ def test_noise_is_smooth_over_its_scale():
     line = field.at(0 * x, 0 * x, x)
     assert np.abs(np.diff(line)).max() < 0.5
     assert np.corrcoef(line[:-20], line[20:])[0, 1] < 0.5
+
+
+def test_composition_keeps_shares_and_labels_consistent():
+    body = Composition((1, 1, 4))
+    body.paint("fat", np.array([[[1.0, 1.0, 0.4, 0.0]]]))
+    body.paint("gland", np.array([[[0.75]]]), (slice(None), slice(None), slice(1, 2)))
+    np.testing.assert_allclose(body.shares["fat"].ravel(), [1, 0.25, 0.4, 0])
+    np.testing.assert_allclose(body.shares["gland"].ravel(), [0, 0.75, 0, 0])
+    assert body.labels().ravel().tolist() == [TISSUES["fat"].label, TISSUES["gland"].label, AIR, AIR]

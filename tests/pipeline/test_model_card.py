@@ -1,4 +1,4 @@
-"""A model's card: round trip, and everything that does not match is refused in one line."""
+"""Model cards: they are read as written, and mismatches are refused in one line."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def weights(tmp_path) -> Path:
     write_card(
         file,
         "a generator",
-        patients=["ab", "cd"],
+        n_patients=2,
         data="x.dir",
         metrics=METRICS,
         params={"slices": {"size": PARAMS.slices.size}, "ingest": {"headroom": PARAMS.ingest.headroom}},
@@ -40,27 +40,27 @@ def weights(tmp_path) -> Path:
     return file
 
 
-def test_it_says_whose_weights_these_are_and_what_they_are_for(weights):
+def test_a_card_holds_hash_patients_metrics_and_intended_use(weights):
     content = json.loads(card_file(weights).read_text())
     assert content["sha256"] == hashlib.sha256(b"weights").hexdigest()
-    assert content["patients"] == ["ab", "cd"] and content["metrics"] == METRICS
+    assert content["n_patients"] == 2 and content["metrics"] == METRICS
     assert (content["licence"], content["intended_use"]) == (LICENCE, INTENDED_USE)
     assert card_file(weights).name == "generator.card.json"
 
 
 @given(
-    patients=st.none() | st.lists(st.text()),
+    n_patients=st.none() | st.integers(0, 10**6),
     source=st.text(),
     value=st.floats(allow_nan=False) | st.integers(0, 9),
     params=st.dictionaries(st.text(), st.integers() | st.booleans() | st.text() | st.lists(st.integers())),
 )
-def test_what_is_written_is_read(tmp_path_factory, patients, source, value, params):
+def test_a_card_is_read_as_written(tmp_path_factory, n_patients, source, value, params):
     file = tmp_path_factory.mktemp("card") / "w.pth"
     file.write_bytes(b"1")
-    value = min(max(value, -1e300), 1e300)  # JSON has no word for infinity
-    write_card(file, "m", patients=patients, source=source, params=params, metrics={"x": {"value": value, "n": 1}})
+    value = min(max(value, -1e300), 1e300)  # JSON cannot express infinity
+    write_card(file, "m", n_patients=n_patients, source=source, params=params, metrics={"x": {"value": value, "n": 1}})
     card = read_card(file)
-    assert (card.patients, card.source, card.params) == (patients, source, params)
+    assert (card.n_patients, card.source, card.params) == (n_patients, source, params)
     assert card.metrics == {"x": Value(value=value, n=1)}
     assert card == ModelCard.model_validate(json.loads(card_file(file).read_text()))
 
@@ -75,7 +75,7 @@ def test_weights_without_a_card_are_used_with_a_warning(weights, capsys):
 
 
 @pytest.mark.parametrize("damage", [b"Weights", b"weight", b"", b"weights\0"])
-def test_other_weights_than_the_cards_are_refused(weights, refused, damage):
+def test_weights_that_differ_from_their_card_are_refused(weights, refused, damage):
     weights.write_bytes(damage)
     refused(
         lambda: check_card(weights, PARAMS),
@@ -87,7 +87,7 @@ def test_other_weights_than_the_cards_are_refused(weights, refused, damage):
 
 
 @pytest.mark.parametrize(("section", "key", "now"), [("slices", "size", 256), ("ingest", "headroom", 2.0)])
-def test_another_scale_or_size_than_in_the_training_is_refused(weights, refused, section, key, now):
+def test_another_intensity_scale_or_size_than_in_training_is_refused(weights, refused, section, key, now):
     params = PARAMS.model_copy(update={section: getattr(PARAMS, section).model_copy(update={key: now})})
     refused(
         lambda: check_card(weights, params),
@@ -101,7 +101,7 @@ def test_another_scale_or_size_than_in_the_training_is_refused(weights, refused,
     ("change", "words"),
     [
         ({"sha256": "abc"}, "sha256"),
-        ({"patients": "everybody"}, "patients"),
+        ({"n_patients": "everybody"}, "n_patients"),
         ({"metrics": {"mae": 1}}, "metrics.mae"),
         ({"new": 1}, "new"),
         ({"model": 3}, "model"),
@@ -110,10 +110,10 @@ def test_another_scale_or_size_than_in_the_training_is_refused(weights, refused,
 def test_a_damaged_card_is_refused(weights, refused, change, words):
     file = card_file(weights)
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
-    refused(lambda: read_card(weights), str(file), "no model card", words)
+    refused(lambda: read_card(weights), str(file), "not a model card", words)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '"text"'])
-def test_a_card_that_is_no_card_is_refused(weights, refused, content):
+def test_a_file_that_is_not_a_card_is_refused(weights, refused, content):
     card_file(weights).write_text(content)
     refused(lambda: read_card(weights), str(card_file(weights)))

@@ -1,4 +1,4 @@
-"""Which code, data, parameters and packages are said to have made a file of metrics."""
+"""Provenance of a file of metrics: code, data, parameters and packages."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def change(file: str, text: str) -> None:
     Path(file).write_text(text)
 
 
-def test_the_code_is_that_of_the_stages_own_dependencies(project):
+def test_the_code_hash_depends_on_the_stages_own_dependencies(project):
     before = provenance(FILE)["code"]
     change("src/other.py", "2")
     assert provenance(FILE)["code"] == before
@@ -64,7 +64,7 @@ def test_the_hash_of_the_code_follows_from_what_dvc_lock_lists(project):
     assert provenance(FILE)["code"] == hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
-def test_the_parameters_are_those_of_the_stage_and_of_all_before_it(project):
+def test_the_parameter_hash_depends_on_the_stage_and_all_before_it(project):
     before = provenance(FILE)["params"]
     change("params.yaml", "other: 5\ncohort: data\nsize: 3  # a comment\n")
     assert provenance(FILE)["params"] == before
@@ -100,3 +100,19 @@ def test_dvc_shows_the_numbers_and_leaves_the_provenance_out(project):
     with Repo.init(".", no_scm=True) as repo:
         shown = repo.metrics.show()
     assert shown[""]["data"][str(FILE)]["data"] == {"mae": 0.5, "test": {"dice": 1}}
+
+
+def test_metrics_hold_six_digits_and_null_for_nan_and_infinity(project):
+    content = {"mae": 1 / 3, "psnr": float("inf"), "n": 12345678, "test": {"dice": numpy.float32(0.1)}, "all": [2 / 3]}
+    write_metrics(FILE, content | {"missing": float("nan"), "name": "0.123456789"})
+    found = json.loads(FILE.read_text())
+    del found["provenance"]
+    assert found == {
+        "mae": 0.333333,
+        "psnr": None,
+        "n": 12345678,
+        "test": {"dice": 0.1},
+        "all": [0.666667],
+        "missing": None,
+        "name": "0.123456789",
+    }

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verify import count_values, differences, select
+from pre2post.pipeline.verify import Verdict, count_values, differences, select
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -47,3 +47,12 @@ def test_a_part_is_selected_without_its_provenance(refused):
     assert (select(content, "a", "x"), select(content, "a.b", "x")) == ({"b": 1, "c": 2}, 1)
     for key in ("provenance", "a.d", "a.b.c"):
         refused(lambda key=key: select(content, key, "same.json"), key, "same.json")
+
+
+def test_a_verdict_names_the_first_differences():
+    assert str(Verdict("a.json", "main", 3, [])) == "a.json: 3 values, all as in main"
+    unequal = [f"x{number}: 1 in Git, 2 computed" for number in range(7)]
+    text = str(Verdict("a.json:x", "HEAD", 9, unequal))
+    assert text.startswith("a.json:x: 7 of 9 values differ: x0: 1 in Git") and text.endswith(
+        "x4: 1 in Git, 2 computed; and 2 more"
+    )

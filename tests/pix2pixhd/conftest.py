@@ -1,4 +1,4 @@
-"""Tiny settings and slices for trainings of a second."""
+"""Tiny settings and slices: a training takes about a second."""
 
 import numpy as np
 import pytest
@@ -30,14 +30,14 @@ TINY = {
 
 @pytest.fixture(scope="session")
 def tiny():
-    """Makes the gan section of params.yaml, tiny, with the given values."""
+    """Return a function that gives the gan section of params.yaml, tiny, with changed values."""
     defaults = load_params(ROOT / "params.yaml").gan
     return lambda **values: type(defaults).model_validate(defaults.model_dump() | TINY | values)
 
 
 @pytest.fixture(scope="session")
 def pairs() -> PairedSlices:
-    """Twelve slices of patches that a generator can see; post is the square of pre."""
+    """Twelve slices of patches large enough for the generator; post is the square of pre."""
     pre = np.kron(np.random.default_rng(0).random((12, 4, 4)), np.ones((8, 8))).astype(np.float32)
     return PairedSlices(pre, pre**2, (pre > 0.9).astype(np.uint8))
 

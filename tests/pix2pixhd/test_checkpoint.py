@@ -1,4 +1,4 @@
-"""Generators and discriminators on disk."""
+"""Weights files of generators and discriminators."""
 
 import json
 
@@ -22,7 +22,7 @@ SMALL = {"width": 4, "downs": 2, "blocks": 1}
 
 
 @pytest.mark.parametrize(
-    "plan",
+    "architecture",
     [
         Architecture(**SMALL),
         Architecture(residual=True, upsampling="resize", **SMALL),
@@ -30,10 +30,10 @@ SMALL = {"width": 4, "downs": 2, "blocks": 1}
         Architecture("local", enhancers=2, enhancer_blocks=1, **SMALL),
     ],
 )
-def test_a_generator_comes_back_ready_to_run(plan, tmp_path):
-    generator = make_generator(plan)
+def test_a_generator_comes_back_ready_to_run(architecture, tmp_path):
+    generator = make_generator(architecture)
     save_generator(generator, tmp_path / "g.safetensors")
-    image = torch.rand(2, plan.channels, 32, 32) * 2 - 1
+    image = torch.rand(2, architecture.channels, 32, 32) * 2 - 1
     loaded = load_generator(tmp_path / "g.safetensors")
     assert torch.equal(loaded(image), generator(image))
     assert not loaded.training
@@ -47,7 +47,7 @@ def test_a_generator_saved_in_another_layout_comes_back_the_same(tmp_path):
         assert torch.equal(weight, generator.state_dict()[name])
 
 
-def test_a_discriminator_comes_back_and_is_not_taken_for_a_generator(tmp_path, refused):
+def test_a_discriminator_comes_back_and_is_not_accepted_as_a_generator(tmp_path, refused):
     discriminator = MultiscaleDiscriminator(2, width=4, layers=2, scales=3)
     save_discriminator(discriminator, tmp_path / "d.safetensors")
     image = torch.rand(1, 2, 64, 64)
@@ -78,14 +78,14 @@ def test_damaged_and_foreign_weights_are_refused(tmp_path, refused):
         refused(lambda: load_generator(tmp_path / "foreign.safetensors"), "not the weights")
 
 
-def test_who_trained_comes_back_and_does_not_change_the_network(tmp_path):
+def test_training_patients_come_back_and_do_not_change_the_network(tmp_path):
     generator = make_generator(Architecture(**SMALL))
     save_generator(generator, tmp_path / "silent.safetensors")
-    save_generator(generator, tmp_path / "told.safetensors", {"b" * 16, "a" * 16})
+    save_generator(generator, tmp_path / "listed.safetensors", {"b" * 16, "a" * 16})
     assert read_trained_on(tmp_path / "silent.safetensors") is None
-    assert read_trained_on(tmp_path / "told.safetensors") == {"a" * 16, "b" * 16}
+    assert read_trained_on(tmp_path / "listed.safetensors") == {"a" * 16, "b" * 16}
     image = torch.rand(1, 1, 32, 32) * 2 - 1
-    assert torch.equal(load_generator(tmp_path / "told.safetensors")(image), generator(image))
+    assert torch.equal(load_generator(tmp_path / "listed.safetensors")(image), generator(image))
     discriminator = MultiscaleDiscriminator(2, width=4, layers=2, scales=1)
     save_discriminator(discriminator, tmp_path / "d.safetensors", ["c" * 16])
     assert read_trained_on(tmp_path / "d.safetensors") == {"c" * 16}
@@ -93,7 +93,7 @@ def test_who_trained_comes_back_and_does_not_change_the_network(tmp_path):
 
 
 def test_the_bytes_are_the_same_every_time(tmp_path):
-    """The library writes several texts of metadata in a random order: one file in two would differ."""
+    """The library writes several metadata entries in random order: every second file would differ."""
     generator = make_generator(Architecture(**SMALL))
     files = [tmp_path / f"{number}.safetensors" for number in range(8)]
     for number, file in enumerate(files):
@@ -103,14 +103,14 @@ def test_the_bytes_are_the_same_every_time(tmp_path):
         assert list(file.metadata()) == ["pix2pixhd"]
 
 
-def test_a_file_that_says_nothing_of_who_trained_it(tmp_path, refused):
+def test_a_file_without_a_list_of_training_patients(tmp_path, refused):
     file = tmp_path / "foreign.safetensors"
     for metadata, record in ((None, None), ({"other": "x"}, None), ({"pix2pixhd": '{"kind": "global"}'}, None)):
         save_file({"x": torch.zeros(1)}, file, metadata=metadata)
         assert read_trained_on(file) is record
     for header in ("[]", "{", '{"trained_on": 3}', '{"trained_on": "abc"}', '{"trained_on": [[]]}'):
         save_file({"x": torch.zeros(1)}, file, metadata={"pix2pixhd": header})
-        refused(lambda: read_trained_on(file), "foreign.safetensors", "who trained")
+        refused(lambda: read_trained_on(file), "foreign.safetensors", "list of training patients")
         refused(lambda: load_generator(file), "not the weights")
     refused(lambda: read_trained_on(tmp_path / "absent.safetensors"), "missing", "absent.safetensors")
     file.write_bytes(b"short")

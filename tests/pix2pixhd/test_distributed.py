@@ -1,4 +1,4 @@
-"""Two processes on one machine, over gloo: the same gradients as one, one voice, and an end when one dies."""
+"""Two processes on one machine over gloo: the gradients of one process, and a common end if one fails."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ with join() as group:
     model.g_optimiser = SimpleNamespace(step=lambda: gradients.extend(weight.grad for weight in model.g_params))
     model.d_optimiser = SimpleNamespace(step=lambda: gradients.extend(weight.grad for weight in model.d_params))
     for images in content["batches"]:
-        batch = Batch(np.arange(images.shape[1]), np.zeros(images.shape[1], bool)).part(group.rank, group.processes)
+        batch = Batch(np.arange(images.shape[1]), np.zeros(images.shape[1], bool)).shard(group.rank, group.processes)
         losses.append(model.step(*images[:, batch.slices], share=batch.share))
     torch.save({"gradients": gradients, "losses": losses}, f"{folder}/output_{group.rank}.pt")
 """
@@ -71,14 +71,14 @@ with join() as group:
 
 
 def command_for_two(tmp_path, script, *arguments):
-    """The command that runs a script through `launch` in two processes."""
+    """Return the command that runs a script with `launch` in two processes."""
     (tmp_path / "worker.py").write_text(script)
     words = [str(tmp_path / "worker.py"), *map(str, arguments)]
     return [sys.executable, "-c", f"from pre2post.pix2pixhd.distributed import launch; launch(2, *{words!r})"]
 
 
 def run_in_two(tmp_path, script, *arguments, timeout=120):
-    """Runs a script through `launch` in two processes; returns exit code and both streams."""
+    """Run a script with `launch` in two processes; return its exit code and both streams."""
     done = subprocess.run(
         command_for_two(tmp_path, script, *arguments), env=ENVIRONMENT, text=True, capture_output=True, timeout=timeout
     )
@@ -89,7 +89,7 @@ def test_gradients_of_two_processes_equal_those_of_one_with_the_joint_batch(tiny
     torch.manual_seed(1)
     settings = tiny()
     model = Pix2PixHD(settings, RuntimeConfig())
-    # Equal parts, unequal ones, and one process without a slice of its own.
+    # Equal shards, unequal ones, and one process without a slice.
     batches = [torch.rand(2, size, 1, 32, 32, dtype=torch.float64) * 2 - 1 for size in (4, 3, 1)]
     content = {"settings": settings.model_dump(), "model": model.state_dict(), "batches": batches}
     torch.save(content, tmp_path / "input.pt")
@@ -109,7 +109,7 @@ def test_gradients_of_two_processes_equal_those_of_one_with_the_joint_batch(tiny
         torch.testing.assert_close(found["losses"], losses)
 
 
-def test_a_dying_process_ends_all_with_its_message(tmp_path):
+def test_a_failing_process_ends_all_with_its_message(tmp_path):
     code, printed = run_in_two(tmp_path, FAILING, timeout=60)
     assert code == 1
     assert "error: file train_pre.npy: the slices cannot be read" in printed
@@ -132,9 +132,9 @@ def test_no_process_outlives_a_killed_parent(tmp_path):
         time.sleep(0.05)
 
 
-def test_a_process_alone_has_nothing_to_share():
+def test_a_single_process_reduces_to_its_own_values():
     tensor = torch.ones(3)
     Group().all_reduce([tensor])()
     assert tensor.tolist() == [1, 1, 1]
     Group().check_equal((1,), "anything")
-    assert Batch(torch.arange(4).numpy(), torch.zeros(4, dtype=bool).numpy()).part(0, 1).share == 1
+    assert Batch(torch.arange(4).numpy(), torch.zeros(4, dtype=bool).numpy()).shard(0, 1).share == 1

@@ -1,4 +1,4 @@
-"""Slices through a generator: scale, channels, batches, memory, and what is refused."""
+"""Inference on slices: scale, channels, batches, memory, and errors."""
 
 import tracemalloc
 
@@ -25,7 +25,7 @@ def last_convolution(generator) -> torch.nn.Conv2d:
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """For images this small more would only wait for each other."""
+    """More threads would only wait for each other on images of this size."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -38,7 +38,7 @@ def slices():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_translate_does_not_depend_on_the_batch_size_and_keeps_the_scale(slices, channels):
+def test_the_output_does_not_depend_on_the_batch_size_and_keeps_the_scale(slices, channels):
     generator = make(residual=True, channels=channels)
     whole = infer(generator, slices, 5)
     assert whole.dtype == np.float32 and whole.shape == slices.shape
@@ -50,7 +50,7 @@ def test_translate_does_not_depend_on_the_batch_size_and_keeps_the_scale(slices,
 
 
 @pytest.mark.parametrize("kind", ["global", "local"])
-def test_a_network_of_three_channels_sees_repeated_grey_and_gives_the_mean(slices, kind):
+def test_three_channels_get_the_repeated_grey_image_and_return_the_mean(slices, kind):
     generator = make(kind=kind, channels=3)
     with torch.inference_mode():
         images = generator(torch.from_numpy(np.stack([slices] * 3, 1)) * 2 - 1).numpy()
@@ -58,7 +58,7 @@ def test_a_network_of_three_channels_sees_repeated_grey_and_gives_the_mean(slice
     np.testing.assert_allclose(infer(generator, slices), (images.mean(1) + 1) / 2, atol=1e-5)
 
 
-def test_a_network_that_treats_the_channels_alike_gives_what_one_channel_gives(slices):
+def test_three_equal_channels_give_the_output_of_one_channel(slices):
     one, three = make(), make(channels=3)
     weights = one.state_dict()
     first, *_, last = [name for name in weights if name.endswith("weight")]

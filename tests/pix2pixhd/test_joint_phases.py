@@ -1,4 +1,4 @@
-"""One generator for several phases: a channel each, through training, file and translation."""
+"""One generator for several phases, one channel each: training, weights file and inference."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from pre2post.pix2pixhd.runtime import RuntimeConfig
 from pre2post.pix2pixhd.sampling import epoch_batches
 from pre2post.pix2pixhd.train import train
 
-SHIFTS = (0.2, 0.6)  # what each phase adds to pre
+SHIFTS = (0.2, 0.6)  # difference of each phase to pre
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,12 @@ def joint(pairs) -> PairedSlices:
     return PairedSlices(pairs.pre, np.stack([pairs.pre + shift for shift in SHIFTS], 1), pairs.lesion)
 
 
-def test_phases_are_read_mirrored_and_moved_as_pre_is(joint, cases):
-    plan = list(epoch_batches(cases, 3, 0, 0, 4, True, True))
-    assert any(batch.flips.any() for batch in plan) and any(batch.moves is not None for batch in plan)
-    for pre, post, lesion in load_batches(joint, plan, "cpu"):
+def test_phases_are_flipped_and_moved_like_pre(joint, cases):
+    batches = epoch_batches(cases, 3, 0, 0, 4, True, True)
+    assert any(batch.flips.any() for batch in batches) and any(batch.moves is not None for batch in batches)
+    for pre, post, lesion in load_batches(joint, batches, "cpu"):
         assert post.shape == (len(pre), 2, *pre.shape[2:]) and lesion.shape == pre.shape
-        inside = pre[:, 0] > -0.99  # beyond the slice both are air
+        inside = pre[:, 0] > -0.99  # outside the slice both are air
         for place, shift in enumerate(SHIFTS):
             moved = (post[:, place] - pre[:, 0])[inside]
             assert torch.median((moved - 2 * shift).abs()) < 1e-5  # twice: the network's range is [-1, 1]
@@ -51,14 +51,14 @@ def test_each_channel_learns_its_phase(joint, cases, tmp_path, tiny, kind, one_t
     (checkpoint,) = train(
         settings, 7, cases, joint, tmp_path / "family/training", RuntimeConfig(), lambda history: None
     )
-    made = infer(load_generator(checkpoint), joint.pre, phases=2)
-    assert made.shape == joint.post.shape
+    fake = infer(load_generator(checkpoint), joint.pre, phases=2)
+    assert fake.shape == joint.post.shape
     for place in range(2):
-        errors = [np.abs(made[:, place] - joint.post[:, other]).mean() for other in range(2)]
+        errors = [np.abs(fake[:, place] - joint.post[:, other]).mean() for other in range(2)]
         assert errors[place] < 0.5 * errors[1 - place], "the channel is nearer to another phase"
 
 
-def test_phases_come_out_by_channel_and_no_mean_is_taken():
+def test_each_channel_is_a_phase_without_averaging():
     torch.manual_seed(0)
     generator = make_generator(Architecture(width=4, downs=2, blocks=1, channels=3)).eval()
     slices = np.random.default_rng(0).random((5, 32, 32), np.float32)

@@ -1,4 +1,4 @@
-"""The networks against the published sizes, and the losses by hand."""
+"""The networks against the published sizes, and the losses computed by hand."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch.nn.functional import conv2d
 
 from pre2post.pix2pixhd.architecture import Architecture
 from pre2post.pix2pixhd.discriminator import MultiscaleDiscriminator
-from pre2post.pix2pixhd.generator import CoarseGenerator, make_generator
+from pre2post.pix2pixhd.generator import CoarseGenerator, RowwiseConv2d, make_generator
 from pre2post.pix2pixhd.losses import (
     absolute_error,
     adversarial,
@@ -15,7 +15,6 @@ from pre2post.pix2pixhd.losses import (
     lesion_weights,
     squared_error,
 )
-from pre2post.pix2pixhd.rowwise import RowwiseConv2d
 
 SMALL = {"width": 4, "downs": 2, "blocks": 1}
 
@@ -40,14 +39,21 @@ def test_parameter_counts_are_those_of_the_published_networks(network, parameter
 
 
 @pytest.mark.parametrize("kind", ["global", "local"])
-@pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("upsampling", ["transposed", "resize"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_generators_keep_the_shape(kind, residual, upsampling, channels):
-    architecture = Architecture(kind, channels, residual=residual, upsampling=upsampling, enhancers=2, **SMALL)
-    size = 2 * architecture.size_multiple
-    image = torch.rand(2, channels, size, 2 * size) * 2 - 1
-    assert make_generator(architecture)(image).shape == image.shape
+def test_a_residual_generator_adds_the_change_that_the_original_bounds(kind, upsampling, channels):
+    """With equal weights: original(x) = tanh(h(x)), residual(x) = x + h(x), both of the input's shape."""
+    torch.manual_seed(0)
+    original, residual = (
+        make_generator(Architecture(kind, channels, residual=residual, upsampling=upsampling, enhancers=2, **SMALL))
+        for residual in (False, True)
+    )
+    residual.load_state_dict(original.state_dict())
+    size = 2 * original.architecture.size_multiple
+    image = torch.rand(2, channels, size, 2 * size, dtype=torch.float64) * 2 - 1
+    change = residual.double()(image) - image
+    assert change.shape == image.shape and change.std() > 1e-3
+    torch.testing.assert_close(original.double()(image), torch.tanh(change))
 
 
 def test_the_original_output_is_bounded_and_the_residual_one_starts_from_the_input():
@@ -61,7 +67,7 @@ def test_the_original_output_is_bounded_and_the_residual_one_starts_from_the_inp
 
 
 def test_resizing_leaves_no_checkerboard_where_transposed_convolution_does():
-    """The response to a constant image, away from the border, is constant only if all pixels are made alike."""
+    """The response to a constant image is constant, except at the border, only if all pixels are computed alike."""
     torch.manual_seed(0)
 
     def unevenness(upsampling):
@@ -76,7 +82,7 @@ def test_resizing_leaves_no_checkerboard_where_transposed_convolution_does():
 
 @pytest.mark.parametrize("filters", [1, 3])
 @pytest.mark.parametrize("size", [(20, 31), (7, 7)])
-def test_the_rowwise_convolution_is_the_plain_one(filters, size):
+def test_the_rowwise_convolution_equals_the_plain_one(filters, size):
     torch.manual_seed(0)
     layer, image = RowwiseConv2d(5, filters, 7).double(), torch.rand(2, 5, *size, dtype=torch.float64)
     results = []
@@ -88,14 +94,23 @@ def test_the_rowwise_convolution_is_the_plain_one(filters, size):
 def test_the_coarse_generator_shares_the_layers_of_the_local_one():
     local = make_generator(Architecture("local", **SMALL))
     coarse = CoarseGenerator(local)
-    assert coarse(torch.rand(1, 1, 16, 16)).shape == (1, 1, 16, 16)
-    assert {id(weight) for weight in local.model.parameters()} < {id(weight) for weight in coarse.parameters()}
+    shared, head = ({id(weight) for weight in part.parameters()} for part in (local.model, coarse.head))
+    assert {id(weight) for weight in coarse.parameters()} == shared | head and not shared & head
+    image = torch.rand(1, 1, 16, 16)
+    before = coarse(image)
+    assert before.shape == image.shape and before.abs().max() <= 1
+    torch.nn.init.ones_(local.model[1].weight)
+    assert not torch.equal(coarse(image), before)
 
 
-def test_the_discriminator_sees_each_scale_once_finest_first():
-    outputs = MultiscaleDiscriminator(2, width=4, layers=3, scales=2)(torch.rand(1, 2, 64, 64))
-    assert [len(scale) for scale in outputs] == [5, 5]
-    assert outputs[0][-1].shape[-1] > outputs[1][-1].shape[-1]
+def test_the_discriminator_scores_each_scale_once_finest_first():
+    torch.manual_seed(0)
+    discriminator, image = MultiscaleDiscriminator(2, width=4, layers=3, scales=2), torch.rand(1, 2, 64, 64)
+    fine, coarse = discriminator(image)
+    assert [len(fine), len(coarse)] == [5, 5]
+    assert [fine[-1].shape[-1], coarse[-1].shape[-1]] == [11, 7]  # three of five layers halve; each pads by one pixel
+    halved = torch.nn.functional.avg_pool2d(image, 3, 2, 1, count_include_pad=False)
+    assert torch.equal(coarse[-1], discriminator.scales[1](halved)[-1])
 
 
 def test_adversarial_and_feature_matching_losses_by_hand():
@@ -111,7 +126,7 @@ def image(*values):
     return torch.tensor(values).view(1, 1, 1, -1)
 
 
-def test_enhancing_and_lesion_pixels_count_more_and_without_weights_all_count_alike():
+def test_weights_of_enhancing_and_lesion_pixels_and_no_weights():
     pre, post, fake = image(0.0, 0.0), image(1.0, -1.0), image(0.0, -0.5)  # the first enhances by 0.5 normalised
     errors, lesion = (1.0, 0.5), image(0.0, 1.0)
     plain, enhancing = enhancement_weights(pre, post, 0.0), enhancement_weights(pre, post, 4.0)

@@ -1,24 +1,25 @@
-"""Imported weights against a plain form of the original networks, and files that must be refused."""
+"""Imported weights against plain formulas of the original networks, and errors for other files."""
 
 import hashlib
 import os
 import pickle
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from commands import PRE2POST, code_of, environment
 from repository import ROOT
 from torch.nn import functional as F
 
+from pre2post.cli.main import main
 from pre2post.pipeline.model_card import read_card
 from pre2post.pix2pixhd.architecture import Architecture
 from pre2post.pix2pixhd.checkpoint import load_discriminator, load_generator, read_trained_on
 from pre2post.pix2pixhd.original_weights import read_original
 from pre2post.pix2pixhd.state_dict import read_state_dict
+from pre2post.synthesis.import_weights import PUBLISHED_SETTINGS, import_weights
 
-SCRIPT = ROOT / "src/import_weights.py"
 SIZE = 32  # pixels a side: enough for reflection at the lowest resolution of every network here
 
 
@@ -39,7 +40,7 @@ def reflect(x, by):
 
 
 def halve(x):
-    """The mean of the 3 x 3 pixels around every other one, of as many as lie inside."""
+    """Mean of the 3 x 3 pixels around every second pixel, of those inside the image."""
     kernel = torch.ones(x.shape[1], 1, 3, 3)
     total = F.conv2d(x, kernel, stride=2, padding=1, groups=x.shape[1])
     return total / F.conv2d(torch.ones_like(x), kernel, stride=2, padding=1, groups=x.shape[1])
@@ -56,7 +57,7 @@ def enlarge(weights, key, x):
 
 
 def trunk(weights, x, downs, blocks):
-    """Of the global generator; also the index at which what follows it starts."""
+    """Output of the global generator without its head, and the index of the next layer."""
     x = F.relu(normalise(convolve(weights, "model.1", reflect(x, 3))))
     for index in range(4, 4 + 3 * downs, 3):
         x = F.relu(normalise(convolve(weights, f"model.{index}", x, stride=2, padding=1)))
@@ -74,7 +75,7 @@ def global_output(weights, x, architecture):
 
 
 def local_output(weights, x, architecture):
-    """Enhancer n of N sees the image halved N - n times, the global part sees it halved N times."""
+    """The input of enhancer n of N is the image halved N - n times; that of the global part is halved N times."""
     pyramid = [x]
     for _ in range(architecture.enhancers):
         pyramid.append(halve(pyramid[-1]))
@@ -90,7 +91,7 @@ def local_output(weights, x, architecture):
 
 
 def discriminator_outputs(weights, x, layers, scales):
-    """Every layer's output, finest image first, which the scale of the highest number judges."""
+    """The output of every layer, finest image first; the finest has the highest scale number."""
     outputs = []
     for scale in reversed(range(scales)):
         outputs.append([])
@@ -116,7 +117,7 @@ class Weights(dict):
         self.random = torch.Generator().manual_seed(seed)
 
     def add(self, key, *shape, filters=None):
-        """Large enough that outputs are far from 0; biases too, so that none may be forgotten."""
+        """Draw weights large enough for outputs far from 0, and biases, so that a forgotten bias is noticed."""
         self[f"{key}.weight"] = torch.randn(shape, generator=self.random) / (shape[1] * shape[2] ** 2) ** 0.5
         self[f"{key}.bias"] = torch.randn(filters or shape[0], generator=self.random) / 4
 
@@ -190,7 +191,7 @@ def images(channels):
 
 @pytest.fixture
 def save(tmp_path):
-    """Writes anything as the original would its state dict."""
+    """Return a function that saves content as the original saves its state dict."""
 
     def write(content, **how):
         torch.save(content, tmp_path / "30_net_G.pth", **how)
@@ -216,23 +217,23 @@ def test_a_generator_gives_the_same_images(architecture, save, tmp_path):
 
 
 @pytest.mark.parametrize(("channels", "layers", "scales"), [(2, 3, 1), (2, 3, 2), (6, 2, 2), (2, 1, 3), (6, 3, 3)])
-@pytest.mark.parametrize("apart", [True, False])
-def test_a_discriminator_gives_the_same_outputs_of_every_layer(channels, layers, scales, apart, save, tmp_path):
+@pytest.mark.parametrize("separate", [True, False])
+def test_a_discriminator_gives_the_same_outputs_of_every_layer(channels, layers, scales, separate, save, tmp_path):
     weights, x = discriminator_weights(channels, 4, layers, scales), images(channels)
-    original = read_original(save(weights if apart else in_a_row(weights)))
+    original = read_original(save(weights if separate else in_sequence(weights)))
     assert original.network.architecture == {"channels": channels, "width": 4, "layers": layers, "scales": scales}
     original.save(tmp_path / "new.safetensors")
     found = load_discriminator(tmp_path / "new.safetensors")(x)
     torch.testing.assert_close(found, discriminator_outputs(weights, x, layers, scales), rtol=0, atol=1e-5)
 
 
-def in_a_row(weights):
-    """As without feature matching: a scale is one sequence, with normalisations and activations in between."""
-    row = {}
+def in_sequence(weights):
+    """Rename to the keys without feature matching: a scale is one sequence with normalisations and activations."""
+    renamed = {}
     for key, weight in weights.items():
         scale, layer, kind = key[len("scale")], int(key.split("layer")[1].split(".")[0]), key.split(".")[-1]
-        row[f"layer{scale}.{(0, 2, 5, 8, 11)[layer]}.{kind}"] = weight
-    return row
+        renamed[f"layer{scale}.{(0, 2, 5, 8, 11)[layer]}.{kind}"] = weight
+    return renamed
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -276,8 +277,8 @@ def label_maps(weights):
     return {"model.1.weight": torch.zeros(4, 36, 7, 7)}
 
 
-# What spoils the weights (None deletes a key), the key that is named, and more words of the message.
-MISFITS = {
+# The change of the weights (None deletes a key), the key that is named, and more words of the message.
+MISMATCHES = {
     "batch norm": (batch_normalised, "model.2.weight", "too many"),
     "statistics": (lambda _: {"model.2.running_mean": torch.zeros(4)}, "model.2.running_mean", "too many"),
     "encoder": (encoder, "model.10.conv_block.1.weight", "no such key"),
@@ -310,22 +311,24 @@ MISFITS = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "texts"), [(spoil, texts) for spoil, *texts in MISFITS.values()], ids=MISFITS)
-def test_the_first_key_that_does_not_fit_is_named(spoil, texts, save, refused):
+@pytest.mark.parametrize(
+    ("change", "texts"), [(change, texts) for change, *texts in MISMATCHES.values()], ids=MISMATCHES
+)
+def test_the_first_key_that_does_not_fit_is_named(change, texts, save, refused):
     weights = global_weights(GLOBAL)
-    changed = {key: weight for key, weight in (weights | spoil(weights)).items() if weight is not None}
+    changed = {key: weight for key, weight in (weights | change(weights)).items() if weight is not None}
     path = save(changed)
     message = refused(lambda: read_original(path), f"file {path}", "key", "found", "expected", "what to do", *texts)
     assert "\n" not in message
 
 
-def test_misfits_of_other_networks_are_named_too(save, refused):
-    local, evaluator = local_weights(LOCAL), discriminator_weights()
+def test_mismatches_of_other_networks_are_named_too(save, refused):
+    local, discriminator = local_weights(LOCAL), discriminator_weights()
     without = {key: weight for key, weight in local.items() if not key.startswith("model1_2.1.conv_block.5")}
     refused(lambda: read_original(save(without)), "model1_2.1.conv_block.5.weight", "no such key")
-    ragged = {key: weight for key, weight in evaluator.items() if not key.startswith("scale1_layer4")}
+    ragged = {key: weight for key, weight in discriminator.items() if not key.startswith("scale1_layer4")}
     refused(lambda: read_original(save(ragged)), "scale1_layer4.0.weight", "no such key")
-    labels = evaluator | {"scale0_layer0.0.weight": torch.zeros(4, 39, 4, 4)}
+    labels = discriminator | {"scale0_layer0.0.weight": torch.zeros(4, 39, 4, 4)}
     refused(lambda: read_original(save(labels)), "scale0_layer0.0.weight", "4 x 39 x 4 x 4", "2 or 6")
     refused(lambda: read_original(save({"fc.weight": torch.zeros(3, 3)})), "scale0_layer0.0.weight", "no such key")
 
@@ -351,7 +354,7 @@ def test_files_of_another_kind_are_refused(tmp_path, save, refused):
 
 
 class Intruder:
-    """Runs a command where it is unpickled."""
+    """Runs a command when it is unpickled."""
 
     def __init__(self, mark):
         self.mark = mark
@@ -379,10 +382,11 @@ def test_a_bare_pickle_is_not_run_either(tmp_path, refused):
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], text=True, capture_output=True, timeout=60)
+    command, env = (*PRE2POST, "import-weights", *map(str, arguments)), environment(**code_of(ROOT))
+    return subprocess.run(command, env=env, text=True, capture_output=True, timeout=60)
 
 
-def test_the_script_says_what_it_found_and_where_it_wrote(save, tmp_path):
+def test_the_command_prints_the_network_and_the_new_file(save, tmp_path):
     old, new = save(local_weights(LOCAL)), tmp_path / "made" / "new.safetensors"
     done = run(old, new)
     parameters = sum(weight.numel() for weight in local_weights(LOCAL).values())
@@ -395,7 +399,10 @@ def test_the_script_says_what_it_found_and_where_it_wrote(save, tmp_path):
     assert load_generator(new)(images(1)).shape == images(1).shape
     assert len(read_trained_on(new)) == 668
     assert sorted(file.name for file in new.parent.iterdir()) == ["new.card.json", new.name]
-    assert read_card(new).patients == sorted(read_trained_on(new))
+    card = read_card(new)
+    assert card.n_patients == len(read_trained_on(new))
+    ingest = {name: value for name, value in PUBLISHED_SETTINGS.items() if name not in ("phases", "size")}
+    assert card.params == {"slices": {"phases": ["post1"], "size": 512}, "ingest": ingest}
 
 
 @pytest.mark.parametrize(
@@ -406,17 +413,15 @@ def test_the_script_says_what_it_found_and_where_it_wrote(save, tmp_path):
         ("names.txt", {"duke:003", "phantom:Breast_MRI_003", "P 2"}),
     ],
 )
-def test_the_script_writes_down_who_trained_the_weights(save, tmp_path, monkeypatch, capsys, origin, patients):
-    import import_weights
-
+def test_the_command_writes_the_training_patients(save, tmp_path, monkeypatch, capsys, origin, patients):
     monkeypatch.chdir(tmp_path)
     old = save(discriminator_weights() if origin == "names.txt" else global_weights(GLOBAL))
     Path("splits.json").write_text('{"gan_train": ["DUKE_003", "P1", "Breast_MRI_003"], "test": ["P3"]}')
     Path("names.txt").write_text("DUKE_003\n\n  P 2\nphantom:Breast_MRI_003\nduke:003\n", encoding="utf-8-sig")
-    monkeypatch.setattr(sys, "argv", ["import_weights.py", str(old), "new.safetensors", "--trained-on", origin])
-    import_weights.main()
+    main(["import-weights", str(old), "new.safetensors", "--trained-on", origin, "--headroom", "2"])
     expected = patients and {hashlib.sha256(name.encode()).hexdigest()[:16] for name in patients}
     assert read_trained_on("new.safetensors") == expected
+    assert read_card("new.safetensors").params == ({} if origin == "names.txt" else {"ingest": {"headroom": 2.0}})
     assert f"trained on {f'{len(patients)} patients ({origin})' if patients else 'unknown'}" in capsys.readouterr().out
 
 
@@ -424,31 +429,22 @@ def test_the_script_writes_down_who_trained_the_weights(save, tmp_path, monkeypa
     ("name", "content", "words"),
     [
         ("absent.txt", None, ("absent.txt", "duke_spie2024", "unknown")),
-        ("empty.txt", b"\n \n", ("nobody", "empty.txt")),
+        ("empty.txt", b"\n \n", ("names no patient", "empty.txt")),
         ("odd.json", b'{"test": []}', ("not splits", "gan_train")),
         ("odd.json", b"[]", ("not splits",)),
         ("odd.json", b"{", ("not JSON",)),
         ("binary.txt", b"\xff\x00\xfe", ("not text",)),
     ],
 )
-def test_a_list_of_training_patients_that_cannot_be_read_is_refused(
-    save, tmp_path, monkeypatch, refused, name, content, words
-):
-    import import_weights
-
+def test_a_list_of_training_patients_that_cannot_be_read_is_refused(save, tmp_path, refused, name, content, words):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     new = tmp_path / "new.safetensors"
-    monkeypatch.setattr(
-        sys,
-        "argv",
-        ["import_weights.py", str(save(global_weights(GLOBAL))), str(new), "--trained-on", str(tmp_path / name)],
-    )
-    refused(import_weights.main, *words)
+    refused(lambda: import_weights(save(global_weights(GLOBAL)), new, str(tmp_path / name)), *words)
     assert not new.exists()
 
 
-def test_the_script_refuses_in_one_line_and_keeps_what_is_there(save, tmp_path):
+def test_the_command_fails_in_one_line_and_keeps_an_earlier_file(save, tmp_path):
     old = save(global_weights(GLOBAL) | {"model.2.weight": Intruder(tmp_path / "ran")})
     new = tmp_path / "new.safetensors"
     new.write_text("earlier weights")
@@ -457,18 +453,26 @@ def test_the_script_refuses_in_one_line_and_keeps_what_is_there(save, tmp_path):
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and done.stdout == ""
 
 
-def test_targets_that_cannot_be_written_are_refused(save, tmp_path, refused, monkeypatch):
-    import import_weights
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"size": 30}, ("size 30", "multiple of 4")),
+        ({"phases": ["pre"]}, ("phases.0 'pre'",)),
+        ({"low_percentile": 100.0}, ("low_percentile must be below",)),
+        ({"size": 36}, ("slices.size 36", "multiple of 8")),
+    ],
+)
+def test_impossible_settings_are_refused(save, tmp_path, refused, settings, words):
+    new = tmp_path / "new.safetensors"
+    deep = global_weights(Architecture(width=4, downs=3, blocks=1))
+    refused(lambda: import_weights(save(deep), new, settings=settings), *words)
+    assert not new.exists()
 
+
+def test_targets_that_cannot_be_written_are_refused(save, tmp_path, refused):
     old = save(global_weights(GLOBAL))
     (tmp_path / "folder.safetensors").mkdir()
     for new, text in [(tmp_path / "folder.safetensors", "a folder"), (old, "'.pth'")]:
-        monkeypatch.setattr(sys, "argv", ["import_weights.py", str(old), str(new)])
-        refused(import_weights.main, str(new), text)
+        refused(lambda new=new: import_weights(old, new), str(new), text)
     done = run(old, old / "new.safetensors")
     assert done.returncode == 1 and done.stderr.startswith(f"error: file {old}: this file or folder cannot be used")
-
-
-def test_the_help_needs_no_torch():
-    check = "import sys, import_weights; assert not {'torch', 'numpy'} & set(sys.modules), sys.modules.keys()"
-    subprocess.run([sys.executable, "-c", check], cwd=SCRIPT.parent, check=True)

@@ -1,4 +1,4 @@
-"""Which slices an epoch shows, in which order, how moved, how shared out, and how they reach the device."""
+"""The batches of an epoch: slices, order, augmentation, shards of processes, and loading."""
 
 import numpy as np
 import pytest
@@ -13,15 +13,15 @@ CASES = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
 
 
 @given(st.integers(0, 99), st.integers(0, 9), st.integers(0, 5), st.integers(1, 5))
-def test_an_epoch_shows_each_patient_its_share_and_no_slice_twice(seed, epoch, per_case, batch_size):
-    plan = epoch_batches(CASES, seed, epoch, per_case, batch_size, flip=True)
-    shown = np.concatenate([batch.slices for batch in plan])
+def test_an_epoch_draws_the_same_number_per_patient_and_no_slice_twice(seed, epoch, per_case, batch_size):
+    batches = epoch_batches(CASES, seed, epoch, per_case, batch_size, flip=True)
+    shown = np.concatenate([batch.slices for batch in batches])
     assert len(set(shown)) == len(shown) == 3 * (min(per_case, 4) or 4)
-    assert all(len(batch.slices) == batch_size for batch in plan[:-1])
+    assert all(len(batch.slices) == batch_size for batch in batches[:-1])
     again = epoch_batches(CASES, seed, epoch, per_case, batch_size, flip=True)
     assert all(
         np.array_equal(a.slices, b.slices) and np.array_equal(a.flips, b.flips)
-        for a, b in zip(plan, again, strict=True)
+        for a, b in zip(batches, again, strict=True)
     )
 
 
@@ -32,46 +32,46 @@ def test_epochs_differ_and_flips_can_be_off():
 
 
 @given(st.integers(1, 9), st.integers(1, 5))
-def test_the_parts_of_a_batch_make_it_up(size, processes):
+def test_the_shards_of_a_batch_add_up_to_it(size, processes):
     batch = Batch(np.arange(size) + 7, np.arange(size) % 2 == 0, np.arange(size * 6.0).reshape(size, 2, 3))
-    parts = [batch.part(rank, processes) for rank in range(processes)]
-    assert sum(part.share for part in parts) == pytest.approx(1)
-    counted = [part for part in parts if part.share]
-    assert sorted(np.concatenate([part.slices for part in counted])) == list(batch.slices)
-    for part in parts:
-        assert len(part.slices) == len(part.flips) == len(part.moves) > 0
+    shards = [batch.shard(rank, processes) for rank in range(processes)]
+    assert sum(shard.share for shard in shards) == pytest.approx(1)
+    counted = [shard for shard in shards if shard.share]
+    assert sorted(np.concatenate([shard.slices for shard in counted])) == list(batch.slices)
+    for shard in shards:
+        assert len(shard.slices) == len(shard.flips) == len(shard.moves) > 0
         assert all(
-            batch.flips[batch.slices == number] == flip for number, flip in zip(part.slices, part.flips, strict=True)
+            batch.flips[batch.slices == number] == flip for number, flip in zip(shard.slices, shard.flips, strict=True)
         )
 
 
-def loaded(pairs, plan):
-    return list(load_batches(pairs, plan, "cpu"))
+def loaded(pairs, batches):
+    return list(load_batches(pairs, batches, "cpu"))
 
 
-def test_a_move_carries_pre_post_and_lesion_alike_and_keeps_them_whole():
+def test_a_move_applies_equally_to_pre_post_and_lesion():
     slices = np.zeros((12, 64, 64), np.float32)
     slices[:, 24:40, 24:40] = 1
-    plan = epoch_batches(CASES, 3, 0, 0, 12, flip=True, augment=True)
-    pre, post, lesion = loaded(PairedSlices(slices, slices, slices.astype(np.uint8)), plan)[0]
+    batches = epoch_batches(CASES, 3, 0, 0, 12, flip=True, augment=True)
+    pre, post, lesion = loaded(PairedSlices(slices, slices, slices.astype(np.uint8)), batches)[0]
     assert torch.equal(pre, post)
     torch.testing.assert_close(lesion, (pre + 1) / 2)
     areas = lesion.sum((1, 2, 3)) / 16**2
-    expected = 1 / np.abs(np.linalg.det(plan[0].moves[:, :, :2]))  # the maps lead from output to input
+    expected = 1 / np.abs(np.linalg.det(batches[0].moves[:, :, :2]))  # the maps are from output to input
     np.testing.assert_allclose(areas, expected, rtol=0.05)
     assert len(set(areas.tolist())) > 1
 
 
 def test_the_identity_move_changes_nothing(pairs):
     stay = np.tile(np.eye(2, 3, dtype=np.float32), (3, 1, 1))
-    plans = ([Batch(np.arange(3), np.zeros(3, bool), moves)] for moves in (None, stay))
-    (still, *_), (moved, *_) = (loaded(pairs, plan)[0] for plan in plans)
+    moved_or_not = ([Batch(np.arange(3), np.zeros(3, bool), moves)] for moves in (None, stay))
+    (still, *_), (moved, *_) = (loaded(pairs, batches)[0] for batches in moved_or_not)
     torch.testing.assert_close(moved, still, rtol=0, atol=1e-5)
 
 
-def test_batches_arrive_in_order_mirrored_in_the_networks_range(pairs):
-    plan = epoch_batches(CASES, 1, 0, 0, 2, flip=True)
-    for batch, (pre, post, lesion) in zip(plan, loaded(PairedSlices(pairs.pre, pairs.post), plan), strict=True):
+def test_batches_arrive_in_order_flipped_and_in_the_networks_range(pairs):
+    batches = epoch_batches(CASES, 1, 0, 0, 2, flip=True)
+    for batch, (pre, post, lesion) in zip(batches, loaded(PairedSlices(pairs.pre, pairs.post), batches), strict=True):
         expected = np.stack(
             [
                 np.fliplr(pairs.pre[i]) if flip else pairs.pre[i]
@@ -79,7 +79,7 @@ def test_batches_arrive_in_order_mirrored_in_the_networks_range(pairs):
             ]
         )
         np.testing.assert_array_equal(pre[:, 0], expected * 2 - 1)
-        assert post.shape == pre.shape
+        np.testing.assert_array_equal(post[:, 0], expected**2 * 2 - 1)
         assert lesion is None
 
 

@@ -1,4 +1,4 @@
-"""The training step against its textbook form in float64, its average, and its phases."""
+"""The training step against its textbook form in float64, the moving average, and the training stages."""
 
 import copy
 
@@ -15,7 +15,7 @@ def images(*shape, **kind):
 
 
 class Recorder:
-    """Stands in for an optimiser: changes nothing and keeps the gradients that it was given."""
+    """Replaces an optimiser: changes nothing and records the gradients."""
 
     def __init__(self, weights):
         self.weights = list(weights)
@@ -29,16 +29,16 @@ def recorded(model):
     return model
 
 
-def in_float64(settings, run=None, perceptual=None):
-    """A model that computes in float64, its gradients recorded."""
-    model = Pix2PixHD(settings, run or RuntimeConfig(), perceptual=perceptual)
+def in_float64(settings, runtime=None, perceptual=None):
+    """Return a model that computes in float64 and records its gradients."""
+    model = Pix2PixHD(settings, runtime or RuntimeConfig(), perceptual=perceptual)
     for network in (model.generator, model.discriminator, model.ema):
         network.double()
     return recorded(model)
 
 
 class Squares(torch.nn.Module):
-    """Stands in for the VGG19 loss: something to see that its gradient arrives with its weight."""
+    """Replaces the VGG19 loss, to test that its gradient is used with its weight."""
 
     def forward(self, fake, real):
         return ((fake**2 - real**2) ** 2).mean()
@@ -47,7 +47,7 @@ class Squares(torch.nn.Module):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("kind", ["global", "local"])
 def test_gradients_equal_the_textbook_step(tiny, kind, channels):
-    """Two passes of the fake through the discriminator, plain backward, as the paper describes it."""
+    """Two passes of the fake image through the discriminator and plain backward(), as in the paper."""
     torch.manual_seed(1)
     model = in_float64(tiny(generator=kind, channels=channels, lesion_weight=2.0, lambda_vgg=6.0), perceptual=Squares())
     generator, discriminator = copy.deepcopy(model.generator), copy.deepcopy(model.discriminator)
@@ -58,19 +58,19 @@ def test_gradients_equal_the_textbook_step(tiny, kind, channels):
 
     pre, post, lesion = (image.repeat(1, channels, 1, 1) for image in (pre, post, lesion))
     fake = generator(pre)
-    judged_detached = discriminator(torch.cat([pre, fake.detach()], 1))
-    judged_real = discriminator(torch.cat([pre, post], 1))
+    detached_features = discriminator(torch.cat([pre, fake.detach()], 1))
+    real_features = discriminator(torch.cat([pre, post], 1))
     loss_d = (
         sum(
             ((real[-1] - 1) ** 2).mean() + (fake[-1] ** 2).mean()
-            for real, fake in zip(judged_real, judged_detached, strict=True)
+            for real, fake in zip(real_features, detached_features, strict=True)
         )
         / 2
     )
     loss_d.backward()
-    judged_fake = discriminator(torch.cat([pre, fake], 1))
-    loss_g = sum(((scale[-1] - 1) ** 2).mean() for scale in judged_fake) + 6.0 * ((fake**2 - post**2) ** 2).mean()
-    for fake_scale, real_scale in zip(judged_fake, judged_real, strict=True):
+    fake_features = discriminator(torch.cat([pre, fake], 1))
+    loss_g = sum(((scale[-1] - 1) ** 2).mean() for scale in fake_features) + 6.0 * ((fake**2 - post**2) ** 2).mean()
+    for fake_scale, real_scale in zip(fake_features, real_features, strict=True):
         for layer in range(4):
             loss_g = loss_g + 10 * (4 / 4) * (1 / 2) * l1_loss(fake_scale[layer], real_scale[layer].detach())
     for image in range(2):
@@ -93,7 +93,9 @@ def test_bfloat16_gradients_point_where_float32_ones_do(tiny):
         model = recorded(Pix2PixHD(tiny(), RuntimeConfig(precision=precision)))
         torch.manual_seed(2)
         model.step(*images(1, 1, 32, 32))
-        kernels = [gradient for gradient in model.g_optimiser.gradients if gradient.ndim == 4]  # biases: mere rounding
+        kernels = [
+            gradient for gradient in model.g_optimiser.gradients if gradient.ndim == 4
+        ]  # gradients of biases are rounding only
         gradients.append(torch.cat([kernel.flatten() for kernel in kernels]))
         assert all(kernel.dtype == torch.float32 for kernel in kernels)
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.95
@@ -119,11 +121,11 @@ def test_the_weights_move_as_plain_adam_would_move_them(special, channels_last, 
     model = Pix2PixHD(tiny(**special), RuntimeConfig(channels_last=channels_last))
     plain = [torch.nn.Parameter(weight.detach().clone().contiguous()) for weight in (*model.g_params, *model.d_params)]
     adam = torch.optim.Adam(plain, 0.002, (0.5, 0.999), foreach=False, fused=False)
-    for _ in range(3):  # the first step has one length everywhere, whatever the gradients
+    for _ in range(3):  # Adam's first step has the same size for all gradients
         pre, post = images(2, 1, 32, 32)
-        watched = recorded(copy.deepcopy(model))
-        watched.step(pre, post)
-        gradients = (*watched.g_optimiser.gradients, *watched.d_optimiser.gradients)
+        copied = recorded(copy.deepcopy(model))
+        copied.step(pre, post)
+        gradients = (*copied.g_optimiser.gradients, *copied.d_optimiser.gradients)
         for weight, gradient in zip(plain, gradients, strict=True):
             weight.grad = gradient.contiguous()
         adam.step()
@@ -157,20 +159,20 @@ def changed(before, *modules):
     return [not torch.equal(old, new) for old, new in zip(before, snapshot(*modules), strict=True)]
 
 
-def test_each_phase_trains_its_part_alone(tiny):
+def test_each_training_stage_trains_only_its_part(tiny):
     torch.manual_seed(1)
     model = Pix2PixHD(tiny(generator="local", global_epochs=1, fix_global_epochs=1), RuntimeConfig())
     inner, around = (model.generator.model,), (model.generator.before, model.generator.after)
     learning = {"global": (True, False), "enhancers": (False, True), "all": (True, True)}
-    for phase, (inner_learns, around_learns) in learning.items():
-        model.start_stage(phase)
+    for stage, (inner_learns, around_learns) in learning.items():
+        model.start_stage(stage)
         before_inner, before_around = snapshot(*inner), snapshot(*around)
         model.step(*images(1, 1, 32, 32))
-        assert any(changed(before_inner, *inner)) == inner_learns, phase
-        assert any(changed(before_around, *around)) == around_learns, phase
+        assert any(changed(before_inner, *inner)) == inner_learns, stage
+        assert any(changed(before_around, *around)) == around_learns, stage
 
 
-def test_the_global_phase_sees_images_at_its_own_resolution(tiny):
+def test_the_global_stage_uses_images_at_its_own_resolution(tiny):
     torch.manual_seed(1)
     model = in_float64(tiny(generator="local", global_epochs=1))
     model.start_stage("global")
@@ -180,6 +182,6 @@ def test_the_global_phase_sees_images_at_its_own_resolution(tiny):
     pre, post = images(1, 1, 32, 32, dtype=torch.float64)
     losses = model.step(pre, post)
     small, target = (avg_pool2d(image, 3, 2, 1, count_include_pad=False) for image in (pre, post))
-    judged = discriminator(torch.cat([small, coarse(small)], 1))
-    assert losses["g_gan"].item() == pytest.approx(sum(((scale[-1] - 1) ** 2).mean() for scale in judged).item())
+    scores = discriminator(torch.cat([small, coarse(small)], 1))
+    assert losses["g_gan"].item() == pytest.approx(sum(((scale[-1] - 1) ** 2).mean() for scale in scores).item())
     assert losses["g_l1"].item() == pytest.approx(3.0 * l1_loss(coarse(small), target).item())

@@ -1,4 +1,4 @@
-"""The training loop: schedule, killed and carried on, made longer, and what it refuses."""
+"""The training loop: schedule, resume after a kill, longer trainings, and errors."""
 
 from dataclasses import replace
 
@@ -23,24 +23,24 @@ def test_the_learning_rate_is_constant_then_falls_linearly():
     assert learning_rate(1.0, 1, 2, 0.0) == 1.0
 
 
-def test_the_phases_follow_each_other():
+def test_the_training_stages_follow_each_other():
     assert [training_stage(epoch, 2, 1) for epoch in range(5)] == ["global", "global", "enhancers", "all", "all"]
     assert training_stage(0, 0, 0) == "all"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Of one training, alone in its family."""
+    """The folder of one training, without siblings."""
     return tmp_path / "family" / "training"
 
 
 @pytest.fixture
 def run(pairs, cases):
-    """Trains in a folder and returns the bytes of every checkpoint and the history of losses."""
+    """Return a function that trains in a folder and returns the bytes of every checkpoint and the loss history."""
 
-    def run(settings, folder, execution=RuntimeConfig(), data=pairs):  # noqa: B008
+    def run(settings, folder, runtime=RuntimeConfig(), data=pairs):  # noqa: B008
         histories = [[]]
-        checkpoints = train(settings, 7, cases, data, folder, execution, lambda h: histories.append(list(h)))
+        checkpoints = train(settings, 7, cases, data, folder, runtime, lambda h: histories.append(list(h)))
         return {path.name: path.read_bytes() for path in checkpoints}, histories[-1]
 
     return run
@@ -48,7 +48,7 @@ def run(pairs, cases):
 
 @pytest.fixture
 def kill(monkeypatch):
-    """Makes the training die at a step, as often as wanted; `kill(None)` lets it live."""
+    """Return a function that lets the training die at a step; `kill(None)` removes that."""
     original = Pix2PixHD.step
 
     def kill(at):
@@ -77,19 +77,19 @@ COARSE_TO_FINE = {"generator": "local", "global_epochs": 1, "fix_global_epochs":
 )
 def test_a_killed_training_ends_with_the_same_bytes(special, moments, tiny, run, kill, tmp_path):
     settings = tiny(augment=True, **special)
-    execution = resolve_runtime(settings)
-    whole, history = run(settings, tmp_path / "whole" / "training", execution)
+    runtime = resolve_runtime(settings)
+    whole, history = run(settings, tmp_path / "whole" / "training", runtime)
     kept = range(1 + settings.global_epochs, settings.epochs + 1)
     assert list(whole) == [f"epoch_{epoch:04d}.safetensors" for epoch in kept]
     for at in moments:
         kill(at)
         with pytest.raises(KeyboardInterrupt):
-            run(settings, tmp_path / str(at) / "training", execution)
+            run(settings, tmp_path / str(at) / "training", runtime)
         kill(None)
-        assert run(settings, tmp_path / str(at) / "training", execution) == (whole, history)
+        assert run(settings, tmp_path / str(at) / "training", runtime) == (whole, history)
 
 
-def test_a_training_killed_after_its_last_step_still_tells_everything(tiny, run, folder):
+def test_a_training_killed_after_its_last_step_still_returns_everything(tiny, run, folder):
     checkpoints, history = run(tiny(), folder)
     assert run(tiny(), folder) == (checkpoints, history)
     assert len(history) == tiny().epochs
@@ -100,7 +100,7 @@ def test_training_learns(tiny, run, folder):
     assert history[-1]["g_l1"] < 0.6 * history[0]["g_l1"]
 
 
-def test_all_three_phases_learn(tiny, run, folder):
+def test_all_three_stages_learn(tiny, run, folder):
     settings = tiny(
         generator="local", epochs=9, global_epochs=3, fix_global_epochs=3, slices_per_case=0, lr_decay_fraction=0.0
     )
@@ -121,33 +121,33 @@ def test_the_lesion_weight_changes_the_training_only_where_there_are_lesions(tin
 
 
 class TestLonger:
-    """A training of other length goes on from what both have in common."""
+    """A training of another length starts from the state that both have in common."""
 
-    def test_goes_on_where_the_learning_rate_first_fell(self, tiny, run, tmp_path, capsys):
+    def test_resumes_where_the_learning_rate_first_fell(self, tiny, run, tmp_path, capsys):
         whole = run(tiny(epochs=8), tmp_path / "whole" / "8")
         run(tiny(epochs=4), tmp_path / "family" / "4")
         finish(tmp_path / "family" / "4")
         capsys.readouterr()
         assert run(tiny(epochs=8), tmp_path / "family" / "8") == whole
         printed = capsys.readouterr().out
-        assert f"carries on with epoch 4, step 1, from {tmp_path}/family/4/constant_rate.pt" in printed
+        assert f"resumes at epoch 4, step 1, from {tmp_path}/family/4/constant_rate.pt" in printed
 
-    def test_goes_on_from_a_killed_one(self, tiny, run, kill, tmp_path, capsys):
+    def test_resumes_from_a_killed_one(self, tiny, run, kill, tmp_path, capsys):
         whole = run(tiny(epochs=8), tmp_path / "whole" / "8")
         kill(8)  # in the second of six steps of the second epoch: two are lost
         with pytest.raises(KeyboardInterrupt):
             run(tiny(epochs=4), tmp_path / "family" / "4")
         kill(None)
         assert run(tiny(epochs=8), tmp_path / "family" / "8") == whole
-        assert "carries on with epoch 2, step 3" in capsys.readouterr().out
+        assert "resumes at epoch 2, step 3" in capsys.readouterr().out
 
     def test_does_not_mix_histories(self, tiny, run, tmp_path, capsys):
-        """What was trained with a falling learning rate is of no use to one whose rate is still constant there."""
+        """Epochs with a falling learning rate are not reused if this training's rate is still constant there."""
         whole = run(tiny(epochs=4, lr_decay_fraction=0.0), tmp_path / "whole" / "4")
         run(tiny(epochs=4, lr_decay_fraction=1.0), tmp_path / "family" / "decay")
         capsys.readouterr()
         assert run(tiny(epochs=4, lr_decay_fraction=0.0), tmp_path / "family" / "constant") == whole
-        assert "carries on with epoch 2, step 1" in capsys.readouterr().out  # the first epoch is the same in both
+        assert "resumes at epoch 2, step 1" in capsys.readouterr().out  # the first epoch is the same in both
 
     def test_a_shorter_one_takes_no_checkpoint_from_beyond_its_end(self, tiny, run, tmp_path):
         whole = run(tiny(epochs=2, checkpoint_every_epochs=2), tmp_path / "whole" / "2")
@@ -179,7 +179,7 @@ class TestLonger:
         "longer", [{"epochs": 5, "lr_decay_fraction": 0.6}, {"epochs": 3, "lr_decay_fraction": 0.0}]
     )
     def test_one_that_shares_all_of_its_constant_rate_finishes_too(self, longer, tiny, run, tmp_path):
-        """The other's state is where this one's rate first falls, or where this one ends."""
+        """The other state is where this rate first falls, or where this training ends."""
         whole = run(tiny(**longer), tmp_path / "whole" / "longer")
         run(tiny(epochs=4), tmp_path / "family" / "4")
         finish(tmp_path / "family" / "4")
@@ -188,23 +188,23 @@ class TestLonger:
         assert {path.name for path in (tmp_path / "family").iterdir()} == {"longer"}
         assert (tmp_path / "family" / "longer" / "constant_rate.pt").exists()
 
-    def test_training_again_starts_afresh(self, tiny, run, tmp_path, capsys):
+    def test_training_again_starts_from_zero(self, tiny, run, tmp_path, capsys):
         whole = run(tiny(), tmp_path / "3")
         finish(tmp_path / "3")
         capsys.readouterr()
         assert run(tiny(), tmp_path / "3") == whole
-        assert "carries on" not in capsys.readouterr().out
+        assert "resumes" not in capsys.readouterr().out
 
 
-def test_what_will_take_how_much_is_said_before(tiny, run, folder, capsys):
+def test_run_settings_and_disk_are_printed_before(tiny, run, folder, capsys):
     settings = tiny(epochs=4, checkpoint_every_epochs=2)
     run(settings, folder)
     printed = capsys.readouterr().out
     assert "trains on cpu, float32, channels first, not compiled, batch 1" in printed
     assert "VGG19 perceptual loss: off, gan.vgg_weights names no weights file" in printed
     on_disk = sum(path.stat().st_size for path in folder.iterdir())
-    said = disk_needed(Pix2PixHD(settings, RuntimeConfig()), settings.epochs, settings.checkpoint_every_epochs)
-    assert 0.5 * on_disk < said <= on_disk  # headers weigh a lot in networks this small
+    predicted = disk_needed(Pix2PixHD(settings, RuntimeConfig()), settings.epochs, settings.checkpoint_every_epochs)
+    assert 0.5 * on_disk < predicted <= on_disk  # headers are large compared with networks this small
     assert "GB for checkpoints and state" in printed
 
 
@@ -241,15 +241,15 @@ def test_a_damaged_state_of_another_length_is_refused_too(tiny, run, refused, tm
 
 
 @pytest.mark.parametrize("change", [{"processes": 2}, {"precision": "bfloat16"}, {"batch_size": 2}, {"device": "cuda"}])
-def test_a_state_made_in_another_way_is_refused(change, tiny, run, kill, refused, folder):
+def test_a_state_with_another_runtime_is_refused(change, tiny, run, kill, refused, folder):
     kill(3)
     with pytest.raises(KeyboardInterrupt):
         run(tiny(), folder)
     kill(None)
     saved = torch.load(folder / "state.pt", weights_only=True)
-    torch.save(saved | {"execution": saved["execution"] | change}, folder / "state.pt")
+    torch.save(saved | {"runtime": saved["runtime"] | change}, folder / "state.pt")
     name, value = next(iter(change.items()))
-    refused(lambda: run(tiny(), folder), "ran in another way", f"found: {name} {value}")
+    refused(lambda: run(tiny(), folder), "different run settings", f"found: {name} {value}")
 
 
 def test_a_state_of_other_networks_is_refused(tiny, run, kill, refused, folder):
@@ -260,7 +260,7 @@ def test_a_state_of_other_networks_is_refused(tiny, run, kill, refused, folder):
     refused(lambda: run(tiny(width=8), folder), "cannot be used")
 
 
-def test_automatic_choices(tiny, refused, monkeypatch):
+def test_auto_is_resolved(tiny, refused, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     assert resolve_runtime(tiny(batch_size="auto")) == RuntimeConfig()
@@ -274,7 +274,7 @@ def test_automatic_choices(tiny, refused, monkeypatch):
     assert resolve_runtime(tiny(width=64)).precision == "float32"
 
 
-def test_automatic_choices_with_gpus(tiny, refused, monkeypatch):
+def test_auto_is_resolved_with_gpus(tiny, refused, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))

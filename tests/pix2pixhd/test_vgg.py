@@ -1,4 +1,4 @@
-"""The VGG19 perceptual loss: against a plain reference with made-up weights, and files that it must refuse."""
+"""The VGG19 perceptual loss: against a plain reference with random weights, and errors for bad files."""
 
 import hashlib
 import os
@@ -26,22 +26,22 @@ SHAPES = {
     25: (512, 512),
     28: (512, 512),
     30: (512, 512),
-}  # torchvision's, one further than is used
+}  # of torchvision, one layer more than is used
 
 
 @pytest.fixture(scope="module")
 def weights():
     random = torch.Generator().manual_seed(0)
-    made = {}
+    drawn = {}
     for index, (after, before) in SHAPES.items():
-        made[f"features.{index}.weight"] = torch.randn(after, before, 3, 3, generator=random) / (4.5 * before) ** 0.5
-        made[f"features.{index}.bias"] = torch.randn(after, generator=random) / 10
-    return made | {"classifier.0.weight": torch.zeros(7, 5), "classifier.0.bias": torch.zeros(7)}
+        drawn[f"features.{index}.weight"] = torch.randn(after, before, 3, 3, generator=random) / (4.5 * before) ** 0.5
+        drawn[f"features.{index}.bias"] = torch.randn(after, generator=random) / 10
+    return drawn | {"classifier.0.weight": torch.zeros(7, 5), "classifier.0.bias": torch.zeros(7)}
 
 
 @pytest.fixture(scope="module")
 def file(weights, tmp_path_factory):
-    """In the form of the published file, which is older than torch 1.6."""
+    """A file in the format of the published one, which is older than torch 1.6."""
     path = tmp_path_factory.mktemp("vgg") / "vgg19.pth"
     torch.save(weights, path, _use_new_zipfile_serialization=False)
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
@@ -102,7 +102,7 @@ def test_every_form_of_the_file_gives_the_same_weights(file, weights, tmp_path):
         assert all(torch.equal(loaded[key], reference[key]) for key in reference)
 
 
-def test_a_missing_file_says_where_to_get_it(tmp_path):
+def test_a_missing_file_is_named_with_its_source(tmp_path):
     with pytest.raises(InputError, match=r"none\.pth.*weights/README\.md"):
         PerceptualLoss.load(tmp_path / "none.pth", "dcbb9e9d")
 
@@ -115,7 +115,7 @@ def test_another_hash_is_refused_with_both(file, claimed):
 
 
 def test_too_few_digits_are_refused(file):
-    with pytest.raises(InputError, match="8 digits at least"):
+    with pytest.raises(InputError, match="at least 8 digits"):
         PerceptualLoss.load(file[0], file[1][:7])
 
 
@@ -160,7 +160,7 @@ def test_a_truncated_safetensors_file_is_refused(weights, tmp_path):
     path = tmp_path / "half.safetensors"
     save_file({"features.0.weight": weights["features.0.weight"]}, path)
     path.write_bytes(path.read_bytes()[:-100])
-    assert "whole safetensors file" in refused(path)
+    assert "complete safetensors file" in refused(path)
 
 
 @pytest.mark.parametrize(

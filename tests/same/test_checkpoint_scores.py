@@ -7,19 +7,19 @@ from repository import ROOT
 from pre2post.metrics.extractors import Extractor, make_extractors
 from pre2post.metrics.feature_sets import standard_of
 from pre2post.metrics.frechet import frechet_distance, moments
-from pre2post.metrics.kernel_distance import kernel_distance
+from pre2post.metrics.kid import kid
 from pre2post.metrics.slice_metrics import slice_metrics
 from pre2post.pipeline.params import load_params
 from pre2post.same.checkpoint_scores import Slices, score_checkpoints
-from pre2post.stats.bootstrap import draw_patients
+from pre2post.stats.bootstrap import resample_patients
 
 DISTANCES = ("fd_random", "kid_random", "fd_texture", "kid_texture")
-PATIENTS = ("b", "a", "b", "c", "c", "c", "a", "b", "c", "c")  # neither in order nor in equal numbers
+PATIENTS = ("b", "a", "b", "c", "c", "c", "a", "b", "c", "c")  # not sorted, and with different numbers of slices
 ONCE = np.ones((1, 3), int)
 
 
 def simple(images):
-    """Three features a slice: fast, and enough for what is not about networks."""
+    """Return three features per slice: fast, and enough for tests that do not need networks."""
     images = np.asarray(images, float)
     return np.stack([images.mean(axis=(1, 2)), images.std(axis=(1, 2)), images[:, 10:40, 20].mean(axis=1)], axis=1)
 
@@ -41,7 +41,7 @@ def extractors():
 
 
 def with_noise(sd, seed=0):
-    """A checkpoint: a function that loads a network, which here doubles pre and adds noise of its own to each slice."""
+    """Return a checkpoint, a function that loads a network. The network doubles pre and adds noise to each slice."""
 
     def infer(pre):
         rng = np.random.default_rng([seed, int(1e6 * abs(pre.sum()))])
@@ -51,7 +51,7 @@ def with_noise(sd, seed=0):
 
 
 def smoothly(slope):
-    """A checkpoint whose output for a slice depends on nothing else."""
+    """Return a checkpoint whose output for a slice does not depend on other slices."""
     return lambda: lambda pre: (slope * pre).astype(np.float32)
 
 
@@ -83,16 +83,16 @@ def test_distances_are_those_between_the_sets(slices, extractors):
         real, synthetic = one.extract(slices.post), one.extract(1.9 * slices.pre)
         standard = standard_of(moments(real))
         assert found[one.frechet] == pytest.approx(frechet_distance(standard(real), standard(synthetic)), rel=1e-4)
-        assert found[one.kernel] == pytest.approx(kernel_distance(standard(real), standard(synthetic)), rel=1e-4)
+        assert found[one.kid] == pytest.approx(kid(standard(real), standard(synthetic)), rel=1e-4)
 
 
-def test_features_of_networks_such_as_fids_are_compared_as_they_are(slices):
+def test_features_of_networks_such_as_fids_are_not_scaled(slices):
     plain = Extractor("fid_img", "kid_img", simple, standardised=False)
     found = score_checkpoints(checkpoints(), slices, [plain], ONCE)
     for name, slope in (("2", 2.2), ("6", 1.2)):
         wanted = frechet_distance(simple(slices.post), simple((slope * slices.pre).astype(np.float32)))
         assert found.table[name]["fid_img"] == pytest.approx(wanted, rel=1e-9)
-        assert found.drawn[name]["fid_img"] == pytest.approx([wanted], rel=1e-6)
+        assert found.resampled[name]["fid_img"] == pytest.approx([wanted], rel=1e-6)
 
 
 def test_each_patient_counts_the_same(tumour_slices):
@@ -109,7 +109,7 @@ def test_each_patient_counts_the_same(tumour_slices):
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("at_once", [1, 3, 4])
 def test_blocks_and_threads_do_not_change_values(slices, threads, at_once, monkeypatch):
-    counts = draw_patients(3, 6, 1) + 1
+    counts = resample_patients(3, 6, 1) + 1
     wanted = score_checkpoints(checkpoints(), slices, SIMPLE, counts)
     monkeypatch.setattr("pre2post.same.checkpoint_scores.BLOCK_PIXELS", at_once * 64 * 64)
     found = score_checkpoints(checkpoints(), slices, SIMPLE, counts, threads=threads)
@@ -117,9 +117,9 @@ def test_blocks_and_threads_do_not_change_values(slices, threads, at_once, monke
     assert found.lesion_mae == pytest.approx(wanted.lesion_mae, rel=1e-9)
     for name in wanted.table:
         assert found.table[name] == pytest.approx(wanted.table[name], rel=1e-7)
-        assert found.drawn[name].keys() == wanted.drawn[name].keys()
-        for metric, values in wanted.drawn[name].items():
-            np.testing.assert_allclose(found.drawn[name][metric], values, rtol=1e-6)
+        assert found.resampled[name].keys() == wanted.resampled[name].keys()
+        for metric, values in wanted.resampled[name].items():
+            np.testing.assert_allclose(found.resampled[name][metric], values, rtol=1e-6)
 
 
 def test_networks_on_several_threads_give_the_same_values(slices, extractors):
@@ -129,7 +129,7 @@ def test_networks_on_several_threads_give_the_same_values(slices, extractors):
     assert one == three
 
 
-def test_features_of_real_slices_are_taken_once(slices, monkeypatch):
+def test_features_of_real_slices_are_extracted_once(slices, monkeypatch):
     seen = []
 
     def extract(images):
@@ -165,7 +165,7 @@ def test_no_more_networks_are_in_memory_than_threads(slices, threads, monkeypatc
 
 
 def test_lesion_error_by_hand(slices):
-    """Pooled over the pixels of a patient, whichever slices they are in; patients without a lesion do not count."""
+    """Pooled over the lesion pixels of all slices of a patient; patients without a lesion do not count."""
     found = score_checkpoints({"2": smoothly(2.2), "perfect": smoothly(2)}, slices, SIMPLE, ONCE)
     error = np.abs(2.2 * slices.pre - slices.post)
     patient_a = error[1][slices.lesion[1] > 0].mean()
@@ -189,8 +189,8 @@ def test_more_metrics_are_means_over_patients_too(slices):
     assert found["brightest"] == pytest.approx(np.mean([worst[patients == one].mean() for one in "abc"]), rel=1e-5)
 
 
-def test_floors_are_scored_as_a_checkpoint_would_be(slices, extractors):
-    """Beside the checkpoints, which they do not change, and never among what is drawn or chosen from."""
+def test_baselines_are_scored_like_checkpoints(slices, extractors):
+    """They do not change the checkpoints, and are neither resampled nor selected."""
     baselines = {"pre": lambda pre: pre, "half": smoothly(0.5)()}
     found = score_checkpoints(checkpoints(), slices, extractors, ONCE, baselines=baselines)
     without = score_checkpoints(checkpoints(), slices, extractors, ONCE)
@@ -201,25 +201,25 @@ def test_floors_are_scored_as_a_checkpoint_would_be(slices, extractors):
         assert found.baselines[name] == pytest.approx(as_checkpoints.table[name], rel=1e-9)
         assert found.lesion_mae[name] == pytest.approx(as_checkpoints.lesion_mae[name], rel=1e-9)
     assert found.table == without.table
-    assert list(found.drawn) == list(checkpoints())
+    assert list(found.resampled) == list(checkpoints())
 
 
-def test_every_patient_drawn_once_reproduces_the_table(tumour_slices, extractors):
-    """But for distances of more features than are drawn, which leave out the axes of least variance."""
+def test_every_patient_once_reproduces_the_table(tumour_slices, extractors):
+    """Except distances of more than AXES features, which exclude the axes of least variance."""
     post = tumour_slices(40, 1, 0)
     many = Slices(0.5 * post, post, np.zeros(post.shape, np.uint8), tuple(f"p{i // 8}" for i in range(40)))
     found = score_checkpoints(checkpoints(), many, extractors, np.ones((1, 5), int))
-    for name, values in found.drawn.items():
+    for name, values in found.resampled.items():
         assert set(values) == set(found.table[name]) - {"kid_random", "kid_texture"}
         for metric in set(values) - {"fd_random"}:
             assert values[metric] == pytest.approx([found.table[name][metric]], rel=1e-4), metric
         assert 0.9 * found.table[name]["fd_random"] < values["fd_random"][0] <= found.table[name]["fd_random"]
 
 
-def test_draws_are_of_patients_in_sorted_order(slices):
-    """c alone, then a twice and b: as if the others had not been there."""
+def test_counts_are_of_patients_in_sorted_order(slices):
+    """Resamples of c only, and of a twice and b: the other patients have no effect."""
     counts = np.array([[0, 0, 3], [2, 1, 0]])
-    found = score_checkpoints(checkpoints(), slices, SIMPLE, counts).drawn["2"]
+    found = score_checkpoints(checkpoints(), slices, SIMPLE, counts).resampled["2"]
     errors = np.abs(2.2 * slices.pre - slices.post).mean(axis=(1, 2))
     mean = {patient: errors[np.array(PATIENTS) == patient].mean() for patient in "abc"}
     assert found["mae"] == pytest.approx([mean["c"], (2 * mean["a"] + mean["b"]) / 3], rel=1e-5)
@@ -283,8 +283,8 @@ def test_slices_that_do_not_belong_together_are_refused(refused):
         )
 
 
-def test_several_phases_count_as_slices_of_their_own(slices):
-    """As if the phases of a slice were slices of the same patient, one after the other."""
+def test_several_phases_count_as_separate_slices(slices):
+    """Phases of a slice equal consecutive slices of the same patient."""
     joint = Slices(slices.pre, np.stack([slices.post, 0.8 * slices.post], 1), slices.lesion, PATIENTS)
     twice = np.repeat(np.arange(len(PATIENTS)), 2)
     apart = Slices(

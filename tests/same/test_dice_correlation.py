@@ -14,7 +14,7 @@ TABLE = [
     {
         "epoch": epoch,
         "same": str(same),
-        "wins": "0",
+        "selection_frequency": "0",
         "lesion_mae": str(error),
         "mae": "7",
         "scaled_ssim": str(ssim),
@@ -27,7 +27,7 @@ TABLE = [
 
 
 def dice_of(patients=8, seed=0, gain=0.05):
-    """Checkpoint -> patient -> Dice, better with every checkpoint by `gain`, within noise."""
+    """Return checkpoint -> patient -> Dice, which grows by `gain` per checkpoint, with noise."""
     rng = np.random.default_rng(seed)
     return {
         epoch: {f"p{case}": 0.3 + gain * place + 0.1 * rng.random() for case in range(patients)}
@@ -47,11 +47,11 @@ def test_scores_are_those_of_the_compared_checkpoints_and_lower_is_better():
     assert scores["same"]["4"] == 0.6 and scores["lesion_mae"]["6"] == 9 and scores["epoch"]["10"] == -10
 
 
-def test_without_a_lesion_there_is_no_error_in_it():
+def test_without_a_lesion_there_is_no_lesion_error():
     assert "lesion_mae" not in read_scores([{**row, "lesion_mae": ""} for row in TABLE])
 
 
-def test_1_means_that_what_a_score_calls_better_segments_better():
+def test_1_means_that_a_better_score_gives_a_higher_dice():
     scores, better = read_scores(TABLE), dice_of(gain=0.2)
     found = by_metric(correlation_rows(scores, better, OPTIONS, 0))
     assert {name: found[name]["spearman"] for name in ("same", "scaled_ssim", "scaled_mse", "epoch")} == {
@@ -64,7 +64,7 @@ def test_1_means_that_what_a_score_calls_better_segments_better():
     assert by_metric(correlation_rows(scores, worse, OPTIONS, 0))["same"]["spearman"] == -1
 
 
-def test_correlation_is_scipys_over_the_mean_dice():
+def test_correlation_equals_scipys_over_the_mean_dice():
     scores, dice = read_scores(TABLE), dice_of(gain=0)
     means = [np.mean(list(own.values())) for own in dice.values()]
     for row in correlation_rows(scores, dice, OPTIONS, 0):
@@ -74,7 +74,7 @@ def test_correlation_is_scipys_over_the_mean_dice():
         assert -1 <= row["ci_low"] <= row["spearman"] <= row["ci_high"] <= 1
 
 
-def test_the_interval_is_that_of_scipys_bootstrap_over_patients():
+def test_the_interval_agrees_with_scipys_bootstrap_over_patients():
     scores, dice = read_scores(TABLE), dice_of(12, gain=0.01)
     values, same = np.array([list(own.values()) for own in dice.values()]), list(scores["same"].values())
 
@@ -96,7 +96,7 @@ def test_the_interval_is_that_of_scipys_bootstrap_over_patients():
     assert found["ci_low"] < found["ci_high"]
 
 
-def test_patients_who_agree_leave_no_width():
+def test_the_interval_has_no_width_if_all_patients_agree():
     found = by_metric(correlation_rows(read_scores(TABLE), dice_of(gain=0.2), OPTIONS, 0))["same"]
     assert (found["ci_low"], found["ci_high"]) == (1, 1)
 
@@ -114,20 +114,20 @@ def test_few_checkpoints_have_no_correlation(checkpoints, note):
         assert (row["spearman"], row["ci_low"], row["n"]) == (None, None, checkpoints) and note in row["note"]
 
 
-def test_a_dice_that_never_changes_has_no_correlation():
+def test_a_constant_dice_has_no_correlation():
     dice = {epoch: dict.fromkeys("abcdef", 0.0) for epoch in EPOCHS}
     for row in correlation_rows(read_scores(TABLE), dice, OPTIONS, 0):
         assert (row["spearman"], row["ci_low"]) == (None, None) and "same for all" in row["note"]
 
 
-def test_draws_without_any_difference_are_left_out():
-    """One patient alone tells the checkpoints apart; about a third of the draws of six miss this patient."""
+def test_resamples_without_a_difference_are_excluded():
+    """Only one patient distinguishes the checkpoints; about a third of the resamples of six miss this patient."""
     dice = {epoch: {**dict.fromkeys("abcde", 0.0), "f": 0.1 * place} for place, epoch in enumerate(EPOCHS)}
     found = by_metric(correlation_rows(read_scores(TABLE), dice, OPTIONS, 0))["same"]
     assert (found["spearman"], found["ci_low"], found["ci_high"]) == (1, 1, 1)
 
 
-def test_a_row_each_checkpoint():
+def test_a_row_per_checkpoint():
     scores, dice = read_scores(TABLE), dice_of()
     rows = dice_rows(scores, dice, OPTIONS, 3)
     assert [list(row) for row in rows] == [
@@ -141,7 +141,7 @@ def test_a_row_each_checkpoint():
     assert dice_rows(scores, {}, OPTIONS, 3) == []
 
 
-def test_the_summary_compares_both_choices():
+def test_the_summary_compares_both_selections():
     scores, dice = read_scores(TABLE), dice_of()
     dice["4"] = dict.fromkeys(dice["4"], 0.9)
     rows, correlations = dice_rows(scores, dice, OPTIONS, 3), correlation_rows(scores, dice, OPTIONS, 3)

@@ -58,8 +58,8 @@ def test_only_the_ratio_of_weights_matters(table, weights, factor, scaling):
 
 
 @given(TABLES, st.tuples(*[POSITIVE] * len(METRICS)), st.sampled_from(SCALINGS), st.data())
-def test_a_dominated_checkpoint_never_wins(table, weights, scaling, data):
-    """Worse in every metric than another one, wherever it stands in the table."""
+def test_a_dominated_checkpoint_is_never_selected(table, weights, scaling, data):
+    """Worse in every metric than another one, and first in the table."""
     victim = data.draw(st.sampled_from(list(table)))
     worse = {metric: value - 0.005 if metric == "ssim" else value + 0.005 for metric, value in table[victim].items()}
     result = same({"dominated": worse} | table, dict(zip(METRICS, weights, strict=True)), scaling)
@@ -84,17 +84,17 @@ def test_an_equal_column_contributes_nothing_and_is_noted(scaling):
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
-def test_one_checkpoint_is_chosen_with_a_note(scaling):
+def test_a_single_checkpoint_is_selected_with_a_note(scaling):
     result = same({"only": dict.fromkeys(METRICS, 3.0)}, EQUAL, scaling)
     assert (result.best, result.scores) == ("only", {"only": 0.0})
     assert "only checkpoint" in result.notes[0]
 
 
-def test_of_equal_scores_the_first_wins():
+def test_of_equal_scores_the_first_is_selected():
     assert same({"early": {"mse": 1.0}, "late": {"mse": 1.0}}, {"mse": 1}).best == "early"
 
 
-def test_zero_weight_leaves_a_metric_out_even_if_broken():
+def test_weight_0_excludes_a_metric_even_if_not_finite():
     table = {"a": {"mse": 1.0, "mae": np.nan}, "b": {"mse": 2.0}}
     result = same(table, {"mse": 1, "mae": 0})
     assert result.best == "a"
@@ -103,26 +103,26 @@ def test_zero_weight_leaves_a_metric_out_even_if_broken():
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_checkpoint_with_a_value_that_is_not_finite_is_left_out_and_noted(bad, scaling):
+def test_a_checkpoint_with_a_value_that_is_not_finite_is_excluded_with_a_note(bad, scaling):
     table = {"a": {"mse": 3.0, "mae": 1.0}, "broken": {"mse": 0.0, "mae": bad}, "b": {"mse": 2.0, "mae": 4.0}}
     found = same(table, {"mse": 2, "mae": 1}, scaling)
     wanted = same({name: table[name] for name in "ab"}, {"mse": 2, "mae": 1}, scaling)
     assert (found.scores, found.components, found.best) == (wanted.scores, wanted.components, wanted.best)
-    assert found.notes == [f"checkpoint broken is left out: its mae is {bad}"]
+    assert found.notes == [f"checkpoint broken is excluded: its mae is {bad}"]
 
 
 def test_a_value_that_is_not_finite_does_not_matter_without_weight():
     assert same({"a": {"mse": 1.0, "mae": np.inf}, "b": {"mse": 2.0, "mae": 1.0}}, {"mse": 1, "mae": 0}).notes == []
 
 
-def test_the_only_checkpoint_left_is_chosen_with_both_notes():
-    found = same({"broken": {"mae": np.nan}, "whole": {"mae": 7.0}}, {"mae": 1})
-    assert (found.best, found.scores) == ("whole", {"whole": 0.0})
-    assert len(found.notes) == 2 and "broken is left out" in found.notes[0] and "only checkpoint" in found.notes[1]
+def test_the_only_finite_checkpoint_is_selected_with_both_notes():
+    found = same({"broken": {"mae": np.nan}, "finite": {"mae": 7.0}}, {"mae": 1})
+    assert (found.best, found.scores) == ("finite", {"finite": 0.0})
+    assert len(found.notes) == 2 and "broken is excluded" in found.notes[0] and "only checkpoint" in found.notes[1]
 
 
 @given(TABLES, st.sampled_from(SCALINGS), st.data())
-def test_broken_checkpoints_are_as_if_they_were_not_there(table, scaling, data):
+def test_excluded_checkpoints_do_not_change_the_others(table, scaling, data):
     broken = data.draw(st.sets(st.sampled_from(list(table)), max_size=len(table) - 1))
     metric = data.draw(st.sampled_from(METRICS))
     spoilt = {name: row | {metric: np.nan} if name in broken else row for name, row in table.items()}
@@ -131,7 +131,7 @@ def test_broken_checkpoints_are_as_if_they_were_not_there(table, scaling, data):
     assert found.scores == wanted.scores and found.best == wanted.best
     assert (
         found.notes
-        == [f"checkpoint {name} is left out: its {metric} is nan" for name in table if name in broken] + wanted.notes
+        == [f"checkpoint {name} is excluded: its {metric} is nan" for name in table if name in broken] + wanted.notes
     )
 
 
@@ -139,8 +139,8 @@ def test_refuses_a_table_without_a_checkpoint_to_compare(refused):
     refused(
         lambda: same({"a": {"mse": np.nan}, "b": {"mse": np.inf}}, {"mse": 1}),
         "no checkpoint can be compared",
-        "checkpoint a is left out: its mse is nan",
-        "checkpoint b is left out: its mse is inf",
+        "checkpoint a is excluded: its mse is nan",
+        "checkpoint b is excluded: its mse is inf",
     )
 
 

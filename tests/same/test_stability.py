@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pre2post.same.score import SCALINGS, same
-from pre2post.same.stability import rank_correlation, under_each_scaling, win_shares, without_each_metric
+from pre2post.same.stability import rank_correlation, selection_frequency, under_each_scaling, without_each_metric
 
 TABLE = {
     "2": {"ssim": 0.9, "mse": 3.0, "mae": 9.0},
@@ -16,7 +16,7 @@ EQUAL = {"ssim": 1.0, "mse": 1.0, "mae": 1.0}
 NUMBERS = st.lists(st.integers(0, 8), min_size=3, max_size=8)
 
 
-def test_leaving_each_metric_out_by_hand():
+def test_excluding_each_metric_by_hand():
     """Scaled ssim, mse, mae: 0, 1, 1 of epoch 2; 0.5, 0, 0.125 of epoch 4; 1, 0.5, 0 of epoch 6."""
     assert without_each_metric(TABLE, EQUAL, "minmax") == {"ssim": "4", "mse": "4", "mae": "4"}
     assert without_each_metric(TABLE, {"ssim": 3.0, "mse": 1.0, "mae": 1.0}, "minmax") == {
@@ -26,21 +26,21 @@ def test_leaving_each_metric_out_by_hand():
     }
 
 
-def test_metrics_without_weight_are_not_left_out_once_more():
+def test_metrics_without_weight_are_not_excluded_again():
     assert without_each_metric(TABLE, {"ssim": 1.0, "mse": 0.0, "mae": 1.0}, "minmax") == {"ssim": "6", "mae": "2"}
     assert without_each_metric(TABLE, {"ssim": 0.0, "mse": 1.0, "mae": 0.0}, "minmax") == {}
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
-def test_leaving_out_is_a_weight_of_0_under_any_scaling(scaling):
+def test_excluding_equals_a_weight_of_0_with_any_scaling(scaling):
     weights = {"ssim": 1.0, "mse": 0.3, "mae": 2.0}
     for metric, epoch in without_each_metric(TABLE, weights, scaling).items():
         rest = {name: weight for name, weight in weights.items() if name != metric}
         assert epoch == same(TABLE, rest, scaling).best
 
 
-def test_every_scaling_chooses_its_own():
-    """An outlier squeezes the others under max, and sets the SD under zscore."""
+def test_scalings_select_different_checkpoints():
+    """With max an outlier compresses the other values; with zscore it determines the SD."""
     table = {"a": {"mse": 0.0, "mae": 102.0}, "b": {"mse": 1.0, "mae": 100.0}, "c": {"mse": 4.0, "mae": 101.0}}
     found = under_each_scaling(table, {"mse": 1.0, "mae": 1.1})
     assert found == {scaling: same(table, {"mse": 1.0, "mae": 1.1}, scaling).best for scaling in SCALINGS}
@@ -48,38 +48,40 @@ def test_every_scaling_chooses_its_own():
     assert (found["minmax"], found["max"]) == ("b", "a")
 
 
-def drawn(*rows):
-    """Checkpoints a, b, ... with their mse in each draw."""
+def resampled(*rows):
+    """Return checkpoints a, b, ... with their mse in each resample."""
     return {name: {"mse": np.array(row, float)} for name, row in zip("abc", rows, strict=False)}
 
 
-def test_wins_are_counted_over_the_draws():
-    found = win_shares(drawn([1, 2, 3, 1], [2, 1, 1, 2], [3, 3, 2, 3]), {"mse": 1}, "minmax")
+def test_selections_are_counted_over_the_resamples():
+    found = selection_frequency(resampled([1, 2, 3, 1], [2, 1, 1, 2], [3, 3, 2, 3]), {"mse": 1}, "minmax")
     assert found == {"a": 0.5, "b": 0.5, "c": 0}
 
 
-def test_of_equals_the_first_wins():
-    assert win_shares(drawn([1, 1, 2, 5], [1, 2, 2, 1]), {"mse": 1}, "minmax") == {"a": 0.75, "b": 0.25}
+def test_of_equal_scores_the_first_is_selected():
+    assert selection_frequency(resampled([1, 1, 2, 5], [1, 2, 2, 1]), {"mse": 1}, "minmax") == {"a": 0.75, "b": 0.25}
 
 
-def test_each_draw_is_scaled_by_itself():
-    """mae decides where the mse of that draw are equal, however far apart they are in another draw."""
+def test_each_resample_is_scaled_separately():
+    """In the first resample the mse are equal and mae decides, whatever the mse in the second resample."""
     tables = {
         "a": {"mse": np.array([5.0, 0.0]), "mae": np.array([2.0, 2.0])},
         "b": {"mse": np.array([5.0, 900.0]), "mae": np.array([1.0, 1.0])},
     }
-    assert win_shares(tables, {"mse": 3, "mae": 1}, "minmax") == {"a": 0.5, "b": 0.5}
+    assert selection_frequency(tables, {"mse": 3, "mae": 1}, "minmax") == {"a": 0.5, "b": 0.5}
 
 
-def test_a_checkpoint_that_breaks_in_a_draw_does_not_win_it():
-    assert win_shares(drawn([0, np.nan, 0], [1, 1, 1]), {"mse": 1}, "minmax") == pytest.approx({"a": 2 / 3, "b": 1 / 3})
+def test_a_checkpoint_without_a_finite_value_is_not_selected_in_that_resample():
+    assert selection_frequency(resampled([0, np.nan, 0], [1, 1, 1]), {"mse": 1}, "minmax") == pytest.approx(
+        {"a": 2 / 3, "b": 1 / 3}
+    )
 
 
 @given(st.integers(0, 2**31), st.sampled_from(SCALINGS))
-def test_shares_sum_up_to_1(seed, scaling):
+def test_frequencies_sum_up_to_1(seed, scaling):
     rng = np.random.default_rng(seed)
     tables = {name: {"ssim": rng.random(7), "mse": rng.random(7)} for name in "abcd"}
-    found = win_shares(tables, {"ssim": 1, "mse": 1}, scaling)
+    found = selection_frequency(tables, {"ssim": 1, "mse": 1}, scaling)
     assert list(found) == list(tables)
     assert sum(found.values()) == pytest.approx(1)
 
@@ -95,7 +97,7 @@ def test_correlation_equals_scipys_spearman(numbers, seed):
         assert found == pytest.approx(stats.spearmanr(numbers, others).statistic)
 
 
-def test_correlation_is_1_where_what_same_calls_better_is_lower():
+def test_correlation_is_1_if_a_better_same_is_lower_in_the_other_score():
     scores = {"2": 0.1, "4": 0.5, "6": 0.7, "8": 0.9}
     assert rank_correlation(scores, {"2": 1, "4": 10, "6": 11, "8": 1000}) == pytest.approx(1)
     assert rank_correlation(scores, {"2": 0.9, "4": 0.8, "6": 0.5, "8": 0.1}) == pytest.approx(-1)

@@ -1,4 +1,4 @@
-"""A toy cohort of 8 patients in the layout of the stages, planned, trained and evaluated once for all tests here."""
+"""A toy cohort of 8 patients with the paths of the stages, planned, trained and evaluated once for all tests here."""
 
 import json
 import sys
@@ -32,13 +32,13 @@ STUDY = {
     "test_phases": ["pre", "post1"],
     "folds": [0, 1],
     "epochs": 2,
-    "iterations": 1,
+    "num_iterations_per_epoch": 1,
     "threads": 1,
 }
 
 
 def write_cohort(root: Path) -> list[Case]:
-    """Volumes with a bright ball as tumour, in two spacings; the synthetic one is a scaled copy of pre."""
+    """Write volumes with a bright ball as tumour, in two spacings; the synthetic volume is a scaled copy of pre."""
     cases = []
     for number, name in enumerate("abcdefgh"):
         random = np.random.default_rng([1, number])
@@ -66,7 +66,7 @@ def write_params(root: Path, **changes) -> None:
 
 
 def run(root: Path, stage: str, *arguments: str) -> None:
-    """Runs a stage's main in the folder `root`, as `python src/<stage>.py` would there."""
+    """Run the main function of a stage in the folder `root`, like `python src/<stage>.py`."""
     import importlib
 
     with pytest.MonkeyPatch.context() as patch:
@@ -87,7 +87,7 @@ def make_root(root: Path) -> Path:
 
 @pytest.fixture
 def cohort(tmp_path) -> Path:
-    """A fresh cohort, nothing run yet, for tests that break it."""
+    """Return a new cohort before the first stage, for tests that change it."""
     return make_root(tmp_path)
 
 
@@ -109,11 +109,11 @@ def evaluated(planned) -> Path:
 
 @pytest.fixture(scope="session")
 def stage():
-    """run(root, stage, *arguments)."""
+    """Return run(root, stage, *arguments)."""
     return run
 
 
 @pytest.fixture(scope="session")
 def set_params():
-    """write_params(root, **changes of the section segmentation)."""
+    """Return write_params(root, **changes of the section segmentation)."""
     return write_params

@@ -1,4 +1,4 @@
-"""A trained folder in the hands of nnU-Net's own commands."""
+"""nnU-Net's own commands on a trained folder."""
 
 import importlib.util
 import os
@@ -17,7 +17,7 @@ MODEL = "artifacts/segmenters/pre_1/Dataset200_pre2post/RepeatableTrainer__small
 
 
 def write_stand_in(package):
-    """The benchmark's empty stand-in for timm, which needs torchvision."""
+    """Write the benchmark's empty package timm; the real one needs torchvision."""
     spec = importlib.util.spec_from_file_location("nnunet_commands", SOURCE.parent / "bench/nnunet_commands.py")
     commands = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(commands)
@@ -34,7 +34,10 @@ def test_nnunetv2_predict_takes_a_trained_folder_and_gives_our_mask(evaluated, t
     if importlib.util.find_spec("timm") is None:
         write_stand_in(tmp_path / "stand_in/timm")
         paths.append(str(tmp_path / "stand_in"))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "nnUNet_extTrainer": str(SOURCE / "segmentation")}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "nnUNet_extTrainer": str(SOURCE / "pre2post/segmentation"),
+    }
     command = [
         Path(sys.executable).parent / "nnUNetv2_predict_from_modelfolder",
         "-i",

@@ -1,4 +1,4 @@
-"""What trainings depend on: nothing else may change their file, and whatever changes their result must."""
+"""The file that the trainings of a mix depend on: it changes if, and only if, their result can change."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ def test_it_holds_the_folds_and_the_content_of_every_file(planned):
         assert hashlib.sha256((home / name).read_bytes()).hexdigest() == digest
 
 
-def test_only_what_concerns_a_setting_changes_its_file(cohort, stage, set_params):
+def test_only_a_change_of_its_own_data_changes_the_file_of_a_mix(cohort, stage, set_params):
     stage(cohort, "plan_and_preprocess")
     before = planned_files(cohort)
     assert set(before) == {"pre", "pre_synthetic"}
@@ -46,7 +46,7 @@ def test_only_what_concerns_a_setting_changes_its_file(cohort, stage, set_params
 
     before, trained = planned_files(cohort), ["pre", "pre_synthetic", "post"]
     set_params(cohort, train=trained)
-    assert changed(cohort, stage, before) == {"post"}  # another mix, with a phase that nobody had
+    assert changed(cohort, stage, before) == {"post"}  # another mix, with a new phase
 
     before = planned_files(cohort)
     set_params(
@@ -54,13 +54,13 @@ def test_only_what_concerns_a_setting_changes_its_file(cohort, stage, set_params
         train=trained,
         mixes={"pre": {"pre": 1.0}, "post": {"post1": 1.0}, "pre_synthetic": {"pre": 1.0, "synthetic": 0.5}},
     )
-    assert changed(cohort, stage, before) == {"pre_synthetic"}  # another share
+    assert changed(cohort, stage, before) == {"pre_synthetic"}  # another fraction
 
     before = planned_files(cohort)
     set_params(cohort, train=trained, train_crop="breast")
     assert changed(cohort, stage, before) == set(trained)
 
 
-def test_a_setting_that_was_not_planned_is_refused(planned):
-    with pytest.raises(InputError, match=r"not planned for.*found: post.*dvc repro plan_and_preprocess"):
+def test_a_mix_that_was_not_planned_is_refused(planned):
+    with pytest.raises(InputError, match=r"no training was planned.*found: post.*dvc repro plan_and_preprocess"):
         read_mix(planned / "artifacts/nnunet", "post")

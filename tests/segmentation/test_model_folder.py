@@ -1,4 +1,4 @@
-"""A 2D network in nnU-Net's folder layout, as others share one, segments as nnU-Net itself; no file of it runs code."""
+"""A 2D network in nnU-Net's folder layout, as published, segments like nnU-Net itself; none of its files runs code."""
 
 import json
 import os
@@ -40,7 +40,7 @@ ARCHITECTURE = {
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """The network here is too small to share: waiting threads cost more than they bring."""
+    """The network here is too small for several threads."""
     with threadpool_limits(1):
         yield
 
@@ -112,7 +112,7 @@ def make_network():
 
 
 def write_trained(folder: Path) -> Path:
-    """What nnU-Net leaves after a training, with random weights and numbers of NumPy in the log as it has them."""
+    """Write the files of a training of nnU-Net, with random weights, and numbers of NumPy in the log, as it does."""
     plans = make_plans()
     (folder / "fold_0").mkdir(parents=True)
     (folder / "plans.json").write_text(json.dumps(plans))
@@ -144,7 +144,7 @@ def image() -> np.ndarray:
 
 
 def test_segments_as_nnunet_does(trained, image, monkeypatch):
-    """nnU-Net's predictor with its own defaults, use_mirroring among them, set up from the files by itself."""
+    """Compare with nnU-Net's predictor with its own defaults, including mirroring."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -183,7 +183,7 @@ def change_plans(folder: Path, change) -> None:
 @pytest.mark.parametrize("key", ["network_class_name", "conv_op"])
 def test_plans_may_name_networks_and_layers_only(trained, refused, name, key):
     change_plans(trained, lambda found: (found if key in found else found["arch_kwargs"]).update({key: name}))
-    refused(lambda: load_trained_folder(trained), "plans.json", "may not be loaded", name)
+    refused(lambda: load_trained_folder(trained), "plans.json", "not allowed in a shared file", name)
 
 
 class Malicious:
@@ -198,18 +198,18 @@ def test_a_checkpoint_runs_no_code(trained, refused, tmp_path, monkeypatch):
     assert not (tmp_path / "ran").exists()
 
 
-def test_what_is_missing_or_does_not_fit_is_named(trained, refused):
+def test_missing_and_mismatched_files_are_named(trained, refused):
     refused(lambda: load_trained_folder(trained, "1"), "fold_1/checkpoint_final.pth", "missing")
     file = trained / "fold_0/checkpoint_final.pth"
     checkpoint = torch.load(file, weights_only=False)
     change_plans(trained, lambda found: found["arch_kwargs"].update(features_per_stage=[4, 6]))
-    refused(lambda: load_trained_folder(trained), str(file), "not of the network")
+    refused(lambda: load_trained_folder(trained), str(file), "do not fit the network")
     (trained / "dataset.json").write_text(json.dumps(DATASET | {"channel_names": {"0": "pre", "1": "post"}}))
     refused(lambda: load_trained_folder(trained), "dataset.json", "one channel")
     torch.save(checkpoint | {"init_args": {"configuration": "3d_fullres"}}, file)
     refused(lambda: load_trained_folder(trained), "plans.json", "cannot be used")
     torch.save({"network_weights": {}}, file)
-    refused(lambda: load_trained_folder(trained), str(file), "no checkpoint", "init_args")
+    refused(lambda: load_trained_folder(trained), str(file), "not a checkpoint", "init_args")
     file.write_bytes(b"")
     refused(lambda: load_trained_folder(trained), str(file), "cannot be read")
     (trained / "plans.json").unlink()

@@ -84,37 +84,39 @@ def plans_for(median):
 
 
 @pytest.mark.parametrize(
-    ("median", "window", "training"),
+    ("median", "patch", "training"),
     [
         ([24, 128, 128], [24, 128, 128], [24, 64, 64]),
         ([24.0, 128.0, 61.0], [24, 128, 64], [24, 64, 64]),
         ([10, 40, 300], [12, 40, 128], [12, 40, 64]),
     ],
 )
-def test_windows_fit_the_volumes(median, window, training):
-    made = small_plans(plans_for(median), json.loads(SMALL_PLAN.read_text()))["configurations"]["3d_fullres"]
-    assert made["patch_size"] == window
-    assert made["training_patch_size"] == training
+def test_patches_fit_the_volumes(median, patch, training):
+    plan = small_plans(plans_for(median), json.loads(SMALL_PLAN.read_text()))["configurations"]["3d_fullres"]
+    assert plan["patch_size"] == patch
+    assert plan["training_patch_size"] == training
 
 
 def test_the_shipped_small_plan_is_consistent():
     small = json.loads(SMALL_PLAN.read_text())
-    made = small_plans(plans_for([24, 128, 128]), small)["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
-    stages = made["n_stages"]
-    assert stages >= 3  # with fewer nnU-Net's weights of deep supervision are 0 / 0
+    network = small_plans(plans_for([24, 128, 128]), small)["configurations"]["3d_fullres"]["architecture"][
+        "arch_kwargs"
+    ]
+    stages = network["n_stages"]
+    assert stages >= 3  # with fewer, the weights of nnU-Net's deep supervision are 0 / 0
     for name in ("features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage"):
-        assert len(made[name]) == stages
-    assert len(made["n_conv_per_stage_decoder"]) == stages - 1
-    multiple = np.prod(made["strides"], axis=0)
+        assert len(network[name]) == stages
+    assert len(network["n_conv_per_stage_decoder"]) == stages - 1
+    multiple = np.prod(network["strides"], axis=0)
     for patch in (small["patch_size"], small["training_patch_size"]):
         assert not np.any(np.array(patch) % multiple)
 
 
 def test_training_without_the_users_environment(planned, monkeypatch):
-    from pre2post.segmentation.nnunet import use_folders
+    from pre2post.segmentation.nnunet import set_nnunet_folders
 
     monkeypatch.setenv("nnUNet_preprocessed", "/somewhere/else")
-    use_folders(planned / "artifacts/nnunet", planned / "results")
+    set_nnunet_folders(planned / "artifacts/nnunet", planned / "results")
     from nnunetv2.paths import nnUNet_preprocessed
 
     assert str(nnUNet_preprocessed) == str(planned / "artifacts/nnunet/nnUNet_preprocessed")

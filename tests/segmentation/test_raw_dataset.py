@@ -15,17 +15,17 @@ def change_mask(root, change):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda mask: mask.like(mask.array * 0), "no tumour"),
-        (lambda mask: mask.like(mask.array * 2), "labels of its own"),
-        (lambda mask: Volume(mask.array, mask.spacing, (0.0, 0.0, 0.0)), "different places"),
-        (lambda mask: Volume(mask.array[1:], mask.spacing, mask.origin), "different places"),
+        (lambda mask: mask.like(mask.array * 2), "unexpected labels"),
+        (lambda mask: Volume(mask.array, mask.spacing, (0.0, 0.0, 0.0)), "differ in geometry"),
+        (lambda mask: Volume(mask.array[1:], mask.spacing, mask.origin), "differ in geometry"),
     ],
 )
-def test_a_mask_that_cannot_train_is_refused_by_name(cohort, stage, change, said):
+def test_a_mask_that_cannot_train_is_refused_by_name(cohort, stage, change, message):
     change_mask(cohort, change)
-    with pytest.raises(InputError, match=said) as error:
+    with pytest.raises(InputError, match=message) as error:
         stage(cohort, "plan_and_preprocess")
     assert error.value.case == "b"
     assert not list((cohort / "artifacts").glob("*nnunet*"))
@@ -67,8 +67,8 @@ def test_the_raw_dataset_is_one_that_nnunet_reads(planned):
     np.testing.assert_array_equal(mask.array, read_volume(planned / "artifacts/volumes/c/mask.nii.gz").array)
 
 
-def test_one_breast_is_cut_out_in_its_place(cohort, stage, set_params):
-    """The tumours of the toy cohort lie at column 16 of 32, in bodies that fill the volume: in the left half."""
+def test_a_crop_to_one_breast_keeps_its_position(cohort, stage, set_params):
+    """The tumours of the toy cohort are at column 16 of 32, in bodies that fill the volume: in the left half."""
     set_params(cohort, train_crop="breast", train=["pre"])
     stage(cohort, "plan_and_preprocess")
     folder = cohort / "artifacts/nnunet/nnUNet_raw/Dataset200_pre2post"

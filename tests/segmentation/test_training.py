@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from repository import SRC
+from tools.update_deps import reached_files
 
-from pre2post.cohort.patients import digest
 from pre2post.core.errors import InputError
 from pre2post.core.files import read_table
 from pre2post.pipeline.model_card import read_card
 from pre2post.pipeline.params import load_params
 from pre2post.segmentation.mix_file import read_mix
+from pre2post.segmentation.training import CODE
 
 TRAINED = "Dataset200_pre2post/RepeatableTrainer__smallPlans__3d_fullres"
 DATA = "artifacts/nnunet/nnUNet_preprocessed/Dataset200_pre2post"
@@ -68,13 +70,13 @@ def test_the_folder_is_laid_out_as_nnunet_users_expect(evaluated):
 
 @pytest.fixture
 def trainer(planned, monkeypatch):
-    from pre2post.segmentation.nnunet import use_folders
+    from pre2post.segmentation.nnunet import set_nnunet_folders
     from pre2post.segmentation.training import make_trainer, read_plans
 
     monkeypatch.chdir(planned)
     params = load_params().segmentation
     folds = read_mix(Path("artifacts/nnunet"), "pre")
-    use_folders(Path("artifacts/nnunet"), planned / "results", augmenters=0)
+    set_nnunet_folders(Path("artifacts/nnunet"), planned / "results", augmenters=0)
     plans = read_plans(Path("artifacts/nnunet"), params, folds)
     return make_trainer(params, "pre", 0, folds[0], *plans, torch.device("cpu"))
 
@@ -103,14 +105,14 @@ def test_a_step_in_float32_equals_nnunets(trainer, monkeypatch):
     assert any(not torch.equal(first[name], value) for name, value in start.items())
 
 
-def test_a_training_that_diverges_says_so(planned, stage, set_params):
+def test_a_training_that_diverges_is_reported(planned, stage, set_params):
     set_params(planned, learning_rate=1e30, epochs=3)
     with pytest.raises(InputError, match="diverged"):
         stage(planned, "train_segmentation", "--mix", "pre", "--fold", "0")
     set_params(planned)
 
 
-def test_no_augmentation_races_against_the_clock(trainer):
+def test_no_augmentation_depends_on_the_clock(trainer):
     from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
 
     found = trainer.get_training_transforms((8, 16, 16), (-1.0, 1.0), None, (0, 1, 2), False)
@@ -137,15 +139,15 @@ def test_a_stopped_training_keeps_the_earlier_one(evaluated, stage, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (("--mix", "other", "--fold", "0"), "no such training mix"),
-        (("--mix", "pre", "--fold", "2"), "no such fold"),
-        (("--mix", "post", "--fold", "0"), "not planned for"),
+        (("--mix", "other", "--fold", "0"), "unknown training mix"),
+        (("--mix", "pre", "--fold", "2"), "unknown fold"),
+        (("--mix", "post", "--fold", "0"), "no training was planned"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(planned, stage, arguments, said):
-    with pytest.raises(InputError, match=said):
+def test_an_impossible_training_is_refused(planned, stage, arguments, message):
+    with pytest.raises(InputError, match=message):
         stage(planned, "train_segmentation", *arguments)
 
 
@@ -160,17 +162,17 @@ def test_a_missing_file_is_named(planned, stage):
 
 
 @pytest.mark.parametrize("killed_after", [1, 3, 4])
-def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(
+def test_a_killed_training_gives_the_bytes_of_an_uninterrupted_one(
     evaluated, stage, set_params, monkeypatch, killed_after
 ):
-    """Killed within an epoch, at its end and within its validation; states are saved every other step."""
+    """Kill it within an epoch, at its end and within its validation; the state is saved every second step."""
     from pre2post.segmentation.trainer import RepeatableTrainer
 
     set_params(evaluated, num_iterations_per_epoch=3, resume_every_steps=2)
     arguments = ("train_segmentation", "--mix", "pre", "--fold", "0")
     folder, before = evaluated / "artifacts/segmenters/pre_0", files_of(evaluated / "artifacts/segmenters")
     stage(evaluated, *arguments)
-    whole = files_of(folder)
+    uninterrupted = files_of(folder)
 
     steps, step = [], RepeatableTrainer.train_step
 
@@ -186,12 +188,12 @@ def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(
             stage(evaluated, *arguments)
     states = list((evaluated / ".resume/train_segmentation").rglob("state.pt"))
     assert len(states) == (killed_after >= 2)
-    taken = []
+    steps_taken = []
     with monkeypatch.context() as patch:
-        patch.setattr(RepeatableTrainer, "train_step", lambda self, batch: taken.append(1) or step(self, batch))
+        patch.setattr(RepeatableTrainer, "train_step", lambda self, batch: steps_taken.append(1) or step(self, batch))
         stage(evaluated, *arguments)
-    assert len(taken) == 6 - killed_after // 2 * 2
-    assert files_of(folder) == whole
+    assert len(steps_taken) == 6 - killed_after // 2 * 2
+    assert files_of(folder) == uninterrupted
     assert not list((evaluated / ".resume/train_segmentation").rglob("*.pt"))
     set_params(evaluated)
     for path, content in before.items():
@@ -209,12 +211,19 @@ def test_a_damaged_state_is_refused(evaluated, stage, set_params, monkeypatch):
         stage(evaluated, "train_segmentation", "--mix", "pre", "--fold", "0")
 
 
-def test_training_before_planning_says_so(cohort, stage):
-    with pytest.raises(InputError, match="not planned for"):
+def test_a_training_depends_on_no_code_of_volumes_splits_or_prediction():
+    reached = {str(file.relative_to(SRC / "pre2post")) for file in reached_files(SRC / "train_segmentation.py")[:-1]}
+    assert {name.partition("/")[0] for name in reached} == {"__init__.py", "core", "pipeline", "segmentation"}
+    assert not reached & {f"segmentation/{name}.py" for name in ("design", "folds", "volumes", "breasts", "prediction")}
+    assert reached >= {f"segmentation/{name}" for name in CODE}
+
+
+def test_training_before_planning_is_refused(cohort, stage):
+    with pytest.raises(InputError, match="no training was planned"):
         stage(cohort, "train_segmentation", "--mix", "pre", "--fold", "0")
 
 
-def test_the_history_is_a_row_an_epoch_with_what_nnunet_logged(evaluated, stage):
+def test_the_history_has_one_row_per_epoch_with_the_values_of_nnunet(evaluated, stage):
     stage(evaluated, "train_segmentation", "--mix", "pre", "--fold", "0")
     rows = read_table(evaluated / "plots/segmenters/pre_0.csv")
     logged = torch.load(
@@ -230,19 +239,19 @@ def test_the_history_is_a_row_an_epoch_with_what_nnunet_logged(evaluated, stage)
         assert [float(row[column]) for row in rows] == pytest.approx(logged[name], rel=1e-5)
 
 
-def test_a_card_lies_beside_the_checkpoint(evaluated):
+def test_a_card_is_written_next_to_the_checkpoint(evaluated):
     checkpoint = evaluated / "artifacts/segmenters/pre_0" / TRAINED / "fold_0/checkpoint_final.pth"
     card = read_card(checkpoint)
-    assert card.patients == sorted(map(digest, "bd"))  # fold 0 holds a and c out
+    assert card.n_patients == len("bd")  # fold 0 holds a and c out
     assert card.metrics["pseudo_dice"].n == 2
     assert card.params["segmentation"]["epochs"] == 2
 
 
-def test_a_checkpoint_that_is_not_its_cards_is_refused(evaluated, tmp_path, refused):
+def test_a_checkpoint_that_does_not_match_its_card_is_refused(evaluated, tmp_path, refused):
     from pre2post.segmentation.prediction import load_segmenter
 
     folder = shutil.copytree(evaluated / "artifacts/segmenters/pre_0", tmp_path / "pre_0")
     checkpoint = folder / TRAINED / "fold_0/checkpoint_final.pth"
     assert load_segmenter("pre", [folder], "smallPlans")
     checkpoint.write_bytes(checkpoint.read_bytes() + b"1")
-    refused(lambda: load_segmenter("pre", [folder], "smallPlans"), "checkpoint_final.pth", "not those of their card")
+    refused(lambda: load_segmenter("pre", [folder], "smallPlans"), "checkpoint_final.pth", "do not match their card")

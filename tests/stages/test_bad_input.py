@@ -1,4 +1,4 @@
-"""Whatever is wrong with a cohort ends in one message and exit code 1, and the earlier volumes stay as they were."""
+"""Every fault of a cohort ends in one message and exit code 1, and leaves earlier volumes unchanged."""
 
 import multiprocessing
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-import yaml
+from params_file import change_params
 from repository import ROOT
 
 TABLES = ["cases.json", "cohort.csv"]
@@ -17,7 +17,7 @@ FIRST_PASS = "Duke-Breast-Cancer-MRI/P2/study/2.000000-ax dyn 1st pass"
 
 
 class Place:
-    """A working directory with a copy of params.yaml, in which stages run as a user runs them."""
+    """A working directory with a copy of params.yaml, in which stages run as for a user."""
 
     def __init__(self, path: Path):
         self.path, self.data = path, path / "data"
@@ -25,12 +25,10 @@ class Place:
         shutil.copy(ROOT / "params.yaml", path)
 
     def set(self, section: str, **values) -> None:
-        content = yaml.safe_load((self.path / "params.yaml").read_text())
-        content[section] |= values
-        (self.path / "params.yaml").write_text(yaml.safe_dump(content))
+        change_params(self.path / "params.yaml", {f"{section}.{name}": value for name, value in values.items()})
 
     def run(self, *command: str) -> subprocess.CompletedProcess:
-        """Runs Python with these arguments, of which the first may be a stage."""
+        """Run Python with these arguments; the first one may be a stage."""
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         stage, *arguments = command
         script = ROOT / "src" / stage if stage.endswith(".py") else stage
@@ -44,7 +42,7 @@ class Place:
         )
 
     def outputs(self) -> dict[str, bytes]:
-        """Every file that stages wrote, so that anything lost, changed or left behind shows."""
+        """Return every file that stages wrote, to detect lost, changed and additional files."""
         return {
             str(file.relative_to(self.path)): file.read_bytes()
             for folder in ("artifacts", "plots")
@@ -55,7 +53,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def ingested(tmp_path_factory, dicom) -> Place:
-    """A small cohort, ingested."""
+    """A small ingested cohort."""
     place = Place(tmp_path_factory.mktemp("ingested"))
     dicom.save_cohort(place.data)
     done = place.run("ingest.py")
@@ -65,13 +63,13 @@ def ingested(tmp_path_factory, dicom) -> Place:
 
 @pytest.fixture
 def place(tmp_path, ingested) -> Place:
-    """A copy of the ingested cohort, to spoil."""
+    """A copy of the ingested cohort to be damaged."""
     shutil.copytree(ingested.path, tmp_path / "place")
     return Place(tmp_path / "place")
 
 
 def refuse(place: Place, *texts: str, stage: str = "ingest.py") -> str:
-    """Runs a stage that must end in one message, exit code 1, and with every earlier result as it was."""
+    """Run a stage that must end in one message and exit code 1, and leave every earlier result unchanged."""
     before = place.outputs()
     done = place.run(stage)
     message = done.stderr.strip().splitlines()[-1]
@@ -80,7 +78,7 @@ def refuse(place: Place, *texts: str, stage: str = "ingest.py") -> str:
     assert message.startswith("error: ")
     absent = [text for text in (*texts, "found", "expected") if text not in message]
     assert not absent, f"{absent} not in {message!r}"
-    assert place.outputs() == before, "an earlier result was detected, or something was left behind"
+    assert place.outputs() == before, "an earlier result was changed, or a file was left behind"
     return message
 
 
@@ -149,7 +147,7 @@ BAD = [
     (missing_slice, ("case P2", "1-004.dcm", "slice is missing")),
     (duplicated_slice, ("case P2", "1-099.dcm", "duplicated slice")),
     (missing_phase, ("case P2", "post1 is missing", "ax dyn 2nd pass")),
-    (shifted_mask, ("case P1", "P1.nii", "does not lie inside")),
+    (shifted_mask, ("case P1", "P1.nii", "not inside")),
     (one_id_twice, ("case P2", "two patients have one id", "P3")),
     (box_outside, ("case P2", "Annotation_Boxes.csv", "outside", "Row 9 to 17")),
     (box_of_text, ("case P2", "Annotation_Boxes.csv", "'nine'")),
@@ -165,7 +163,7 @@ def test_bad_input_stops_with_one_message(place, dicom, spoil, texts):
     assert "what to do: " in refuse(place, *texts)
 
 
-def test_bad_cases_can_be_left_out(place, dicom):
+def test_bad_cases_can_be_skipped(place, dicom):
     truncate(place, dicom)
     shutil.rmtree(place.data / "Duke-Breast-Cancer-MRI/P3/study/1.000000-ax dyn pre")
     dicom.save_case(place.data, "P4")
@@ -174,12 +172,12 @@ def test_bad_cases_can_be_left_out(place, dicom):
     assert done.returncode == 0, done.stderr
     table = {row.split(",")[0]: row for row in (place.path / "artifacts/volumes/cohort.csv").read_text().splitlines()}
     assert "used" in table["P1"] and "not listed" in table["P4"]
-    assert "left out" in table["P2"] and "truncated" in table["P2"] and "1-003.dcm" in table["P2"]
-    assert "left out" in table["P3"] and "pre is missing" in table["P3"]
+    assert "skipped" in table["P2"] and "truncated" in table["P2"] and "1-003.dcm" in table["P2"]
+    assert "skipped" in table["P3"] and "pre is missing" in table["P3"]
     assert sorted(path.name for path in (place.path / "artifacts/volumes").iterdir()) == ["P1", *TABLES]
 
 
-def test_a_bad_box_leaves_out_its_case_and_a_bad_table_stops_all(place, dicom):
+def test_a_bad_box_skips_its_case_and_a_bad_table_stops_the_stage(place, dicom):
     place.set("ingest", on_error="skip")
     box_twice(place, dicom)
     refuse(place, "case P2", "two boxes")
@@ -191,7 +189,7 @@ def test_a_bad_box_leaves_out_its_case_and_a_bad_table_stops_all(place, dicom):
     assert sorted(path.name for path in (place.path / "artifacts/volumes").iterdir()) == ["P1", "P3", *TABLES]
 
 
-def test_nothing_usable_is_refused_even_then(place, dicom):
+def test_a_cohort_without_a_usable_case_is_refused_with_skip_too(place, dicom):
     for case in ("P1", "P2", "P3"):
         shutil.rmtree(place.data / f"Duke-Breast-Cancer-MRI/{case}/study/1.000000-ax dyn pre")
     place.set("ingest", on_error="skip")
@@ -201,13 +199,13 @@ def test_nothing_usable_is_refused_even_then(place, dicom):
     assert place.outputs() == before
 
 
-def test_running_again_gives_the_same_bytes(place):
+def test_a_second_run_gives_the_same_bytes(place):
     before = place.outputs()
     assert place.run("ingest.py").returncode == 0
     assert place.outputs() == before and len(before) == 15
 
 
-def test_a_split_of_too_few_is_refused_and_starts_fast(place):
+def test_too_small_a_cohort_is_refused_fast_by_split(place):
     import time
 
     start = time.perf_counter()
@@ -235,9 +233,9 @@ run_stage(ingest.main)
 
 
 @pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="workers do not inherit the failing disk")
-def test_a_full_disk_is_told_and_leaves_the_earlier_volumes(place):
+def test_a_full_disk_is_reported_and_leaves_earlier_volumes(place):
     """The disk fills while the second case is written."""
-    shutil.rmtree(place.path / ".resume")  # so that all are taken in again
+    shutil.rmtree(place.path / ".resume")  # so that all cases are ingested again
     before = place.outputs()
     done = place.run("-c", FULL_DISK, str(ROOT / "src"))
     message = done.stderr.strip().splitlines()[-1]
@@ -246,8 +244,8 @@ def test_a_full_disk_is_told_and_leaves_the_earlier_volumes(place):
     assert place.outputs() == before
 
 
-def test_a_disk_that_is_really_full(tmp_path, ingested):
-    """The same on a file system of 40 kB, where this user may mount one."""
+def test_a_file_system_without_space(tmp_path, ingested):
+    """The same on a real file system of 40 kB, if this user may mount one."""
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", small], capture_output=True)

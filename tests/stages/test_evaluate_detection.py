@@ -1,4 +1,4 @@
-"""The stage that compares detection in real and synthetic volumes, on balls of known contrast."""
+"""The stage that compares detection in real and synthetic volumes, on lesions of known contrast."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def write_case(case: str, place: int) -> None:
 
 
 def write_segmentation(phases=("pre", "post1", "synthetic"), leave_out=()) -> None:
-    """In synthetic volumes a lesion is found from 50 scanner units on, and its Dice grows with them."""
+    """In synthetic volumes a lesion is detected from 50 scanner units, and its Dice grows with them."""
     rows = ["mix,domain,case,dice,detected,true_ml"]
     for mix in ("pre", "post"):
         for case, split in CASES.items():
@@ -74,7 +74,7 @@ def place(tmp_path, monkeypatch) -> Path:
                     "patient": case,
                     "study": "",
                     "pixels": "",
-                    "published_part": "",
+                    "predefined_split": "",
                 }
                 for case in CASES
             ]
@@ -130,24 +130,24 @@ def test_a_patient_without_the_real_phase_is_in_no_comparison(place):
 
 
 @pytest.mark.parametrize("phases", [("pre", "post1"), ("pre", "synthetic")])
-def test_without_both_domains_the_tables_are_empty_and_it_is_said(place, phases, capsys):
+def test_without_both_domains_the_tables_are_empty_and_a_note_says_why(place, phases, capsys):
     write_segmentation(phases)
     evaluate_detection.main()
-    assert "name synthetic and post1 in segmentation.test_phases" in capsys.readouterr().out
+    assert "add synthetic and post1 to segmentation.test_phases" in capsys.readouterr().out
     assert table("detection") == table("detection_properties") == []
     assert list(json.loads(Path("metrics/detection.json").read_text())) == ["note", "provenance"]
 
 
-def test_a_case_without_tumour_is_left_out_and_said(place, capsys):
+def test_a_case_without_tumour_is_left_out_and_reported(place, capsys):
     write_volume(Volume(np.zeros(SHAPE, np.uint8), SPACING), Path("artifacts/volumes/T1/mask.nii.gz"))
     evaluate_detection.main()
     assert "case T1 is left out" in capsys.readouterr().out
     assert {row["case"] for row in table("detection")} == CASES.keys() - {"T1"}
 
 
-def test_missing_and_displaced_volumes_are_named(place):
+def test_missing_volumes_and_other_geometries_are_named(place):
     write_volume(Volume(np.zeros(SHAPE, np.float32), SPACING, (9.0, 0.0, 0.0)), Path("artifacts/synthetic/X2.nii.gz"))
-    with pytest.raises(InputError, match=r"case X2, file artifacts/synthetic/X2\.nii\.gz: .*different places"):
+    with pytest.raises(InputError, match=r"case X2, file artifacts/synthetic/X2\.nii\.gz: .*differ in geometry"):
         evaluate_detection.main()
     Path("artifacts/synthetic/X1.nii.gz").unlink()
     with pytest.raises(InputError, match=r"case X1.*missing"):

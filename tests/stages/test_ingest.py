@@ -1,4 +1,4 @@
-"""Ingestion as a stage: what is done already is not done again, whatever happened in between."""
+"""The stage ingest: only missing and changed cases are ingested, also after a kill or a change of parameters."""
 
 import os
 import shutil
@@ -9,17 +9,17 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
+from params_file import change_params
 from repository import ROOT
 
 from pre2post.core.files import read_json, read_table
 
 
 class Place:
-    """A folder with a small cohort, in which ingest runs and tells which cases it really took in."""
+    """A folder with a small cohort, in which ingest runs and logs the cases that it ingests."""
 
     def __init__(self, path: Path, dicom, count: int = 3):
-        self.path, self.data, self.log = path, path / "data", path / "taken.log"
+        self.path, self.data, self.log = path, path / "data", path / "ingested.log"
         dicom.save_cohort(self.data, count)
         shutil.copy(ROOT / "params.yaml", path)
 
@@ -27,21 +27,19 @@ class Place:
         code = (
             f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r})\n"
             "import pre2post.ingest.ingest_case as one, pre2post.ingest.ingest_cohort as all, ingest\n"
-            "def told(entry, folder, settings):\n"
-            f"    open({str(self.log)!r}, 'a').write(entry.case + '\\n'); time.sleep({delay})\n"
-            "    return one.ingest_case(entry, folder, settings)\n"
-            "all.ingest_case = told\n"
+            "def logged(source, folder, settings):\n"
+            f"    open({str(self.log)!r}, 'a').write(source.case + '\\n'); time.sleep({delay})\n"
+            "    return one.ingest_case(source, folder, settings)\n"
+            "all.ingest_case = logged\n"
             "ingest.run_stage(ingest.main)\n"
         )
         return [sys.executable, "-c", code]
 
     def set(self, **values) -> None:
-        content = yaml.safe_load((self.path / "params.yaml").read_text())
-        content["ingest"] |= values
-        (self.path / "params.yaml").write_text(yaml.safe_dump(content))
+        change_params(self.path / "params.yaml", {f"ingest.{name}": value for name, value in values.items()})
 
     def run(self) -> list[str]:
-        """Ids of the cases that were really taken in, sorted."""
+        """Run ingest and return the ids of the cases that it ingested, sorted."""
         self.log.unlink(missing_ok=True)
         done = subprocess.run(self.command(), cwd=self.path, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
@@ -58,7 +56,7 @@ def place(tmp_path, dicom) -> Place:
     return Place(tmp_path, dicom)
 
 
-def test_only_what_changed_is_done_again(place, dicom):
+def test_only_changed_cases_are_ingested_again(place, dicom):
     assert place.run() == ["P1", "P2", "P3"]
     first = place.outputs()
     assert place.run() == [] and place.outputs() == first
@@ -70,16 +68,16 @@ def test_only_what_changed_is_done_again(place, dicom):
     assert changed == {f"volumes/{name}" for name in ("P1/case.json", "P1/mask.nii.gz", "cohort.csv")}
 
 
-def test_other_settings_are_other_cases_and_the_first_ones_are_not_mixed_up_with_them(place):
+def test_volumes_of_other_parameters_are_not_reused(place):
     place.run()
     first = place.outputs()
     place.set(headroom=2.0)
     assert place.run() == ["P1", "P2", "P3"]
     place.set(headroom=3.0)
-    assert place.run() == ["P1", "P2", "P3"], "volumes of other settings must not pass for these"
+    assert place.run() == ["P1", "P2", "P3"], "volumes of other parameters must not be reused"
     assert place.outputs() == first
     place.set(workers=1, on_error="skip")
-    assert place.run() == []
+    assert place.run() == [], "these parameters do not change a case"
 
 
 @pytest.mark.parametrize(
@@ -90,14 +88,14 @@ def test_other_settings_are_other_cases_and_the_first_ones_are_not_mixed_up_with
         shutil.rmtree,
     ],
 )
-def test_volumes_that_are_gone_are_made_again(place, spoil):
+def test_missing_or_damaged_volumes_are_ingested_again(place, spoil):
     place.run()
     first = place.outputs()
     spoil(place.path / "artifacts/volumes/P3")
     assert place.run() == ["P3"] and place.outputs() == first
 
 
-def test_a_case_that_left_the_cohort_leaves_the_volumes(place):
+def test_a_case_removed_from_the_cohort_is_removed_from_the_volumes(place):
     place.run()
     table = place.data / "cases.csv"
     table.write_text("".join(line for line in table.read_text().splitlines(True) if not line.startswith("P2")))
@@ -112,11 +110,10 @@ def test_a_case_that_left_the_cohort_leaves_the_volumes(place):
     assert [row["case"] for row in read_table(place.path / "artifacts/volumes/cohort.csv")] == ["P1", "P3", "P2"]
 
 
-def test_a_killed_run_is_carried_on(tmp_path, dicom):
-    whole, place = Place(tmp_path / "whole", dicom, 6), Place(tmp_path / "killed", dicom, 6)
-    whole.run()
-    for one in (whole, place):
-        one.set(workers=1)
+def test_a_killed_run_is_resumed(tmp_path, dicom):
+    complete, place = Place(tmp_path / "complete", dicom, 6), Place(tmp_path / "killed", dicom, 6)
+    complete.run()
+    place.set(workers=1)
     running = subprocess.Popen(
         place.command(delay=0.3),
         cwd=place.path,
@@ -129,14 +126,14 @@ def test_a_killed_run_is_carried_on(tmp_path, dicom):
         assert running.poll() is None
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
-    assert not (place.path / "artifacts").exists(), "nothing half done lies among the volumes"
+    assert not (place.path / "artifacts").exists(), "unfinished cases must not be in the volumes"
     again = place.run()
     assert "P6" in again and len(again) <= 3, again
-    assert place.outputs() == whole.outputs()
+    assert place.outputs() == complete.outputs()
 
 
-def test_two_runs_at_a_time_wait_for_each_other(place):
+def test_concurrent_runs_wait_for_each_other(place):
     runs = [subprocess.Popen(place.command(delay=0.2), cwd=place.path, stderr=subprocess.PIPE) for _ in range(2)]
     for run in runs:
         assert run.wait(timeout=120) == 0, run.stderr.read()
-    assert sorted(place.log.read_text().split()) == ["P1", "P2", "P3"], "the second finds all done"
+    assert sorted(place.log.read_text().split()) == ["P1", "P2", "P3"], "the second run reuses all cases"

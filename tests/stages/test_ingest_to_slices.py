@@ -1,4 +1,4 @@
-"""The stages split and extract_slices on a small phantom cohort, from DICOM to arrays on disk."""
+"""The stages ingest, split and extract_slices on a small phantom cohort, from DICOM to arrays on disk."""
 
 import shutil
 import subprocess
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from params_file import change_params
 from repository import ROOT
 
 from pre2post.cohort.case import read_cases
+from pre2post.cohort.patients import digest, patient_of
 from pre2post.core.files import read_json, read_table, write_json
 from pre2post.io.volume_file import read_volume
 from pre2post.splits.splits import read_splits
@@ -20,15 +21,13 @@ SIZE = 32
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A working directory in which ingest, split and extract_slices ran over ten phantom patients."""
+    """A working directory in which ingest, split and extract_slices ran on ten phantom patients."""
     from pre2post.phantom.cohort import write_cohort
 
     path = tmp_path_factory.mktemp("stages")
     write_cohort(path / "data", cases=10, seed=1, matrix=SIZE, slices=8, workers=1)
-    content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    content["split"]["folds"], content["slices"]["size"] = 2, SIZE
-    content["segmentation"]["folds"] = [0, 1]
-    (path / "params.yaml").write_text(yaml.safe_dump(content))
+    changes = {"split.folds": 2, "slices.size": SIZE, "segmentation.folds": [0, 1]}
+    change_params(path / "params.yaml", changes, source=ROOT / "params.yaml")
     for stage in ("ingest.py", "split.py", "extract_slices.py"):
         run(path, stage)
     return path
@@ -47,26 +46,27 @@ def test_the_split_follows_site_and_mask(place):
     assert splits.external == [case.id for case in cases if case.has_mask and case.site == "B"]
 
 
-@pytest.mark.parametrize("part", ["train", "validation"])
-def test_slices_are_those_of_the_volumes(place, part):
+@pytest.mark.parametrize("name", ["train", "validation"])
+def test_slices_equal_the_normalised_volumes(place, name):
     cases = {case.id: case for case in read_cases(place / "artifacts/volumes")}
     splits = read_splits(place / "splits.json")
-    rows = read_table(place / f"artifacts/slices/index_{part}.csv")
-    assert {row["case"] for row in rows} == set(splits.gan_train if part == "train" else splits.validation)
-    for name, role in (("pre", "pre"), ("post", "post1")):
-        slices = np.load(place / f"artifacts/slices/{part}_{name}.npy", mmap_mode="r")
+    rows = read_table(place / f"artifacts/slices/index_{name}.csv")
+    assert {row["case"] for row in rows} == set(splits.gan_train if name == "train" else splits.validation)
+    assert all(row["patient_digest"] == digest(patient_of(cases[row["case"]])) for row in rows)
+    for kind, role in (("pre", "pre"), ("post", "post1")):
+        slices = np.load(place / f"artifacts/slices/{name}_{kind}.npy", mmap_mode="r")
         assert slices.shape == (len(rows), SIZE, SIZE) and slices.dtype == np.float32
         for row, plane in zip(rows[::5], slices[::5], strict=True):
             case = cases[row["case"]]
             expected = read_volume(case.path(role)).array[int(row["z"])]
             np.testing.assert_array_equal(plane, case.scale.normalise(expected))
-    assert 0 < slices[:].mean() < 1
+        assert 0 < slices[:].mean() < 1
 
 
-def lesions(place, part):
-    """The index of one part, and its lesion slices."""
-    slices = np.load(place / f"artifacts/slices/{part}_lesion.npy", mmap_mode="r")
-    rows = read_table(place / f"artifacts/slices/index_{part}.csv")
+def lesions(place, name):
+    """Return the index and the lesion slices of "train" or "validation"."""
+    slices = np.load(place / f"artifacts/slices/{name}_lesion.npy", mmap_mode="r")
+    rows = read_table(place / f"artifacts/slices/index_{name}.csv")
     assert slices.shape == (len(rows), SIZE, SIZE) and slices.dtype == np.uint8 and set(np.unique(slices)) == {0, 1}
     return rows, slices
 
@@ -81,18 +81,18 @@ def test_lesions_are_masks_or_filled_boxes(place):
         assert plane.sum() == inside == plane[y0:y1, x0:x1].sum() * (inside > 0)
 
 
-def test_without_mask_and_box_there_is_no_lesion(place, tmp_path):
+def test_lesion_slices_are_empty_without_mask_and_box(place, tmp_path):
     shutil.copytree(place, tmp_path / "place")
     cases = tmp_path / "place/artifacts/volumes/cases.json"
     first = read_splits(place / "splits.json").gan_train[0]
-    write_json(cases, [entry | {"box": None} if entry["id"] == first else entry for entry in read_json(cases)])
+    write_json(cases, [case | {"box": None} if case["id"] == first else case for case in read_json(cases)])
     run(tmp_path / "place", "extract_slices.py")
     rows, slices = lesions(tmp_path / "place", "train")
     with_lesion = {row["case"] for row, plane in zip(rows, slices, strict=True) if plane.any()}
     assert with_lesion == set(read_splits(place / "splits.json").gan_train) - {first}
 
 
-def test_a_split_of_other_cases_is_refused(place, tmp_path):
+def test_a_split_with_unknown_cases_is_refused(place, tmp_path):
     shutil.copytree(place, tmp_path / "place")
     text = (tmp_path / "place/splits.json").read_text()
     first = read_splits(place / "splits.json").gan_train[0]
@@ -105,13 +105,12 @@ def test_a_split_of_other_cases_is_refused(place, tmp_path):
 
 def test_slices_without_tissue_are_refused(place, tmp_path):
     shutil.copytree(place, tmp_path / "place")
-    content = yaml.safe_load((tmp_path / "place/params.yaml").read_text())
-    content["slices"]["min_foreground"] = 1.0
-    (tmp_path / "place/params.yaml").write_text(yaml.safe_dump(content))
-    assert "min_foreground" in run(tmp_path / "place", "extract_slices.py", code=1)
+    change_params(tmp_path / "place/params.yaml", {"slices.min_foreground": 1.0})
+    message = run(tmp_path / "place", "extract_slices.py", code=1).splitlines()[-1]
+    assert "no train slice contains enough tissue" in message and "lower slices.min_foreground" in message
 
 
-def test_several_phases_lie_side_by_side_in_one_array(place, tmp_path):
+def test_several_phases_are_channels_of_one_array(place, tmp_path):
     shutil.copytree(place, tmp_path / "place")
     set_phases(tmp_path / "place", ["post2", "post1"])
     run(tmp_path / "place", "extract_slices.py")
@@ -130,6 +129,4 @@ def test_a_case_without_one_of_the_phases_is_named(place, tmp_path):
 
 
 def set_phases(place: Path, phases: list[str]) -> None:
-    content = yaml.safe_load((place / "params.yaml").read_text())
-    content["slices"]["phases"], content["gan"]["channels"] = phases, len(phases)
-    (place / "params.yaml").write_text(yaml.safe_dump(content))
+    change_params(place / "params.yaml", {"slices.phases": phases, "gan.channels": len(phases)})

@@ -1,8 +1,8 @@
-"""Nothing that names a person, their examination or its date leaves the cohort's folder.
+"""No command writes or prints anything that identifies a person, an examination or its date.
 
-Every DICOM file of a cohort, and free columns of its tables, carry values that occur nowhere else; whatever the
-commands write or print is searched for them. Seconds after pre are wanted, clock times and dates are not. Names of
-folders and files, and SeriesDescription, are told where something is wrong with them.
+Every DICOM file of a cohort, and unread columns of its tables, contain unique values; all files and outputs of the
+commands are searched for them. Seconds after pre are allowed, clock times and dates are not. Messages may name
+folders, files and the SeriesDescription.
 """
 
 import gzip
@@ -13,7 +13,8 @@ import zlib
 from pathlib import Path
 
 import pytest
-import yaml
+from commands import code_of, environment
+from params_file import change_params
 from pydicom import dcmread
 from repository import ROOT
 
@@ -46,7 +47,7 @@ PLANTED = {  # element: value
     "PerformingPhysicianName": "Featherstonehaugh",
 }
 PRIVATE, PATIENT, UIDS = "Tumbleweed", "MRN-8642097", "1.2.840.99999.7"
-FREE = "Featherweight, Hermione"  # in columns of tables that nobody reads
+FREE = "Featherweight, Hermione"  # in unread columns of tables
 WORDS = [
     *PLANTED.values(),
     "Zanzibarova",
@@ -82,7 +83,7 @@ def plant(data, case: str, phase: int) -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, dicom) -> Path:
-    """A working directory with that cohort: three cases with a mask, two without, and six bad ones."""
+    """A working directory with that cohort: three cases with a mask, two without, and six unusable ones."""
     path = tmp_path_factory.mktemp("privacy")
     data = path / "data"
     for seed, case in enumerate((*CASES, *BAD)):
@@ -105,12 +106,15 @@ def place(tmp_path_factory, dicom) -> Path:
     (data / "Clinical_and_Other_Features.csv").write_text(
         f'Patient ID,Manufacturer,Name\n,GE=0,\nBreast_MRI_001,0,"{FREE}"\n'
     )
-    content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    content["split"] |= {"folds": 2, "external_site": ""}
-    content["segmentation"]["folds"] = [0, 1]
-    content["slices"] |= {"size": 16, "min_foreground": 0.0}
-    content["gan"]["downs"] = 2
-    (path / "params.yaml").write_text(yaml.safe_dump(content))
+    changes = {
+        "split.folds": 2,
+        "split.external_site": "",
+        "segmentation.folds": [0, 1],
+        "slices.size": 16,
+        "slices.min_foreground": 0.0,
+        "gan.downs": 2,
+    }
+    change_params(path / "params.yaml", changes, source=ROOT / "params.yaml")
     return path
 
 
@@ -121,41 +125,37 @@ def change(file: Path, how) -> None:
 
 
 def spoil(series: dict[str, Path]) -> None:
-    """A fault of another kind in each of the bad cases; each must be told without the value that is wrong."""
+    """Give each unusable case another fault, which must be reported without the wrong value."""
     cut, frame, patient, study, *_ = (series[case] / "1-003.dcm" for case in BAD)
     cut.write_bytes(cut.read_bytes()[:-9])
     change(frame, lambda data: setattr(data, "FrameOfReferenceUID", f"{UIDS}.1.1.1"))
     change(patient, lambda data: setattr(data, "PatientID", f"{PATIENT}-other"))
     change(study, lambda data: setattr(data, "StudyInstanceUID", f"{UIDS}.1.1.2"))
     for file in series["B6"].parent.rglob("*.dcm"):
-        change(file, lambda data: setattr(data, "PatientID", f"{PATIENT}-B5"))  # as another case has it
+        change(file, lambda data: setattr(data, "PatientID", f"{PATIENT}-B5"))  # the PatientID of another case
 
 
 def run(place: Path, stage: str, *arguments: str, code: int = 0) -> bytes:
-    command = [sys.executable, ROOT / "src" / stage, *arguments]
-    done = subprocess.run(command, cwd=place, capture_output=True, timeout=120)
+    """Run a stage, or a command of pre2post, and return all that it prints."""
+    script = (ROOT / "src" / stage,) if stage.endswith(".py") else ("-m", "pre2post", stage)
+    env = environment(**code_of(ROOT))
+    done = subprocess.run([sys.executable, *script, *arguments], cwd=place, env=env, capture_output=True, timeout=120)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 
 
-def set_bad_cases(place: Path, value: str) -> None:
-    content = yaml.safe_load((place / "params.yaml").read_text())
-    content["ingest"]["on_error"] = value
-    (place / "params.yaml").write_text(yaml.safe_dump(content))
-
-
 @pytest.fixture(scope="module")
-def told(place) -> dict[str, bytes]:
-    """What the commands print and write, by command or file."""
+def outputs(place) -> dict[str, bytes]:
+    """Everything that the commands print and write, by command or file."""
     from pre2post.core.files import read_table
     from pre2post.figures.canvas import save
     from pre2post.figures.cohort import draw_cohort
 
     printed = {
         "ingest that stops": run(place, "ingest.py", code=1),
-        "check": run(place, "check_cohort.py", "data", "--all", code=1),
+        "check": run(place, "check-cohort", "data", "--all", code=1),
     }
-    set_bad_cases(place, "skip")
+    change_params(place / "params.yaml", {"ingest.on_error": "skip"})
     printed |= {stage: run(place, stage) for stage in ("ingest.py", "split.py", "extract_slices.py")}
     printed["a bad table"] = refuse_a_table(place)
     save(draw_cohort(read_table(place / "plots/cohort.csv")), place / "plots/cohort.png")
@@ -168,7 +168,7 @@ def told(place) -> dict[str, bytes]:
 
 
 def refuse_a_table(place: Path) -> bytes:
-    """Of a line without a site, which is refused, the columns that nobody reads are not told either."""
+    """Ingest a table with a line without a site, whose message must not show unread columns."""
     shutil.copytree(place / "data", place / "copy/data")
     shutil.copy(place / "params.yaml", place / "copy")
     table = place / "copy/data/cases.csv"
@@ -177,7 +177,7 @@ def refuse_a_table(place: Path) -> bytes:
 
 
 def found_in(content: bytes, words=WORDS) -> list[str]:
-    """Which words a text or a file holds, in capitals or not, in UTF-8 or UTF-16, compressed or not."""
+    """Return the words in a text or file, in any case, in UTF-8 or UTF-16, compressed or not."""
     layers = [content, *inflated(content)]
     if content.startswith(b"\x1f\x8b"):
         layers.append(gzip.decompress(content))
@@ -193,7 +193,7 @@ def found_in(content: bytes, words=WORDS) -> list[str]:
 
 
 def inflated(content: bytes) -> list[bytes]:
-    """Compressed texts of a PNG (PNG specification 11.3.3)."""
+    """Return the compressed texts of a PNG (PNG specification 11.3.3)."""
     found, place = [], 8
     while content.startswith(b"\x89PNG") and place < len(content):
         length, kind = int.from_bytes(content[place : place + 4]), content[place + 4 : place + 8]
@@ -204,7 +204,7 @@ def inflated(content: bytes) -> list[bytes]:
     return found
 
 
-def test_the_search_finds_what_is_there(place):
+def test_the_search_finds_planted_values(place):
     dicoms = list((place / "data").rglob("*.dcm"))
     assert len(dicoms) == 12 * len((*CASES, *BAD))
     forms = {"19610417", "Zanzibarova", PRIVATE, PATIENT, UIDS}
@@ -215,8 +215,8 @@ def test_the_search_finds_what_is_there(place):
     assert found_in(b"\x89PNG\r\n\x1a\n" + (len(text) - 4).to_bytes(4, "big") + text + bytes(4)) == ["Quirina"]
 
 
-def test_nothing_of_it_is_written_or_printed(told):
-    names = {Path(name).name for name in told}
+def test_no_planted_value_is_written_or_printed(outputs):
+    names = {Path(name).name for name in outputs}
     assert {
         "cohort.csv",
         "cases.json",
@@ -227,19 +227,19 @@ def test_nothing_of_it_is_written_or_printed(told):
         "cohort.png",
         "train_pre.npy",
         "index_train.csv",
-    } <= names and any(".resume" in name for name in told)
-    leaks = {name: words for name, content in told.items() if (words := found_in(content)) and not volume(name)}
+    } <= names and any(".resume" in name for name in outputs)
+    leaks = {name: words for name, content in outputs.items() if (words := found_in(content)) and not volume(name)}
     assert not leaks, leaks
-    numbers = [word for word in WORDS if not word.isdigit()]  # volumes may hold any four bytes
-    assert not any(found_in(content, numbers) for name, content in told.items() if volume(name))
+    numbers = [word for word in WORDS if not word.isdigit()]  # volumes may contain any four bytes
+    assert not any(found_in(content, numbers) for name, content in outputs.items() if volume(name))
 
 
 def volume(name: str) -> bool:
     return name.endswith((".nii", ".nii.gz", ".npy"))
 
 
-def test_volumes_have_no_texts(place):
-    """Headers of NIfTI hold nothing but geometry: no description, no name, no extension."""
+def test_headers_of_volumes_contain_no_text(place):
+    """NIfTI headers contain only geometry: no description, name or extension."""
     import nibabel
 
     files = list((place / "artifacts").rglob("*.nii*"))
@@ -250,9 +250,9 @@ def test_volumes_have_no_texts(place):
         assert not any(texts) and not header.extensions, (file, texts)
 
 
-def test_the_faults_are_told_all_the_same(told):
-    table = told["artifacts/volumes/cohort.csv"].decode()
+def test_the_faults_are_reported_nevertheless(outputs):
+    table = outputs["artifacts/volumes/cohort.csv"].decode()
     for words in ("truncated", "differ in their frame", "several patients", "several examinations", "one id", "0 60"):
         assert words in table, words
-    assert table.count("left out") >= len(BAD) and all(case in table for case in BAD)
-    assert b"no usable id or site" in told["a bad table"] and b"P2" in told["a bad table"]
+    assert table.count("skipped,") == len(BAD) and all(case in table for case in BAD)
+    assert b"no usable id or site" in outputs["a bad table"] and b"P2" in outputs["a bad table"]

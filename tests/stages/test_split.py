@@ -1,4 +1,4 @@
-"""The stage that splits: which source it takes, what it says, and that it writes no split that leaks."""
+"""The stage split: every strategy, its output, and that it never writes a split with leakage."""
 
 import json
 from collections import Counter
@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
+from params_file import change_params
 from repository import ROOT
 
 import split
@@ -35,52 +35,51 @@ CASES = [
 
 @pytest.fixture
 def stage(tmp_path, monkeypatch):
-    """Runs the stage over cases with settings of split, and gives what it wrote."""
+    """Run the stage on cases with parameters of the section split; return the splits that it wrote."""
     monkeypatch.chdir(tmp_path)
 
     def run(cases=CASES, **settings):
-        content = yaml.safe_load(PARAMS.read_text())
-        content["split"] |= settings
-        Path("params.yaml").write_text(yaml.safe_dump(content))
+        changes = {f"split.{name}": value for name, value in settings.items()}
+        change_params(Path("params.yaml"), changes, source=PARAMS)
         write_cases(Path("artifacts/volumes"), cases)
         used = [{"case": case.id, "status": "used"} for case in cases]
-        write_table(COHORT, [*used, {"case": "X", "status": "left out"}])
+        write_table(COHORT, [*used, {"case": "X", "status": "skipped"}])
         split.main()
         return read_splits(Path("splits.json"))
 
     return run
 
 
-def test_every_source_says_how_large_its_parts_are(stage, capsys):
-    made = stage()
-    said = capsys.readouterr().out
-    assert f"random split of 922 cases: 225 train the generator, {len(made.validation)} validate" in said
-    assert len(made.external) == 155 and len(made.test) == round(0.34 * 467)
+def test_every_strategy_prints_the_sizes_of_its_splits(stage, capsys):
+    splits = stage()
+    printed = capsys.readouterr().out
+    assert f"random split of 922 cases: 225 generator training, {len(splits.validation)} validation" in printed
+    assert len(splits.external) == 155 and len(splits.test) == round(0.34 * 467)
     roles = {row["case"]: row["role"] for row in read_table(PLOTS / "cohort.csv")}
     assert Counter(roles.values()) == {
         "generator training": 225,
-        "validation": len(made.validation),
+        "validation": len(splits.validation),
         "external": 155,
-        "test": len(made.test),
+        "test": len(splits.test),
         "unused": 75,
-        "left out": 1,
+        "skipped": 1,
     }
-    assert all(roles[case] == "test" for case in made.test)
+    assert all(roles[case] == "test" for case in splits.test)
     masked = [replace(case, has_mask=True) for case in CASES]
     published = stage(masked, strategy="published", external_site="")
     assert published == read_splits(DUKE_SPIE2024)
-    said = capsys.readouterr().out
-    assert "668 train the generator, 224 validate (191 in 5 folds, 33 with several lesions left out), 30 test" in said
+    sizes = "668 generator training, 224 validation (191 in 5 folds, 33 multifocal left out), 30 test"
+    assert sizes in capsys.readouterr().out
     assert stage(masked, strategy="file", file=str(DUKE_SPIE2024)) == published
-    assert "file split of 922 cases: 668 train" in capsys.readouterr().out
+    assert f"file split of 922 cases: {sizes}" in capsys.readouterr().out
 
 
-def test_the_stand_in_file_of_the_parameters_is_the_published_split():
+def test_the_default_split_file_is_the_published_split():
     assert PARAMS.parent / load_params(PARAMS).split.file == DUKE_SPIE2024
 
 
 @pytest.mark.parametrize("mark", ["study", "pixels"])
-def test_one_examination_under_two_patients_is_refused_before_anything_is_written(stage, mark, refused):
+def test_one_examination_of_two_patients_is_refused_before_anything_is_written(stage, mark, refused):
     twins = [
         replace(case, **{mark: "same" if case.id in ("Breast_MRI_001", "Breast_MRI_304") else ""}) for case in CASES
     ]
@@ -89,7 +88,7 @@ def test_one_examination_under_two_patients_is_refused_before_anything_is_writte
     assert stage([replace(case, patient="one" if getattr(case, mark) else case.patient) for case in twins])
 
 
-def test_a_file_that_parts_a_patient_is_refused(stage, tmp_path, refused):
+def test_a_file_with_a_patient_in_two_splits_is_refused(stage, tmp_path, refused):
     cases = [
         replace(case, has_mask=True, patient="one" if case.id in ("Breast_MRI_003", "Breast_MRI_009") else case.patient)
         for case in CASES

@@ -1,7 +1,6 @@
-"""The stage that makes every synthetic volume: which weights it uses, which patients, and what it refuses."""
+"""The stage that writes every synthetic volume: its weights, its patients, and errors."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import torch
 import yaml
 from repository import ROOT
 
-import import_weights
 import synthesize
 from pre2post.cohort.case import Case, write_cases
 from pre2post.cohort.patients import DUKE_SPIE2024, PUBLISHED, digest
@@ -25,6 +23,7 @@ from pre2post.pix2pixhd.architecture import Architecture
 from pre2post.pix2pixhd.checkpoint import save_generator
 from pre2post.pix2pixhd.generator import make_generator
 from pre2post.splits.splits import Splits, write_splits
+from pre2post.synthesis.import_weights import import_weights
 
 SPLITS = {
     "gan_train": ["T1"],
@@ -38,9 +37,9 @@ WANTED = ["P1", "V1", "V2", "X1"]
 
 
 def save_weights(path: Path, brighter: float, trained_on=None, **settings) -> None:
-    """A generator that adds `brighter`, in normalised units, to its input."""
-    plan = Architecture(**{"width": 2, "downs": 1, "blocks": 0, "residual": True} | settings)
-    generator = make_generator(plan)
+    """Save a generator that adds `brighter`, in normalised units, to its input."""
+    architecture = Architecture(**{"width": 2, "downs": 1, "blocks": 0, "residual": True} | settings)
+    generator = make_generator(architecture)
     last = [layer for layer in generator.modules() if isinstance(layer, torch.nn.Conv2d)][-1]
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.constant_(last.bias, 2 * brighter)
@@ -85,7 +84,7 @@ def save_cases(names: list[str]) -> None:
                     "patient": f"patient {name}",
                     "study": "",
                     "pixels": "",
-                    "published_part": "",
+                    "predefined_split": "",
                 }
                 for name in sorted(names)
             ]
@@ -93,12 +92,12 @@ def save_cases(names: list[str]) -> None:
     )
 
 
-def test_every_masked_patient_gets_what_the_named_weights_make(place):
+def test_every_patient_with_a_mask_gets_a_volume_of_the_named_weights(place):
     save_weights(place / "artifacts/generator/generator.safetensors", 9.0)
     synthesize.main()
-    made = sorted((place / "artifacts/synthetic").iterdir())
-    assert [path.name for path in made] == [f"{case}.nii.gz" for case in WANTED]
-    for path in made:
+    written = sorted((place / "artifacts/synthetic").iterdir())
+    assert [path.name for path in written] == [f"{case}.nii.gz" for case in WANTED]
+    for path in written:
         pre, synthetic = read_volume(place / f"artifacts/volumes/{path.name[:2]}/pre.nii"), read_volume(path)
         assert same_geometry(pre, synthetic, tolerance=0)
         np.testing.assert_allclose(synthetic.array, pre.array + 0.5 * 200, atol=1e-3)
@@ -127,7 +126,7 @@ def test_missing_weights_are_named(place):
         synthesize.main()
 
 
-def test_nobody_is_synthesised_by_weights_that_they_trained(place, capsys):
+def test_weights_are_refused_for_their_training_patients(place, capsys):
     weights = place / "weights/published.safetensors"
     save_weights(weights, 0.5, [digest(f"patient {name}") for name in ("T1", "V2", "X1")])
     with pytest.raises(InputError, match=r"weights.*1 of 2 in validation \(V2\); 1 of 1 in external \(X1\)"):
@@ -147,7 +146,7 @@ def test_weights_that_do_not_match_their_card_are_refused_before_any_work(place,
     kept = card_file(weights).read_bytes()
     save_weights(weights, 0.7, channels=3)
     card_file(weights).write_bytes(kept)
-    with pytest.raises(InputError, match="not those of their card"):
+    with pytest.raises(InputError, match="do not match their card"):
         synthesize.main()
     write_card(weights, "a generator", params={"slices": {"size": 32}})
     with pytest.raises(InputError, match=r"slices\.size 16 in params\.yaml; expected: 32"):
@@ -158,13 +157,18 @@ def test_weights_that_do_not_match_their_card_are_refused_before_any_work(place,
     assert "published.safetensors has no card" in capsys.readouterr().err
 
 
-def test_released_weights_are_refused_the_patients_that_they_have_seen(place, monkeypatch):
-    """From the file of the original implementation, through its import, to the message of the stage."""
+def scale_of(place: Path) -> dict[str, float]:
+    """Return the intensity scale of params.yaml, which must equal that of the weights."""
+    ingest = yaml.safe_load((place / "params.yaml").read_text())["ingest"]
+    return {name: ingest[name] for name in ("low_percentile", "high_percentile", "headroom")}
+
+
+def test_released_weights_are_refused_for_their_training_patients(place):
+    """From the file of the original implementation through the import to the message of the stage."""
     generator = make_generator(Architecture(width=2, downs=1, blocks=1))
     torch.save(generator.state_dict(), place / "30_net_G.pth")
     released = place / "weights/published.safetensors"
-    monkeypatch.setattr(sys, "argv", ["import_weights.py", str(place / "30_net_G.pth"), str(released)])
-    import_weights.main()
+    import_weights(place / "30_net_G.pth", released, settings={"size": 16, **scale_of(place)})
     cases = [
         Case(
             f"DUKE_{number:03d}",
@@ -185,11 +189,11 @@ def test_released_weights_are_refused_the_patients_that_they_have_seen(place, mo
         synthesize.main()
     clean = [name.replace("Breast_MRI", "DUKE") for name in read_json(DUKE_SPIE2024)["test"]]
     write_splits(place / "splits.json", Splits([], [], clean, [], []))
-    with pytest.raises(InputError, match=r"DUKE_\d{3}/pre\.nii"):  # past the guard: only the volumes are missing
+    with pytest.raises(InputError, match=r"DUKE_\d{3}/pre\.nii"):  # the check has passed: only the volumes are missing
         synthesize.main()
 
 
-def test_a_generator_of_two_phases_makes_two_volumes(place):
+def test_a_generator_of_two_phases_gives_two_volumes(place):
     content = yaml.safe_load((place / "params.yaml").read_text())
     content["slices"]["phases"], content["gan"]["channels"] = ["post1", "post2"], 2
     (place / "params.yaml").write_text(yaml.safe_dump(content))

@@ -1,4 +1,4 @@
-"""The training stage before it trains: what it refuses, and which trainings share what they have in common."""
+"""The training stage: errors before the training, folders of trainings that share a state, and its checkpoints."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ import yaml
 from repository import ROOT
 
 import train_gan
-from pre2post.core.files import write_table
+from pre2post.core.files import read_table, write_table
 from pre2post.pipeline.params import load_params
 from pre2post.pix2pixhd.checkpoint import read_trained_on
 
 
 @pytest.fixture
 def stage(tmp_path, monkeypatch):
-    """A folder with tiny slices, and a function that writes params.yaml with the given values of the gan section."""
+    """Create a folder with tiny slices; return a function that writes params.yaml with changes of the gan section."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     slices = tmp_path / "artifacts" / "slices"
@@ -41,7 +41,7 @@ def stage(tmp_path, monkeypatch):
             {"lesion_weight": 3.0},
             ("no training slice has an annotated lesion", "gan.lesion_weight 3", "Annotation_Boxes"),
         ),
-        ({"downs": 5}, ("the slices do not fit the generator", "slices.size 32", "at least 64")),
+        ({"downs": 5}, ("the slice size does not fit the generator", "slices.size 32", "at least 64")),
         ({"vgg_weights": "absent.pth", "vgg_sha256": "0" * 8}, ("absent.pth",)),
         ({"global_epochs": 2}, ("belong to generator: local",)),
         ({"generator": "local", "global_epochs": 20, "fix_global_epochs": 2}, ("epochs must exceed",)),
@@ -53,7 +53,7 @@ def stage(tmp_path, monkeypatch):
         ({"devices": 0}, ("gan.devices",)),
     ],
 )
-def test_what_cannot_be_trained_is_refused_before_it_starts(gan, texts, stage, refused):
+def test_invalid_settings_are_refused_before_the_training(gan, texts, stage, refused):
     def run():
         stage(**gan)
         train_gan.main()
@@ -62,7 +62,7 @@ def test_what_cannot_be_trained_is_refused_before_it_starts(gan, texts, stage, r
     assert not list(Path().glob("artifacts/gan/*"))
 
 
-def test_only_length_and_machine_leave_the_family_of_a_training(stage):
+def test_only_length_and_machine_keep_the_parent_folder(stage):
     def folder(**gan):
         return train_gan.training_folder(stage(**gan), [Path("artifacts/slices/train_pre.npy")])
 
@@ -77,18 +77,21 @@ def test_only_length_and_machine_leave_the_family_of_a_training(stage):
     assert folder().parent != usual.parent
 
 
-def test_slices_that_do_not_say_whose_they_are_are_refused(stage, refused):
+def test_slices_without_patients_are_refused(stage, refused):
     stage()
     assert train_gan.read_index(Path("artifacts/slices/index_train.csv")) == (["a", "b"], {16 * "a", 16 * "b"})
     write_table(Path("artifacts/slices/index_train.csv"), [{"case": "a", "z": 0}, {"case": "b", "z": 0}])
     refused(train_gan.main, "index_train.csv", "patient_digest", "extract_slices")
 
 
-def test_the_checkpoints_say_who_trained_them(stage, monkeypatch):
+def test_the_checkpoints_list_the_training_patients(stage, monkeypatch):
     stage(epochs=1, batch_size=1, discriminator_width=4, lesion_weight=0.0, threads=1)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
     before = torch.get_num_threads()
     train_gan.main()
     torch.set_num_threads(before)
-    made = list(Path("artifacts/gan").glob("epoch_*.safetensors"))
-    assert [read_trained_on(path) for path in made] == [{16 * "a", 16 * "b"}]
+    (checkpoint,) = Path("artifacts/gan").iterdir()
+    assert checkpoint.name == "epoch_0001.safetensors"
+    assert read_trained_on(checkpoint) == {16 * "a", 16 * "b"}
+    (losses,) = read_table(Path("plots/gan_losses.csv"))
+    assert losses["epoch"] == "1" and np.isfinite([float(value) for value in losses.values()]).all()

@@ -1,4 +1,4 @@
-"""Draws of patients, without going back to the images, against distances of the drawn features themselves."""
+"""Resampled means and distances against values computed from the repeated features themselves."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pre2post.metrics.frechet import frechet_distance, moments
-from pre2post.stats.bootstrap import AXES, WIDE, PatientMoments, draw_patients, resampled_distances, resampled_means
+from pre2post.stats.bootstrap import (
+    AXES,
+    MAX_FEATURES,
+    PatientMoments,
+    resample_patients,
+    resampled_distances,
+    resampled_means,
+)
 
-SIZES = [6, 1, 9, 4]  # slices a patient
+SIZES = [6, 1, 9, 4]  # slices per patient
 COUNTS = np.array([[1, 1, 1, 1], [2, 0, 1, 1], [0, 0, 4, 0], [3, 1, 0, 0], [0, 4, 0, 0]])  # the last: one slice alone
 
 
@@ -28,7 +35,7 @@ def of_each(patients):
 
 
 def test_distances_equal_those_of_features_repeated_by_the_counts():
-    """Patients drawn twice and patients left out, also a draw of a single patient."""
+    """With repeated and missing patients, and a resample of a single patient."""
     real, other = patients_of(0), patients_of(1, 0.5)
     found = resampled_distances(of_each(real), {"other": of_each(other)}, COUNTS)["other"]
     wanted = [frechet_distance(repeated(real, row), repeated(other, row)) for row in COUNTS]
@@ -37,18 +44,18 @@ def test_distances_equal_those_of_features_repeated_by_the_counts():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 5), st.integers(0, 8))
-def test_distances_equal_repeated_features_for_any_draw(seed, d, extra):
+def test_distances_equal_repeated_features_for_any_resample(seed, d, extra):
     rng = np.random.default_rng(seed)
     sizes = rng.integers(1, 8, 5)
     real, other = patients_of(seed, 0, d, sizes), patients_of(seed + 1, 1, d, sizes + extra)
-    counts = draw_patients(5, 4, seed)
+    counts = resample_patients(5, 4, seed)
     counts[:, 0] += 2  # a set of one vector has no distance
     found = resampled_distances(of_each(real), {"other": of_each(other)}, counts)["other"]
     wanted = [frechet_distance(repeated(real, row), repeated(other, row)) for row in counts]
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5 * np.abs(np.concatenate(real) - 100).max() ** 2)
 
 
-def test_every_patient_drawn_once_gives_the_distance_itself():
+def test_every_patient_once_gives_the_distance_itself():
     real, others = patients_of(2), {name: patients_of(seed) for seed, name in enumerate("abc", 3)}
     found = resampled_distances(
         of_each(real), {name: of_each(parts) for name, parts in others.items()}, np.ones((1, 4), int)
@@ -59,7 +66,7 @@ def test_every_patient_drawn_once_gives_the_distance_itself():
         assert found[name] == pytest.approx([wanted], rel=1e-6)
 
 
-def test_the_real_set_has_no_distance_to_itself():
+def test_the_real_set_has_distance_0_to_itself():
     real = of_each(patients_of(6))
     found = resampled_distances(real, {"same": real}, COUNTS[:4])["same"]
     spread = sum(np.square(part.factor).sum() for part in real)
@@ -67,10 +74,10 @@ def test_the_real_set_has_no_distance_to_itself():
 
 
 @pytest.mark.parametrize("block", [1, 2, 100])
-def test_threads_and_blocks_of_draws_do_not_matter(block, monkeypatch):
+def test_threads_and_blocks_of_resamples_do_not_matter(block, monkeypatch):
     real = of_each(patients_of(7))
     others = {name: of_each(patients_of(seed)) for seed, name in enumerate("abc", 8)}
-    counts = draw_patients(4, 7, 0) + 1
+    counts = resample_patients(4, 7, 0) + 1
     wanted = resampled_distances(real, others, counts)
     monkeypatch.setattr("pre2post.stats.bootstrap.BLOCK", block)
     for threads in (1, 2):
@@ -82,27 +89,27 @@ def test_threads_and_blocks_of_draws_do_not_matter(block, monkeypatch):
 
 def test_one_and_two_threads_give_equal_values():
     real, others = of_each(patients_of(7)), {name: of_each(patients_of(seed)) for seed, name in enumerate("abc", 8)}
-    counts = draw_patients(4, 30, 0) + 1
+    counts = resample_patients(4, 30, 0) + 1
     one, two = (resampled_distances(real, others, counts, threads) for threads in (1, 2))
     for name in others:
         np.testing.assert_array_equal(one[name], two[name])
 
 
 @given(st.integers(1, 30), st.integers(1, 20), st.integers(0, 1000))
-def test_draws_sum_up_to_the_number_of_patients(patients, draws, seed):
-    counts = draw_patients(patients, draws, seed)
-    assert counts.shape == (draws, patients)
-    assert (counts.sum(axis=1) == patients).all() and counts.min() >= 0
-    np.testing.assert_array_equal(counts, draw_patients(patients, draws, seed))
+def test_counts_sum_up_to_the_number_of_patients(n_patients, n_resamples, seed):
+    counts = resample_patients(n_patients, n_resamples, seed)
+    assert counts.shape == (n_resamples, n_patients)
+    assert (counts.sum(axis=1) == n_patients).all() and counts.min() >= 0
+    np.testing.assert_array_equal(counts, resample_patients(n_patients, n_resamples, seed))
 
 
-def test_draws_follow_their_seed():
-    assert (draw_patients(10, 5, [1, 2]) != draw_patients(10, 5, [1, 3])).any()
+def test_resamples_follow_their_seed():
+    assert (resample_patients(10, 5, [1, 2]) != resample_patients(10, 5, [1, 3])).any()
 
 
-def test_every_patient_is_drawn_as_often_as_another():
-    """The counts of one patient over many draws are binomial."""
-    counts = draw_patients(6, 4000, 0)
+def test_every_patient_has_the_same_probability():
+    """The counts of one patient over many resamples are binomial."""
+    counts = resample_patients(6, 4000, 0)
     shares = (counts[..., None] == np.arange(7)).mean(axis=0)
     wanted = stats.binom.pmf(np.arange(7), 6, 1 / 6)
     np.testing.assert_allclose(shares, np.broadcast_to(wanted, shares.shape), atol=0.03)
@@ -115,14 +122,14 @@ def test_means_are_those_of_repeated_values(kind):
     np.testing.assert_allclose(resampled_means(values, COUNTS), wanted, rtol=1e-12)
 
 
-def test_means_of_an_infinite_value_are_no_number():
-    """The PSNR of equal images, also in draws without that patient: none stands for the whole."""
+def test_means_with_an_infinite_value_are_nan():
+    """The PSNR of equal images is infinite. All resamples are NaN, also those without that patient."""
     assert np.isnan(resampled_means([40.0, np.inf, 30.0], np.array([[1, 1, 1], [2, 0, 1]]))).all()
 
 
-def test_mean_of_draws_has_the_standard_error_of_the_mean():
+def test_resampled_means_have_the_standard_error_of_the_mean():
     values = np.random.default_rng(0).gamma(2, 3, 40)
-    found = resampled_means(values, draw_patients(40, 5000, 1))
+    found = resampled_means(values, resample_patients(40, 5000, 1))
     assert found.mean() == pytest.approx(values.mean(), rel=0.01)
     assert found.std() == pytest.approx(values.std() / np.sqrt(40), rel=0.05)
 
@@ -130,7 +137,7 @@ def test_mean_of_draws_has_the_standard_error_of_the_mean():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 30), st.lists(st.integers(0, 8), max_size=5))
 def test_moments_in_pieces_are_those_at_once(seed, n, sizes):
-    """Patients in any order, in pieces that cut through them."""
+    """Patients in any order, also split between pieces."""
     rng = np.random.default_rng(seed)
     features, patients = rng.normal(5, 1, size=(n, 4)), rng.choice(["a", "b", "c"], n)
     found = PatientMoments()
@@ -145,29 +152,29 @@ def test_moments_in_pieces_are_those_at_once(seed, n, sizes):
         np.testing.assert_allclose(own.factor.T @ own.factor, wanted.factor.T @ wanted.factor, atol=1e-10)
 
 
-def test_features_up_to_a_width_are_kept_as_they_are():
+def test_few_features_are_kept_unchanged():
     found = PatientMoments()
-    features = np.random.default_rng(1).normal(size=(5, WIDE))
+    features = np.random.default_rng(1).normal(size=(5, MAX_FEATURES))
     found.add(features, ["a"] * 5)
     np.testing.assert_allclose(found.by_patient["a"].mean, features.mean(axis=0), rtol=1e-12)
 
 
-def test_wider_features_are_kept_along_fixed_axes():
-    """Orthonormal ones: no length grows, and equal features stay equal from set to set."""
+def test_many_features_are_projected_onto_fixed_axes():
+    """The axes are orthonormal and the same for all sets."""
     rng = np.random.default_rng(2)
-    features = rng.normal(size=(9, 2 * WIDE))
+    features = rng.normal(size=(9, 2 * MAX_FEATURES))
     one, other = PatientMoments(), PatientMoments()
     one.add(features, ["a"] * 9)
     for row in features:
         other.add(row[None], ["a"])
     found = one.by_patient["a"]
-    assert found.mean.shape == (WIDE,)
+    assert found.mean.shape == (MAX_FEATURES,)
     np.testing.assert_allclose(other.by_patient["a"].mean, found.mean, rtol=1e-9)
     centred = features - features.mean(axis=0)
     assert np.square(found.factor).sum() == pytest.approx(np.square(centred).sum() / 2, rel=0.2)
 
 
-def test_distances_of_many_features_are_taken_along_the_axes_of_most_variance():
+def test_distances_of_many_features_use_the_axes_of_most_variance():
     rng = np.random.default_rng(4)
     mixing = rng.normal(size=(AXES + 20, AXES + 20)) * np.linspace(3, 0.1, AXES + 20)
     real, other = ([rng.normal(shift, 1, size=(n, AXES + 20)) @ mixing.T for n in (20, 31, 25)] for shift in (0, 0.3))
@@ -181,15 +188,15 @@ def test_distances_of_many_features_are_taken_along_the_axes_of_most_variance():
 
 
 @pytest.mark.parametrize("d", [AXES - 2, AXES])
-def test_distances_of_few_features_are_whole_however_few_the_vectors(d):
-    """Also where the real set is flat in some direction, and the other is not."""
+def test_distances_of_few_features_are_exact_even_for_few_vectors(d):
+    """Also if the real set has no variance in some direction and the other set has."""
     rng = np.random.default_rng(5)
     real, other = ([rng.normal(shift, 1, size=(n, d)) for n in (2, 5, 3)] for shift in (0, 1))
     found = resampled_distances(of_each(real), {"other": of_each(other)}, np.ones((1, 3), int))["other"]
     assert found == pytest.approx([frechet_distance(np.concatenate(real), np.concatenate(other))], rel=1e-6)
 
 
-def test_wide_distances_rank_sets_as_all_features_do():
+def test_projected_distances_rank_sets_like_all_features():
     rng = np.random.default_rng(3)
     real, patients = rng.normal(size=(60, 400)), [f"p{i // 12}" for i in range(60)]
     found = {}
@@ -199,5 +206,5 @@ def test_wide_distances_rank_sets_as_all_features_do():
         found[name] = list(kept.by_patient.values())
     kept = PatientMoments()
     kept.add(real, patients)
-    drawn = resampled_distances(list(kept.by_patient.values()), found, draw_patients(5, 6, 0))
-    assert (drawn["near"] < drawn["middle"]).all() and (drawn["middle"] < drawn["far"]).all()
+    resampled = resampled_distances(list(kept.by_patient.values()), found, resample_patients(5, 6, 0))
+    assert (resampled["near"] < resampled["middle"]).all() and (resampled["middle"] < resampled["far"]).all()

@@ -38,7 +38,7 @@ def test_p_of_more_patients_comes_near_scipys_and_repeats_with_the_seed():
     assert spearman(x, y, [1, 2], 5) == found
 
 
-def test_missing_values_leave_the_patient_out():
+def test_patients_with_missing_values_are_dropped():
     x, y = [1, 2, None, 4, 5, 3], [2, 1, 9, 5, None, 3]
     assert spearman(x, y, 0, 4) == spearman([1, 2, 4, 3], [2, 1, 5, 3], 0, 4)
     assert spearman(x, y, 0, 4)["n"] == 4
@@ -47,7 +47,7 @@ def test_missing_values_leave_the_patient_out():
     assert spearman([], [], 0, 2)["n"] == 0
 
 
-def test_none_is_0_to_the_last_digit():
+def test_no_correlation_is_exactly_0():
     x, y = [0, 1, 2, 3], [1, 3, 0, 2]
     assert f"{spearman(x, y, 0, 5)['spearman']}" == "0.0"
 

@@ -3,7 +3,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from pre2post.stats.mcnemar import mcnemar
+from pre2post.stats.summary import mcnemar
 
 
 def pairs(both, only_first, only_second, neither):
@@ -42,7 +42,7 @@ def test_concordant_pairs_do_not_matter_and_order_only_swaps_sides():
     assert mcnemar(first, second, 5)["p"] == mcnemar(*pairs(0, 4, 1, 0), 5)["p"] == mcnemar(second, first, 5)["p"]
 
 
-def test_without_a_difference_p_is_1_and_with_few_patients_withheld():
+def test_p_is_1_without_a_difference_and_none_for_few_patients():
     assert mcnemar(*pairs(3, 0, 0, 2), 5)["p"] == 1
     assert mcnemar(*pairs(1, 3, 0, 0), 5)["p"] is None
     assert mcnemar([], [], 5) == {"first": None, "second": None, "only_first": 0, "only_second": 0, "p": None, "n": 0}

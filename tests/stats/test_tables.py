@@ -27,7 +27,7 @@ def test_groups_come_in_order_of_first_appearance():
     assert list(grouped([], ("a",))) == []
 
 
-def test_the_section_statistics_is_what_summarise_takes():
+def test_the_section_statistics_gives_the_options_of_summarise():
     options = interval_options(StatisticsParams(confidence_level=0.5, n_resamples=100, min_patients=3), [1, 2])
     assert summarise([1, 2, 4], **options) == summarise(
         [1, 2, 4], confidence_level=0.5, n_resamples=100, seed=[1, 2], min_patients=3
@@ -40,4 +40,4 @@ def test_a_family_is_corrected_as_one():
     found = corrected(rows)
     assert [row["p_holm"] for row in found] == pytest.approx(holm([0.04, None, 0.01]))
     assert [{**row, "p_holm": None} for row in found] == rows
-    assert list(found[0]) == ["x", "p", "p_holm", "n"]  # a column that is there keeps its place
+    assert list(found[0]) == ["x", "p", "p_holm", "n"]  # an existing column keeps its position

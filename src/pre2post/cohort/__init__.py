@@ -1,1 +1,1 @@
-"""What a case is: its phases, its layout on disk, the parts of the cohort it belongs to."""
+"""The ingested cohort: its cases, their tumour masks, and the identity of patients across cohorts."""

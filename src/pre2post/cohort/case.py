@@ -1,26 +1,27 @@
-"""A case is one patient's examination, ingested: its phases by role, its mask, its intensity scale."""
+"""Cases: ingested examinations of patients, with phases by role, mask, lesion box and intensity scale."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pre2post.core.errors import InputError
 from pre2post.core.files import read_json, write_json
 from pre2post.image.intensity import IntensityScale
-from pre2post.image.masks import Box
+from pre2post.image.masks import Box, to_box
 
-CASES, CASE = "cases.json", "case.json"  # of all, and of one
+CASES, CASE = "cases.json", "case.json"  # lists of all cases and of one
 
 
 @dataclass(frozen=True)
 class Case:
-    """A usable case; `phases` are roles in order of time, such as ("pre", "post1", "post2").
+    """A usable case.
 
-    `box` surrounds the tumour, annotated whether there is a mask or not; None where there is no annotation. `lesions`
-    counts the separate ones in the mask. `patient` is who this is, whatever the case is called: "duke:001" in the
-    Duke download and in MAMA-MIA alike. `study` and `pixels` are SHA-256 digests of the StudyInstanceUID ("" where
-    there is none) and of the pre-contrast pixels: two cases that share one are one examination. `published_part` is
-    "train" or "test" where the cohort's own table says so.
+    phases: roles in order of time, such as ("pre", "post1", "post2"). box: the annotated box around the tumour, None
+    without annotation; it is independent of the mask. lesions: number of separate lesions in the mask.
+    patient: the same key in every cohort, such as "duke:001" in the Duke download and in MAMA-MIA.
+    study, pixels: SHA-256 digests of the StudyInstanceUID ("" without one) and of the pre-contrast pixels; cases that
+    share either are one examination. predefined_split: "train" or "test" if the cohort's own table states it.
     """
 
     id: str
@@ -34,10 +35,10 @@ class Case:
     patient: str = ""
     study: str = ""
     pixels: str = ""
-    published_part: str = ""
+    predefined_split: str = ""
 
     def path(self, role: str) -> Path:
-        """The file of a phase, or of the "mask". Raises InputError when the case has none."""
+        """Return the file of a phase, or of the "mask". Raises InputError if the case lacks it."""
         present = (*self.phases, "mask") if self.has_mask else self.phases
         if role not in present:
             raise InputError(
@@ -52,7 +53,7 @@ class Case:
 
 
 def write_case(case: Case, row: Mapping[str, object], settings: Mapping[str, object]) -> None:
-    """Writes what is known of a case, its line in the cohort table, and the settings, beside its volumes."""
+    """Write a case, its row of the cohort table and the settings of its ingestion into the folder of its volumes."""
     write_json(
         case.folder / CASE,
         {"case": _to_dict(case), "row": {name: str(value) for name, value in row.items()}, "settings": dict(settings)},
@@ -60,7 +61,7 @@ def write_case(case: Case, row: Mapping[str, object], settings: Mapping[str, obj
 
 
 def read_case(folder: Path) -> tuple[Case, dict[str, str]]:
-    """What write_case wrote. Raises InputError when it is missing or damaged."""
+    """Read the case and row that write_case wrote. Raises InputError if they are missing or damaged."""
     content = read_json(folder / CASE)
     try:
         return _to_case(content["case"], folder), content["row"]
@@ -69,12 +70,12 @@ def read_case(folder: Path) -> tuple[Case, dict[str, str]]:
 
 
 def write_cases(folder: Path, cases: Iterable[Case]) -> None:
-    """Writes the list of usable cases, sorted by id, into the folder of the volumes."""
+    """Write the list of usable cases, sorted by id, into the folder of the volumes."""
     write_json(folder / CASES, [_to_dict(case) for case in sorted(cases, key=lambda case: case.id)])
 
 
 def read_cases(folder: Path) -> list[Case]:
-    """Reads the list of usable cases, sorted by id. Raises InputError when it is missing or damaged."""
+    """Read the list of usable cases, sorted by id. Raises InputError if it is missing or damaged."""
     try:
         return [_to_case(entry, folder / entry["id"]) for entry in read_json(folder / CASES)]
     except (KeyError, TypeError) as error:
@@ -82,7 +83,7 @@ def read_cases(folder: Path) -> list[Case]:
 
 
 def find_cases(ids: Iterable[str], cases: Iterable[Case]) -> list[Case]:
-    """The cases with these ids, in their order. Raises InputError naming the first that is not among them."""
+    """Return the cases with these ids, in their order. Raises InputError naming the first missing one."""
     wanted, known = list(ids), {case.id: case for case in cases}
     missing = [case_id for case_id in wanted if case_id not in known]
     if missing:
@@ -107,12 +108,12 @@ def _to_dict(case: Case) -> dict[str, object]:
         "patient": case.patient,
         "study": case.study,
         "pixels": case.pixels,
-        "published_part": case.published_part,
+        "predefined_split": case.predefined_split,
     }
 
 
-def _to_case(entry: dict, folder: Path) -> Case:
-    box = tuple(entry["box"]) if entry["box"] else None
+def _to_case(entry: dict[str, Any], folder: Path) -> Case:
+    box = to_box(entry["box"]) if entry["box"] else None
     return Case(
         entry["id"],
         entry["site"],
@@ -125,7 +126,7 @@ def _to_case(entry: dict, folder: Path) -> Case:
         entry["patient"],
         entry["study"],
         entry["pixels"],
-        entry["published_part"],
+        entry["predefined_split"],
     )
 
 

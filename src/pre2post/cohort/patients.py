@@ -1,54 +1,58 @@
-"""Who a patient is, whatever the case is called, and the patients behind a published or a user's list of names."""
+"""The identity of patients across cohorts, and the training patients in a published or a user's list."""
 
 import hashlib
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pre2post.core.errors import InputError
 from pre2post.core.files import read_json
 
+if TYPE_CHECKING:
+    from pre2post.cohort.case import Case
+
 PUBLISHED = Path(__file__).with_name("published")
-DUKE_SPIE2024 = PUBLISHED / "duke_spie2024.json"  # who trained the released weights, and the published split
-RELEASED, UNKNOWN = "duke_spie2024", "unknown"  # words for who trained some weights
+DUKE_SPIE2024 = PUBLISHED / "duke_spie2024.json"  # training patients of the released weights, and the published split
+RELEASED, UNKNOWN = "duke_spie2024", "unknown"  # names for the training patients of weights
 DUKE_NAME = re.compile(r"(?:Breast_MRI|DUKE)_(\d{3})")  # in the Duke download, and in MAMA-MIA
-DIGITS = 16  # hexadecimal: among a million patients two share a digest with a chance of 3 in 100 million
+DIGITS = 16  # hexadecimal: two of a million patients share a digest with a probability of 3 in 100 million
 
 
-def patient_of(case) -> str:
-    """The patient's key; a case that names no patient is one of its own."""
+def patient_of(case: "Case") -> str:
+    """Return the patient's key; a case that names no patient counts as a patient of its own."""
     return case.patient or case.id
 
 
 def patient_named(name: str) -> str:
-    """The key behind a name in a published list: "duke:001" of Breast_MRI_001 and of DUKE_001, else the name itself."""
+    """Return the key for a name in a list: "duke:001" for Breast_MRI_001 and DUKE_001, else the name itself."""
     match = DUKE_NAME.fullmatch(name)
     return f"duke:{match[1]}" if match else name
 
 
 def digest(patient: str) -> str:
-    """Stands for a patient's key in files that travel further than the cohort.
+    """Return the first digits of the SHA-256 of a patient's key, for files that are shared without the cohort.
 
-    The beginning of its SHA-256: enough to recognise a patient whose key one has. Not a secret, since whoever knows the
-    keys can try them.
+    It identifies a patient whose key is known. It is not a secret: the hash is unsalted, so all possible keys can be
+    tried.
     """
     return hashlib.sha256(patient.encode()).hexdigest()[:DIGITS]
 
 
 def training_patients(origin: str) -> list[str] | None:
-    """The keys, sorted, of whoever trained some weights; None: unknown.
+    """Return the sorted keys of the training patients of some weights; None if unknown.
 
-    `origin` is "duke_spie2024", for the weights released with that paper, "unknown", or a file: splits, of which it is
-    gan_train, or a text with one name or key a line. Raises InputError for a file that is missing or names nobody.
+    `origin` is "duke_spie2024" for the weights released with that paper, "unknown", or a file: splits as JSON, of which
+    gan_train counts, or a text with one name or key per line. Raises InputError for a missing or empty list.
     """
     if origin == UNKNOWN:
         return None
     names = _read_names(DUKE_SPIE2024 if origin == RELEASED else Path(origin))
     if not names:
         raise InputError(
-            "nobody is listed",
+            "the list names no patient",
             file=origin,
-            expected="one patient or case a line",
-            hint=f"list the training patients, or say {UNKNOWN}",
+            expected="one patient or case per line",
+            hint=f"list the training patients, or use {UNKNOWN}",
         )
     return sorted({patient_named(name) for name in names})
 
@@ -56,9 +60,9 @@ def training_patients(origin: str) -> list[str] | None:
 def _read_names(file: Path) -> list[str]:
     if not file.is_file():
         raise InputError(
-            "there is no such list of patients",
+            "the list of patients is missing",
             file=file,
-            expected=f"{RELEASED}, {UNKNOWN}, splits as JSON, or a text with one patient a line",
+            expected=f"{RELEASED}, {UNKNOWN}, splits as JSON, or a text with one patient per line",
         )
     if file.suffix == ".json":
         try:

@@ -1,0 +1,1 @@
+"""Parts that every stage shares and that know nothing of images: errors, files, paths, parameters, progress."""

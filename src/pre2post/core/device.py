@@ -1,8 +1,8 @@
-"""Where networks run that are only used, not trained."""
+"""The device on which trained networks run."""
 
 
 def best_device() -> str:
-    """ "cuda" where there is a GPU, else "cpu"."""
+    """Return "cuda" if there is a GPU, else "cpu"."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

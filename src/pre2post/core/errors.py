@@ -1,23 +1,32 @@
-"""Bad input ends in one clear message and exit code 1, never in a traceback."""
+"""Errors of bad input: one clear message and exit code 1, never a traceback."""
 
 import errno
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-LONGEST = 1000  # characters of one fact: a damaged header may hold a text of any length
+MAX_FACT_LENGTH = 1000  # characters: a damaged header may hold a text of any length
 
 
 class InputError(Exception):
-    """Something the user gave cannot be used.
+    """Input that cannot be used.
 
-    The message is one line and names, as far as they apply, the case, the file, what was found, what was expected and
-    what to do.
+    The message is one line. It names, where they apply, the case, the file, the value found, the value expected and a
+    hint how to solve the problem.
     """
 
-    def __init__(self, problem: str, *, case=None, file=None, found=None, expected=None, hint=None):
+    def __init__(
+        self,
+        problem: str,
+        *,
+        case: object = None,
+        file: object = None,
+        found: object = None,
+        expected: object = None,
+        hint: object = None,
+    ):
         self.problem, self.case, self.file = problem, case, file
-        # As text: what was found may be another error, and not every error survives the way out of a worker process.
+        # As text: `found` may be another error, and not every error can be pickled by a worker process.
         self.found, self.expected, self.hint = (None if fact is None else str(fact) for fact in (found, expected, hint))
         super().__init__(self._message())
 
@@ -29,21 +38,21 @@ class InputError(Exception):
         return one_line((f"{where}: " if where else "") + "; ".join(parts))
 
 
-def one_line(text: str) -> str:
-    """What it says in one line: names of files and headers may hold line breaks, and what steers a terminal."""
+def one_line(text: object) -> str:
+    """Escape line breaks and terminal control characters, which names of files and headers may hold."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text))
 
 
-def _short(fact) -> str:
+def _short(fact: object) -> str:
     text = str(fact)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return text if len(text) <= MAX_FACT_LENGTH else f"{text[:MAX_FACT_LENGTH]}..."
 
 
 @contextmanager
-def error_context(prefix: str = "", *, case=None, file=None) -> Iterator[None]:
-    """Says of an InputError raised inside which case and file it is error_context, where it does not say so itself.
+def error_context(prefix: str = "", *, case: object = None, file: object = None) -> Iterator[None]:
+    """Add the case and file to any InputError raised inside that names none, and put `prefix` before its problem.
 
-    For rooms that work on arrays, which do not know where these came from. `prefix` goes before the problem.
+    For code that works on arrays and does not know their source.
     """
     try:
         yield
@@ -59,8 +68,10 @@ def error_context(prefix: str = "", *, case=None, file=None) -> Iterator[None]:
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Runs a script's main function; bad input, a full disk or a file that cannot be used become one line on stderr
-    and exit code 1."""
+    """Run a script's main function.
+
+    Print bad input, a full disk or an unusable file as one line on stderr, and exit with code 1.
+    """
     try:
         main()
     except InputError as error:
@@ -72,6 +83,6 @@ def run_stage(main: Callable[[], None]) -> None:
                 f"error: the disk is full while writing {file}; what to do: free some space and run the command "
                 "again, finished stages are kept"
             )
-        if error.filename is None:  # not error_context a file, so not something that was given
+        if error.filename is None:  # no file of the user's: a defect, whose traceback is needed
             raise
         sys.exit(f"error: file {one_line(error.filename)}: this file or folder cannot be used; found: {error.strerror}")

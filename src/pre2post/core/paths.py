@@ -1,4 +1,4 @@
-"""Where each stage finds and leaves its files, relative to the repository root. dvc.yaml names the same paths."""
+"""Paths of the files that stages read and write, relative to the repository root, as in dvc.yaml."""
 
 from pathlib import Path
 
@@ -6,21 +6,22 @@ PARAMS = Path("params.yaml")
 SPLITS = Path("splits.json")
 
 PARAMS_CHECKED = Path("artifacts/params_checked.json")  # check_params: always the same content
-VOLUMES = Path("artifacts/volumes")  # ingest: one folder a case
-COHORT = VOLUMES / "cohort.csv"  # ingest: a line on every case, used or not
+VOLUMES = Path("artifacts/volumes")  # ingest: one folder per case
+COHORT = VOLUMES / "cohort.csv"  # ingest: one row per case, used or not
 SLICES = Path("artifacts/slices")  # extract_slices: memory-mapped arrays
-CHECKPOINTS = Path("artifacts/gan")  # train_gan: one safetensors file a kept epoch
-GENERATOR = Path("artifacts/generator/generator.safetensors")  # select_checkpoint: the chosen one, its card beside it
+CHECKPOINTS = Path("artifacts/gan")  # train_gan: one safetensors file per kept epoch
+GENERATOR = Path("artifacts/generator/generator.safetensors")  # select_checkpoint: the chosen checkpoint, with its card
 SYNTHETIC = Path("artifacts/synthetic")  # synthesize: see synthetic_name
 NNUNET = Path("artifacts/nnunet")  # plan_and_preprocess: raw and preprocessed data, plans
-SEGMENTERS = Path("artifacts/segmenters")  # train_segmentation: one folder a setting and fold
-PREDICTIONS = Path("artifacts/predictions")  # evaluate_segmentation: <setting>/<domain>/<case>.nii.gz
+SEGMENTERS = Path("artifacts/segmenters")  # train_segmentation: one folder per mix and fold
+PREDICTIONS = Path("artifacts/predictions")  # evaluate_segmentation: <mix>/<domain>/<case>.nii.gz
 
 
 def synthetic_name(case: str, phase: str = "") -> str:
-    """The file of a case's synthetic volume: of the first phase that the generator makes, or of a further one."""
+    """Return the file name of a synthetic volume; `phase` is empty for the generator's first phase."""
     return f"{case}__{phase}.nii.gz" if phase else f"{case}.nii.gz"
 
 
 METRICS = Path("metrics")
 PLOTS = Path("plots")
+RESULTS_PAGE = Path("docs/results.md")  # write_results

@@ -1,17 +1,23 @@
-"""A progress bar on a terminal; a line now and then where output goes to a file."""
+"""Progress bars on a terminal, and occasional lines in a log file."""
 
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from tqdm import tqdm
 
-SECONDS_BETWEEN_LINES = 30  # in a log file: often enough to see life, seldom enough to keep it readable
+SECONDS_BETWEEN_LINES = 30  # in a log file: often enough to show life, seldom enough to keep it readable
 
 
 def progress(
-    items: Iterable, title: str, total: int | None = None, unit: str = "it", start: int = 0, quiet: bool = False
+    items: Iterable[Any] | None,
+    title: str,
+    total: int | None = None,
+    unit: str = "it",
+    start: int = 0,
+    quiet: bool = False,
 ) -> tqdm:
-    """Wraps `items` in a progress bar named `title`; `start` items count as done already. `quiet` shows nothing."""
+    """Wrap `items` in a progress bar named `title`; `start` items count as done. `quiet` shows nothing."""
     terminal = sys.stderr.isatty()
     return tqdm(
         items,

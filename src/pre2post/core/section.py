@@ -1,18 +1,19 @@
-"""Sections of params.yaml as typed objects: an unknown key, a wrong type or a value out of range is refused by name."""
+"""Sections of params.yaml as typed objects; unknown keys, wrong types and values out of range are named errors."""
 
 import re
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from pre2post.core.errors import InputError
+from pre2post.core.files import read_yaml
 from pre2post.core.paths import PARAMS
-from pre2post.core.yaml_file import read_yaml
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Percentile = Annotated[float, Field(ge=0, le=100)]
@@ -21,24 +22,24 @@ Percentile = Annotated[float, Field(ge=0, le=100)]
 def _known_phase(name: str) -> str:
     if not re.fullmatch(r"pre|post[1-9]|synthetic(_post[1-9])?", name):
         raise ValueError(
-            f"there is no phase {name!r}; allowed: pre, post1 to post9, synthetic, synthetic_post1 to synthetic_post9"
+            f"unknown phase {name!r}; allowed: pre, post1 to post9, synthetic, synthetic_post1 to synthetic_post9"
         )
     return name
 
 
 Phase = Annotated[str, AfterValidator(_known_phase)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{8,64})?$")]  # of a file in hexadecimal, or its beginning
+Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{8,64})?$")]  # SHA-256 of a file in hexadecimal, or its first digits
 
 
 class Section(BaseModel):
-    """One section of params.yaml, or a part of one. A subclass has a field per key."""
+    """A section of params.yaml, or part of one. A subclass has one field per key."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class StageParams(BaseModel):
-    """The sections that a stage reads. A subclass has a field per section; other sections are not looked at."""
+    """The sections that a stage reads. A subclass has one field per section; other sections are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
@@ -46,7 +47,7 @@ class StageParams(BaseModel):
     def read(cls, path: Path = PARAMS) -> Self:
         """Read and check these sections of params.yaml.
 
-        Raises InputError naming every refused key, what was found and what is allowed.
+        Raises InputError with every invalid key, its value and the allowed values.
         """
         content = read_yaml(path)
         try:
@@ -57,15 +58,15 @@ class StageParams(BaseModel):
 
 
 def check_hashed(section: Section, *names: str) -> None:
-    """Raises ValueError for <name>_weights, a file from elsewhere, without <name>_sha256."""
+    """Raise ValueError if <name>_weights names a file but <name>_sha256 is empty."""
     for name in names:
         if getattr(section, f"{name}_weights") and not getattr(section, f"{name}_sha256"):
-            raise ValueError(f"{name}_weights needs the file's {name}_sha256, or its first 8 digits at least")
+            raise ValueError(f"{name}_weights needs {name}_sha256, at least the first 8 digits")
 
 
-def _explain(detail) -> str:
-    """One refused key in words, from pydantic's description of it."""
-    name = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "the whole file"
+def _explain(detail: ErrorDetails) -> str:
+    """Describe one invalid key in words."""
+    name = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "the file"
     if detail["type"] == "extra_forbidden":
         return f"{name} is not a known parameter"
     if detail["type"] == "missing":

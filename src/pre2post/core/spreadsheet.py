@@ -1,6 +1,6 @@
-"""Rows of a spreadsheet, .xlsx or .csv, as dictionaries of strings; read as a stream, since some have 770,000 rows.
+"""Spreadsheets, .xlsx or .csv, as streams of dictionaries of strings; some have 770,000 rows.
 
-Only what is stored is read: of a formula the value that was saved with it, and nothing is ever evaluated.
+Formulas are never evaluated: the value saved with a formula is read.
 """
 
 import csv
@@ -14,35 +14,41 @@ from typing import BinaryIO
 
 from pre2post.core.errors import InputError
 
-MOST_ROWS = 2_000_000  # about twice what .xlsx can hold; a damaged file may number its rows up to anything
-MOST_COLUMNS = 2_000  # clinical tables have about 100; .xlsx can declare 16,384 of nothing
-MOST_BYTES = 2 * 1024**3  # unpacked, all parts of a workbook; a table of 770,000 paths has about 0.4 GB
-PACKED_AT_MOST = 200  # times smaller than unpacked: text of a workbook packs 5 to 50 times, a zip bomb 1,000 times
-HARMLESS_BYTES = 1024**2  # parts up to this size may pack as they like: they cannot fill the memory
-COMPOUND = bytes.fromhex("d0cf11e0a1b11ae1")  # how an encrypted workbook starts, and one of the old kind (.xls)
+MAX_ROWS = 2_000_000  # about twice the limit of .xlsx; a damaged file may hold any row number
+MAX_COLUMNS = 2_000  # clinical tables have about 100; .xlsx can declare 16,384 empty ones
+MAX_BYTES = 2 * 1024**3  # of all parts of a workbook, unpacked; a table of 770,000 paths has about 0.4 GB
+MAX_COMPRESSION = 200  # ratio: the text of a workbook reaches 5 to 50, a zip bomb 1,000
+HARMLESS_BYTES = 1024**2  # parts up to this size may have any ratio: they cannot fill the memory
+COMPOUND = bytes.fromhex("d0cf11e0a1b11ae1")  # first bytes of an encrypted workbook, or of an old one (.xls)
 
 Row = tuple[str, ...]
 
 
 def read_sheet(path: Path, header_row: int = 1, sheet: str | None = None) -> list[dict[str, str]]:
-    """All rows of iterate_sheet, which says what they are and which errors are raised."""
+    """Read all rows as iterate_sheet does, with the same errors."""
     return list(iterate_sheet(path, header_row, sheet))
 
 
 def iterate_sheet(path: Path, header_row: int = 1, sheet: str | None = None) -> Iterator[dict[str, str]]:
-    """Rows below the header as stripped texts by column name: "" for an empty cell, whole numbers without ".0".
+    """Yield the rows below the header as stripped texts by column name.
 
-    The names stand in row `header_row`, from 1; of two equal ones the first counts, and a column without a name is left
-    aside, as are empty rows. `sheet` names one of a workbook; where it is absent, or None, the only one or the first
-    is taken. Raises InputError when the file is missing, damaged, encrypted, too large or no spreadsheet, when it has
-    no header, several sheets but not the one named, or a line of .csv has more cells than the header.
+    An empty cell is "", a whole number has no ".0". Empty rows and columns without a name are skipped; of two columns
+    with one name the first counts.
+
+    Args:
+        path: a .csv or .xlsx file.
+        header_row: row of the column names, from 1.
+        sheet: name of a sheet of the workbook. If None, or absent from a workbook with one sheet, take the first.
+
+    Raises InputError if the file is missing, damaged, encrypted, too large or not a spreadsheet, if it has no header,
+    if none of several sheets has the name, or if a line of .csv has more cells than the header.
     """
     path = Path(path)
     rows = _rows(path, sheet)
     names = _header(rows, header_row, path)
     columns, strict = {name: names.index(name) for name in names if name}, path.suffix.lower() == ".csv"
     for line, row in enumerate(rows, start=header_row + 1):
-        if strict and any(row[len(names) :]):  # in a workbook it is a note beside the table
+        if strict and any(row[len(names) :]):  # in a workbook it is a note next to the table
             raise InputError(
                 "a line has more cells than the header",
                 file=path,
@@ -56,7 +62,7 @@ def iterate_sheet(path: Path, header_row: int = 1, sheet: str | None = None) -> 
 
 
 def read_header(path: Path, header_row: int = 1, sheet: str | None = None) -> list[str]:
-    """Names of the columns up to the last that has one, "" for none. Raises InputError as iterate_sheet does."""
+    """Return the column names up to the last named column, "" for none. Raises InputError as iterate_sheet does."""
     path = Path(path)
     return _header(_rows(path, sheet), header_row, path)
 
@@ -70,40 +76,40 @@ def _header(rows: Iterator[Row], header_row: int, path: Path) -> list[str]:
             "the table has no header",
             file=path,
             found=f"nothing in row {header_row}",
-            expected="the names of the columns",
+            expected="column names",
             hint="write them there",
         )
-    if len(names) > MOST_COLUMNS:
+    if len(names) > MAX_COLUMNS:
         raise InputError(
             "the table is too wide",
             file=path,
             found=f"{len(names)} columns",
-            expected=f"at most {MOST_COLUMNS}",
-            hint="remove the columns that are not needed",
+            expected=f"at most {MAX_COLUMNS}",
+            hint="remove unneeded columns",
         )
     return names
 
 
 def _rows(path: Path, sheet: str | None) -> Iterator[Row]:
-    """Every row as stripped texts, the empty ones too."""
+    """Yield every row as stripped texts, including empty rows."""
     readers = {".csv": lambda: _csv_rows(path), ".xlsx": lambda: _xlsx_rows(path, sheet)}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(
-            "this is no spreadsheet",
+            "this is not a spreadsheet",
             file=path,
-            found=path.suffix or "a name without ending",
+            found=path.suffix or "no suffix",
             expected=" or ".join(readers),
-            hint="save the table in one of these forms",
+            hint="save the table in one of these formats",
         )
     for number, row in enumerate(reader(), start=1):
-        if number > MOST_ROWS:
+        if number > MAX_ROWS:
             raise InputError(
                 "the table is too long",
                 file=path,
-                found=f"more than {MOST_ROWS} rows",
+                found=f"more than {MAX_ROWS} rows",
                 expected="one sheet of rows",
-                hint="save it again without the empty rows at its end",
+                hint="save it without the empty rows at its end",
             )
         yield row
 
@@ -127,17 +133,17 @@ def _csv_rows(path: Path) -> Iterator[Row]:
 def _xlsx_rows(path: Path, sheet: str | None) -> Iterator[Row]:
     with _opened(path) as file:
         try:
-            _refuse_what_cannot_be_opened(file, path)
+            _check_archive(file, path)
             yield from _cells(file, path, sheet)
         except InputError:
             raise
-        except Exception as error:  # openpyxl raises whatever a damaged part is_main_process it to
+        except Exception as error:  # openpyxl raises many kinds of error on damaged parts
             raise InputError(
-                "this is no readable workbook",
+                "the workbook cannot be read",
                 file=path,
                 found=f"{type(error).__name__}: {error}",
                 expected="an .xlsx file",
-                hint="fetch it again, or save it again as .xlsx",
+                hint="download it again, or save it again as .xlsx",
             ) from None
 
 
@@ -153,50 +159,51 @@ def _cells(file: BinaryIO, path: Path, sheet: str | None) -> Iterator[Row]:
                 file=path,
                 found=", ".join(sheets) or "no sheet",
                 expected=sheet or "a sheet",
-                hint="give the sheet that name",
+                hint="rename the sheet",
             )
-        chosen = sheets.get(sheet, next(iter(sheets.values())))
-        chosen.reset_dimensions()  # the size that the file declares may be wrong
+        first = next(iter(sheets.values()))
+        chosen = first if sheet is None else sheets.get(sheet, first)
+        chosen.reset_dimensions()  # the declared size may be wrong
         for row in chosen.iter_rows(values_only=True):
             yield tuple(_text(value) for value in row)
     finally:
         book.close()
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
     if value is None:
         return ""
     return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
 
 
-def _refuse_what_cannot_be_opened(file: BinaryIO, path: Path) -> None:
+def _check_archive(file: BinaryIO, path: Path) -> None:
     if file.read(len(COMPOUND)) == COMPOUND:
         raise InputError(
-            "the workbook is encrypted, or of the old kind",
+            "the workbook is encrypted, or has the old format .xls",
             file=path,
             found="a compound file",
             expected="an .xlsx file without a password",
-            hint="save it so",
+            hint="save it in this format",
         )
     with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
-    steep = any(part.file_size > max(HARMLESS_BYTES, PACKED_AT_MOST * part.compress_size) for part in parts)
+    steep = any(part.file_size > max(HARMLESS_BYTES, MAX_COMPRESSION * part.compress_size) for part in parts)
     total = sum(part.file_size for part in parts)
-    if steep or total > MOST_BYTES:
+    if steep or total > MAX_BYTES:
         raise InputError(
             "the workbook is too large when unpacked",
             file=path,
             found=f"{total} bytes",
-            expected=f"at most {MOST_BYTES}, no part packed more than {PACKED_AT_MOST} times",
-            hint="save the sheet alone, or as CSV",
+            expected=f"at most {MAX_BYTES}, no part compressed more than {MAX_COMPRESSION} times",
+            hint="save only this sheet, or save it as CSV",
         )
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
-            raise OSError(None, "no regular file")
+        if path.exists() and not path.is_file():  # opening a pipe would block forever
+            raise OSError(None, "not a regular file")
         with open(path, "rb") as file:
             yield file
     except FileNotFoundError:
@@ -209,5 +216,5 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             file=path,
             found=error.strerror,
             expected="a spreadsheet",
-            hint="look at the file and its permissions",
+            hint="check the file and its permissions",
         ) from None

@@ -1,6 +1,6 @@
-"""Files of trained weights from elsewhere: checked by hash, read without running code, compared with the network.
+"""Files of external weights: checked by hash, read without running code, compared with the network.
 
-Such a file is named by its path and its SHA-256; see weights/README.md. Torch is imported only where it is needed.
+The user names such a file by its path and its SHA-256; see weights/README.md. Torch is imported only if needed.
 """
 
 import warnings
@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pre2post.core.errors import InputError
 from pre2post.core.files import sha256_of
@@ -16,15 +16,15 @@ from pre2post.core.files import sha256_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-SHORTEST = 8  # hexadecimal digits of a hash: as many as torchvision and others put into their files' names
+MIN_DIGITS = 8  # hexadecimal, of a hash: as many as torchvision and others put into file names
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """One file that the user named, with what its error messages say of it.
+    """A file of weights that the user named, with texts for its error messages.
 
-    sha256: the first 8 or more hexadecimal digits. name: what it should hold, such as "VGG19 weights".
-    hint: where to get it, or how to do without.
+    sha256: its first 8 or more hexadecimal digits. name: the expected content, such as "VGG19 weights".
+    hint: where to get it, or how to do without it.
     """
 
     path: Path
@@ -33,25 +33,25 @@ class WeightsFile:
     hint: str
 
     def check_hash(self) -> None:
-        """Raises InputError when the file cannot be read or is not the one with this hash."""
+        """Raise InputError if the file cannot be read or has another hash."""
         try:
             found = sha256_of(self.path)
         except OSError as error:
             raise self.unreadable(error.strerror) from None
-        if len(self.sha256) < SHORTEST or not found.startswith(self.sha256.lower()):
+        if len(self.sha256) < MIN_DIGITS or not found.startswith(self.sha256.lower()):
             raise InputError(
                 f"these are not the expected {self.name}",
                 file=self.path,
                 found=f"sha256 {found}",
-                expected=f"{self.sha256 or 'nothing'}, {SHORTEST} digits at least",
+                expected=f"{self.sha256 or 'nothing'}, at least {MIN_DIGITS} digits",
                 hint=self.hint,
             )
 
     def read(self, keys: Collection[str] | None = None) -> Any:
-        """The content: tensors by key, on the CPU, if the file is what it should be; of .safetensors only `keys`.
+        """Return the content, normally tensors by key, on the CPU; of .safetensors only `keys`.
 
-        .safetensors, or else whatever torch.save wrote. Raises InputError as check_hash does, and when the file is
-        damaged or holds code, which is not run.
+        Read .safetensors, or the output of torch.save under any other suffix. Raises InputError as check_hash does, and
+        if the file is damaged or holds code, which is not run.
         """
         self.check_hash()
         if Path(self.path).suffix.lower() == ".safetensors":
@@ -59,16 +59,16 @@ class WeightsFile:
         return self._read_torch()
 
     def matching(self, found: object, expected: Mapping[str, "Tensor"], network: str) -> dict[str, "Tensor"]:
-        """float32 copies of those tensors in `found` that `expected` names; other keys do not matter.
+        """Return float32 copies of the tensors in `found` that `expected` names; ignore other keys.
 
-        Raises InputError naming the first key that is missing or has another shape, and `network`, whose
-        state_dict() `expected` is.
+        `expected` is the state_dict() of `network`. Raises InputError naming the first key that is missing or has
+        another shape, and `network`.
         """
         import torch
 
-        found = found if isinstance(found, dict) else {}
+        tensors: Mapping = found if isinstance(found, dict) else {}
         for key, weight in expected.items():
-            value = found.get(key)
+            value = tensors.get(key)
             shape = tuple(value.shape) if is_dense(value) else "nothing"
             if shape != tuple(weight.shape):
                 raise InputError(
@@ -78,23 +78,23 @@ class WeightsFile:
                     expected=f"{key}: {tuple(weight.shape)}, as in {network}",
                     hint=self.hint,
                 )
-        # Copied, since tensors that are mapped from the file would be read again whenever memory is short.
-        return {key: found[key].detach().to(torch.float32, copy=True) for key in expected}
+        # Copies, since tensors mapped from the file would be read again when memory runs short.
+        return {key: tensors[key].detach().to(torch.float32, copy=True) for key in expected}
 
     def unreadable(self, found: object, expected: str | None = None) -> InputError:
-        """For whoever reads the file in another way."""
+        """Return the error for code that reads the file in another way."""
         return InputError(
             f"the {self.name} cannot be read", file=self.path, found=found, expected=expected, hint=self.hint
         )
 
     def _read_torch(self) -> object:
-        """Files of torch 1.6 or later are mapped, so that only what is used is read."""
+        """Read the output of torch.save; files of torch 1.6 or later are mapped, so that only used tensors are read."""
         import torch
 
         try:
-            with warnings.catch_warnings(action="ignore"):  # about files that are refused anyway, in one line
+            with warnings.catch_warnings(action="ignore"):  # about files that the error below refuses
                 return torch.load(self.path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(self.path))
-        except Exception:  # a damaged or hostile pickle may end in any of them
+        except Exception:  # a damaged or hostile pickle may raise any kind
             raise self.unreadable(
                 "a truncated or damaged file, or one that holds code", "a state dict of tensors"
             ) from None
@@ -107,11 +107,11 @@ class WeightsFile:
                 wanted = set(file.keys()) if keys is None else set(file.keys()).intersection(keys)
                 return {key: file.get_tensor(key) for key in wanted}
         except (SafetensorError, OSError) as error:
-            raise self.unreadable(error, "a whole safetensors file") from None
+            raise self.unreadable(error, "a complete safetensors file") from None
 
 
-def is_dense(value: object) -> bool:
-    """Whether this is an ordinary tensor: not sparse, not quantised, and with its values there."""
+def is_dense(value: object) -> "TypeGuard[Tensor]":
+    """Return whether this is an ordinary tensor: not sparse, quantised or on the meta device."""
     import torch
 
     return (

@@ -1,0 +1,1 @@
+"""DICOM: reading MR series and segmentation objects, and writing synthetic series without patient data."""

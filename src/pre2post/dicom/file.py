@@ -1,7 +1,7 @@
-"""DICOM files up to their pixels, as pydicom reads them: the few elements that are wanted, with their values as bytes.
+"""DICOM files up to their pixels: the wanted elements, read by pydicom, with their values as bytes.
 
-What pydicom raises on damaged files becomes a ValueError. What a value may be is for dicom_attributes to say, which
-refuses where pydicom would mend.
+Errors of pydicom on damaged files become ValueErrors. dicom.attributes interprets the values, and rejects those
+that pydicom would repair.
 """
 
 import os
@@ -24,17 +24,17 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
 META_GROUP, TRANSFER_SYNTAX, PIXEL_DATA = 0x0002, 0x00020010, 0x7FE00010
-UNDEFINED = 0xFFFFFFFF  # a length that is told by a mark at the end
-BUFFER = 1 << 14  # bytes: holds most headers at once
-INFLATED = 1 << 30  # bytes: more than any examination, less than what a few made kilobytes can become
+UNDEFINED = 0xFFFFFFFF  # length of an element that ends with a delimiter
+BUFFER = 1 << 14  # bytes: holds most headers
+MAX_INFLATED = 1 << 30  # bytes: more than any examination, less than a few malicious kilobytes can become
 
 
 class NotDicom(ValueError):
-    """The file has no DICOM mark."""
+    """A file without the DICOM prefix."""
 
 
-class NotWhole(ValueError):
-    """The file holds less, or other data, than it says; `expected` is what, in words."""
+class IncompleteFile(ValueError):
+    """A file that holds less or other data than its header states; `expected` describes these."""
 
     def __init__(self, found: str, expected: str):
         super().__init__(found)
@@ -43,7 +43,7 @@ class NotWhole(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """A file open at its first element after the file meta information; `size` is where the stream ends."""
+    """A file open at its first element after the file meta information; the stream ends at `size`."""
 
     stream: BinaryIO
     size: int
@@ -51,11 +51,8 @@ class Source:
 
 
 @contextmanager
-def careful() -> Iterator[None]:
-    """For calls of pydicom: what it raises on damaged bytes, which may be anything, becomes a ValueError.
-
-    Errors of the disk remain OSErrors.
-    """
+def pydicom_errors() -> Iterator[None]:
+    """Turn errors of pydicom on damaged bytes, of any kind, into ValueErrors; errors of the disk remain OSErrors."""
     try:
         yield
     except ValueError:
@@ -68,13 +65,13 @@ def careful() -> Iterator[None]:
 
 @contextmanager
 def open_dicom(file: Path) -> Iterator[Source]:
-    """Opens a regular file; a deflated one is inflated. Until it is closed again, pydicom's warnings are not shown.
+    """Open a regular file, inflate it if it is deflated, and hide pydicom's warnings until it is closed.
 
-    Raises NotDicom, OSError, or ValueError when it is damaged.
+    Raises NotDicom, OSError, or ValueError if it is damaged.
     """
     status = os.stat(file)
-    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        raise NotDicom("no regular file")
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would block forever
+        raise NotDicom("not a regular file")
     with open(file, "rb", buffering=BUFFER) as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         syntax = _read_syntax(Source(stream, status.st_size))
@@ -85,17 +82,17 @@ def open_dicom(file: Path) -> Iterator[Source]:
             yield Source(stream, status.st_size, syntax)
 
 
-@careful()
+@pydicom_errors()
 def read_elements(source: Source, wanted: Collection[int]) -> tuple["Dataset", int]:
-    """The wanted elements before the pixels, and the length in bytes of the pixels, at which the stream then stands.
+    """Read the wanted elements before the pixels, and the length of the pixels in bytes; stop at the pixels.
 
-    That is 0 where there are none, UNDEFINED where they are compressed. An element that says to be longer than the
-    file has the value None. Raises ValueError when the structure is broken.
+    The length is 0 without pixels, UNDEFINED for compressed ones. An element that would extend beyond the file has the
+    value None. Raises ValueError if the structure is broken.
     """
     from pydicom.charset import default_encoding
     from pydicom.filereader import data_element_offset_to_value, read_dataset
 
-    pixels = None
+    pixels: tuple[str | None, int] | None = None
 
     def at_pixels(tag: int, representation: str | None, length: int) -> bool:
         nonlocal pixels
@@ -111,10 +108,10 @@ def read_elements(source: Source, wanted: Collection[int]) -> tuple["Dataset", i
         at_pixels,
         source.size,
         [default_encoding],
-        wanted,
+        wanted,  # type: ignore[arg-type]  # only tested by `in`
     )
     if source.syntax == IMPLICIT_LITTLE and not data.original_encoding[0]:
-        raise ValueError("its elements name their value representations, which its transfer syntax does not")
+        raise ValueError("its elements have explicit value representations, its transfer syntax implicit ones")
     if pixels is None:
         return data, 0
     representation, length = pixels
@@ -122,9 +119,9 @@ def read_elements(source: Source, wanted: Collection[int]) -> tuple["Dataset", i
     return data, length
 
 
-@careful()
+@pydicom_errors()
 def _read_syntax(source: Source) -> str:
-    """The transfer syntax of a file that is open at its begin; the stream then stands after the meta information."""
+    """Read the transfer syntax of a file open at its begin; stop after the file meta information."""
     from pydicom.errors import InvalidDicomError
     from pydicom.filereader import read_dataset, read_preamble
 
@@ -149,9 +146,9 @@ def _read_syntax(source: Source) -> str:
 def _inflate(content: bytes) -> bytes:
     try:
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        inflated = inflater.decompress(content, INFLATED)
+        inflated = inflater.decompress(content, MAX_INFLATED)
     except zlib.error as error:
         raise ValueError(f"the deflated part is damaged: {error}") from None
     if inflater.unconsumed_tail:
-        raise ValueError(f"it inflates to more than {INFLATED} bytes")
+        raise ValueError(f"it inflates to more than {MAX_INFLATED} bytes")
     return inflated

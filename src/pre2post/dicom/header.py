@@ -1,7 +1,7 @@
-"""The headers of DICOM MR slices, read and checked before anything trusts their pixels.
+"""Headers of DICOM MR slices, checked before their pixels are read.
 
-A file holds one slice, or as many as it has frames (Enhanced MR, PS3.3 A.36). Names, dates of birth and addresses of
-persons are never read.
+A file holds one slice, or one per frame (Enhanced MR, PS3.3 A.36). Names, dates of birth and addresses of persons are
+never read.
 """
 
 import math
@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pre2post.core.errors import InputError
 from pre2post.dicom.attributes import PER_FRAME, Attributes, attributes_of, frames_of, wanted_tags
-from pre2post.dicom.file import NotDicom, NotWhole, open_dicom, read_elements
+from pre2post.dicom.file import IncompleteFile, NotDicom, open_dicom, read_elements
 from pre2post.dicom.frames import Piece, Pixels, find_frames
+from pre2post.image.volume import Vector, vector
 
-MR = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")  # classic, Enhanced,
-# Legacy Converted Enhanced MR Image Storage
+Number = TypeVar("Number", int, float)
+
+# MR Image Storage: classic, Enhanced, Legacy Converted Enhanced
+MR = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
 KINDS = {
     "1.2.840.10008.5.1.4.1.1.2": "CT images",
     "1.2.840.10008.5.1.4.1.1.4.2": "MR spectroscopy",
@@ -27,29 +31,29 @@ KINDS = {
 }
 NEEDED = ("StudyInstanceUID", "SeriesInstanceUID")
 NEEDED_OF_FRAME = ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient")
-SIZES = (2, 4096)  # pixels a side: scanners stay below 2048, and a wrong number must not ask for all the memory
+SIZES = (2, 4096)  # pixels per side: scanners stay below 2048, and a wrong number must not fill the memory
 SPACINGS = (0.05, 10.0)  # mm: microscopy coils reach 0.05, localizers stay below 10
-ALLOCATED = (8, 16, 32)  # bits a pixel
-LARGEST = 3e38  # of a rescaled value, so that float32 holds it
-DATES = ("AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")  # the first that is there is the day of a time
-PULSES = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("SE", "GR")}  # Enhanced MR's words for ScanningSequence
+ALLOCATED = (8, 16, 32)  # bits per pixel
+MAX_VALUE = 3e38  # after rescaling, so that float32 holds it
+DATES = ("AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")  # the first one present is the date of a time
+PULSES = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("SE", "GR")}  # values of Enhanced MR as ScanningSequence
 
 
-class OtherFile(InputError):
-    """A file that is no DICOM at all."""
+class NotDicomFile(InputError):
+    """A file that is not DICOM."""
 
 
-class OtherObject(InputError):
-    """A sound DICOM file that is no MR image, such as a report or a screen capture."""
+class NotMrImage(InputError):
+    """A valid DICOM file that is not an MR image, such as a report or a screen capture."""
 
 
 @dataclass(frozen=True)
 class SliceHeader:
-    """What the pipeline needs to know of one slice. Lengths in mm, trigger time in ms.
+    """The attributes of one slice that the pipeline uses. Lengths in mm, trigger time in ms.
 
-    `acquired` and `stored` are seconds since the year 1, of the day alone where there is no date, so that an
-    examination over midnight stays in order. Words such as `scan_options` are those of the DICOM attributes; fat
-    suppression of an Enhanced MR file is told as "FS", the word of classic ones.
+    `acquired` and `stored` are in seconds since the year 1, or since midnight without a date, so that an examination
+    over midnight stays in order. Fields such as `scan_options` hold the values of the DICOM attributes; fat suppression
+    of an Enhanced MR file becomes "FS", as in classic files.
     """
 
     file: Path
@@ -60,7 +64,7 @@ class SliceHeader:
     size: tuple[int, int]  # columns, rows
     spacing: tuple[float, float]  # between columns, between rows
     orientation: tuple[float, ...]
-    position: tuple[float, ...]
+    position: Vector
     description: str
     number: int
     acquired: float | None
@@ -71,7 +75,7 @@ class SliceHeader:
     model: str = ""
     date: str = ""  # of the acquisition, YYYYMMDD
     instance: int | None = None  # InstanceNumber, or the number of the frame from 1
-    temporal: int | None = None  # the place of the slice's phase in the series, where the scanner says it
+    temporal: int | None = None  # position of the slice's phase in the series, if the scanner states it
     image_type: tuple[str, ...] = ()
     scanning_sequence: tuple[str, ...] = ()
     sequence_variant: tuple[str, ...] = ()
@@ -83,17 +87,17 @@ class SliceHeader:
 
 
 def read_header(file: Path, case: str) -> SliceHeader:
-    """The header of the first slice of a file; see read_headers."""
+    """Read the header of the first slice of a file; see read_headers."""
     return read_headers(file, case)[0]
 
 
 def read_headers(file: Path, case: str) -> list[SliceHeader]:
-    """Reads a file up to its pixels, makes sure that these are all there, and gives a header for each slice.
+    """Read a file up to its pixels, check that these are complete, and return a header per slice.
 
-    Raises OtherFile when it is no DICOM file, OtherObject when it is no MR image, InputError when it lacks a needed
-    attribute, has absurd ones or is truncated.
+    Raises NotDicomFile for a file that is not DICOM, NotMrImage for one that is not an MR image, InputError for missing
+    or impossible attributes and truncated files.
     """
-    with _told(file, case), open_dicom(file) as source:
+    with _input_errors(file, case), open_dicom(file) as source:
         data, length = read_elements(source, wanted_tags())
         common, several = attributes_of(data), PER_FRAME in data
         _check_kind(common, file, case)
@@ -107,18 +111,18 @@ def read_headers(file: Path, case: str) -> list[SliceHeader]:
 
 
 @contextmanager
-def _told(file: Path, case: str) -> Iterator[None]:
-    """Says in an InputError what is wrong with the file."""
+def _input_errors(file: Path, case: str) -> Iterator[None]:
+    """Turn errors of reading into InputErrors that name the file."""
     try:
         yield
     except NotDicom as error:
-        raise OtherFile(
+        raise NotDicomFile(
             "this is not a DICOM file",
             case=case,
             file=file,
             found=error,
             expected="a DICOM MR slice",
-            hint="remove the file, or fetch it again",
+            hint="remove the file, or download it again",
         ) from None
     except OSError as error:
         raise InputError(
@@ -127,29 +131,29 @@ def _told(file: Path, case: str) -> Iterator[None]:
             file=file,
             found=error.strerror,
             expected="a DICOM MR slice",
-            hint="fetch the file again, or see to its permissions",
+            hint="download the file again, or check its permissions",
         ) from None
-    except NotWhole as error:
+    except IncompleteFile as error:
         raise InputError(
-            "the file is truncated, or has other pixels than its header says",
+            "the file is truncated, or its pixels do not match its header",
             case=case,
             file=file,
             found=error,
             expected=error.expected,
-            hint="fetch the file again",
+            hint="download the file again",
         ) from None
     except InputError:
         raise
     except (ValueError, OverflowError) as error:
         raise InputError(
-            "the DICOM header cannot be read", case=case, file=file, found=error, hint="fetch the file again"
+            "the DICOM header cannot be read", case=case, file=file, found=error, hint="download the file again"
         ) from None
 
 
 def _check_kind(data: Attributes, file: Path, case: str) -> None:
     kind, modality = data.text("SOPClassUID") or MR[0], data.text("Modality") or "MR"
     if kind not in MR:
-        raise OtherObject(
+        raise NotMrImage(
             "this is not an MR image",
             case=case,
             file=file,
@@ -164,17 +168,14 @@ def _check_kind(data: Attributes, file: Path, case: str) -> None:
 
 
 def _check_matrix(data: Attributes, frames: int, file: Path, case: str) -> tuple[int, int, int]:
-    """Rows, columns and bits a pixel of grey frames, as many as the file describes."""
-    matrix = [data.number(name) for name in ("Rows", "Columns", "BitsAllocated")]
-    if None in matrix:
-        raise _missing(("Rows", "Columns", "BitsAllocated")[matrix.index(None)], file, case)
-    rows, columns, allocated = matrix
+    """Check that the file holds `frames` greyscale frames; return rows, columns and bits per pixel."""
+    rows, columns, allocated = (_required(data, name, file, case) for name in ("Rows", "Columns", "BitsAllocated"))
     declared = int(data.number("NumberOfFrames") or 1)
-    colours = data.number("SamplesPerPixel") or 1
+    colours = data.integer("SamplesPerPixel") or 1
     if declared != frames or colours != 1:
         name, value = ("SamplesPerPixel", colours) if colours != 1 else ("NumberOfFrames", declared)
         raise InputError(
-            "the file is not one grey slice, nor frames whose places it tells",
+            "the file is neither a single greyscale slice nor multi-frame with per-frame positions",
             case=case,
             file=file,
             found=f"{name} {value}",
@@ -183,7 +184,7 @@ def _check_matrix(data: Attributes, frames: int, file: Path, case: str) -> tuple
         )
     if data.text("PhotometricInterpretation") not in ("", "MONOCHROME2"):
         raise InputError(
-            "the pixels are not grey values that rise with the signal",
+            "the pixels are not greyscale values that increase with the signal",
             case=case,
             file=file,
             found=data.text("PhotometricInterpretation"),
@@ -192,12 +193,12 @@ def _check_matrix(data: Attributes, frames: int, file: Path, case: str) -> tuple
         )
     if not (SIZES[0] <= rows <= SIZES[1] and SIZES[0] <= columns <= SIZES[1]) or allocated not in ALLOCATED:
         raise InputError(
-            "the matrix cannot be that of an MR image",
+            "the matrix is impossible for an MR image",
             case=case,
             file=file,
             found=f"{columns} x {rows} pixels of {allocated} bits",
-            expected=f"{SIZES[0]} to {SIZES[1]} pixels a side, of {', '.join(map(str, ALLOCATED))} bits",
-            hint="fetch the file again, or leave the series out",
+            expected=f"{SIZES[0]} to {SIZES[1]} pixels per side, of {', '.join(map(str, ALLOCATED))} bits",
+            hint="download the file again, or leave the series out",
         )
     return rows, columns, allocated
 
@@ -210,7 +211,7 @@ def _header(
     )
     if not all(SPACINGS[0] <= step <= SPACINGS[1] for step in spacing):
         raise InputError(
-            "the pixel spacing cannot be that of an MR image",
+            "the pixel spacing is impossible for an MR image",
             case=case,
             file=file,
             found=f"{spacing[1]:g} x {spacing[0]:g} mm",
@@ -224,10 +225,10 @@ def _header(
         study=data.text("StudyInstanceUID"),
         series=data.text("SeriesInstanceUID"),
         frame=data.text("FrameOfReferenceUID"),
-        size=(data.number("Columns"), data.number("Rows")),
+        size=(_required(data, "Columns", file, case), _required(data, "Rows", file, case)),
         spacing=(spacing[1], spacing[0]),
         orientation=orientation,
-        position=position,
+        position=vector(position),
         description=data.text("SeriesDescription"),
         number=int(data.number("SeriesNumber") or 0),
         acquired=_first(
@@ -241,8 +242,8 @@ def _header(
         field_strength=data.number("MagneticFieldStrength"),
         model=data.text("ManufacturerModelName"),
         date=data.first(("FrameAcquisitionDateTime", *DATES))[:8],
-        instance=frame or _whole(data, "InstanceNumber"),
-        temporal=_first(data.number("TemporalPositionIndex"), _whole(data, "TemporalPositionIdentifier")),
+        instance=frame or _integer(data, "InstanceNumber"),
+        temporal=_first(data.integer("TemporalPositionIndex"), _integer(data, "TemporalPositionIdentifier")),
         image_type=data.words("ImageType"),
         sequence_variant=data.words("SequenceVariant"),
         scanning_sequence=data.words("ScanningSequence") or PULSES.get(data.text("EchoPulseSequence"), ()),
@@ -264,28 +265,29 @@ def _geometry(data: Attributes, name: str, count: int, file: Path, case: str) ->
 
 
 def _pixels(data: Attributes, file: Path, case: str, pieces: tuple[Piece, ...], syntax: str) -> Pixels:
-    allocated = data.number("BitsAllocated")
-    bits = data.number("BitsStored") or allocated
-    signed = bool(data.number("PixelRepresentation"))
-    slope, intercept = _first(data.number("RescaleSlope"), 1.0), _first(data.number("RescaleIntercept"), 0.0)
-    high = data.number("HighBit")
+    allocated = _required(data, "BitsAllocated", file, case)
+    bits = data.integer("BitsStored") or allocated
+    signed = bool(data.integer("PixelRepresentation"))
+    slope, intercept = data.number("RescaleSlope"), data.number("RescaleIntercept")
+    slope, intercept = 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
+    high = data.integer("HighBit")
     if bits > allocated or high not in (None, bits - 1):
         raise InputError(
-            "the bits of a pixel are no possible arrangement",
+            "the bits of a pixel are arranged in an impossible way",
             case=case,
             file=file,
             found=f"BitsStored {bits}, HighBit {high}, BitsAllocated {allocated}",
-            expected="HighBit one below BitsStored",
-            hint="fetch the file again, or leave the series out",
+            expected="HighBit = BitsStored - 1, BitsStored at most BitsAllocated",
+            hint="download the file again, or leave the series out",
         )
-    if slope == 0 or abs(slope) * 2.0**bits + abs(intercept) > LARGEST:
+    if slope == 0 or abs(slope) * 2.0**bits + abs(intercept) > MAX_VALUE:
         raise InputError(
-            "the rescaling is no possible one",
+            "the rescaling is impossible",
             case=case,
             file=file,
             found=f"RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
             expected="a slope other than 0, and values that float32 can hold",
-            hint="fetch the file again, or leave the series out",
+            hint="download the file again, or leave the series out",
         )
     ends = [data.padding(name, signed) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     known = sorted(end for end in ends if end is not None)
@@ -294,7 +296,7 @@ def _pixels(data: Attributes, file: Path, case: str, pieces: tuple[Piece, ...], 
 
 
 def _trigger(data: Attributes) -> float | None:
-    """Milliseconds; of an Enhanced MR frame from its delay or from its offset in time, which is in seconds."""
+    """Return the trigger time in ms; in Enhanced MR the trigger delay, or the time offset, which is in seconds."""
     offset = data.number("TemporalPositionTimeOffset")
     return _first(
         data.number("TriggerTime"),
@@ -303,24 +305,32 @@ def _trigger(data: Attributes) -> float | None:
     )
 
 
-def _whole(data: Attributes, name: str) -> int | None:
-    """None where there is no whole number: only some uses need it, and these say so."""
+def _integer(data: Attributes, name: str) -> int | None:
+    """Return an integer text, None for any other: the code that needs it reports that."""
     try:
         return int(data.text(name))
     except ValueError:
         return None
 
 
-def _first(*values):
+def _required(data: Attributes, name: str, file: Path, case: str) -> int:
+    """Return a binary integer. Raises InputError if it is missing."""
+    value = data.integer(name)
+    if value is None:
+        raise _missing(name, file, case)
+    return value
+
+
+def _first(*values: Number | None) -> Number | None:
     return next((value for value in values if value is not None), None)
 
 
 def _missing(name: str, file: Path, case: str) -> InputError:
     return InputError(
-        "the file is truncated or is no image",
+        "the file is truncated or not an image",
         case=case,
         file=file,
         found=f"no {name}",
-        expected="a whole DICOM MR slice",
-        hint="fetch the file again",
+        expected="a complete DICOM MR slice",
+        hint="download the file again",
     )

@@ -1,7 +1,7 @@
-"""Pixels of DICOM slices: read from their places, decoded, and turned into scanner units.
+"""Pixels of DICOM slices: read, decoded, and converted to scanner units.
 
-Uncompressed ones go from the file into their place in the volume without a copy. Compressed ones are decoded one by
-one by the codecs of imagecodecs, which give the stored numbers and know nothing of DICOM.
+Uncompressed pixels are read directly into the volume. Compressed frames are decoded one by one by imagecodecs, which
+returns the stored numbers and is independent of DICOM.
 """
 
 import struct
@@ -34,22 +34,22 @@ CODECS = {  # transfer syntaxes (PS3.6 annex A) and the codec of imagecodecs
     "1.2.840.10008.1.2.4.203": "jpeg2k",
 }
 RUN_LENGTHS = "1.2.840.10008.1.2.5"
-RUN_LENGTH_HEADER = struct.Struct("<16I")  # the count of segments and where each begins (PS3.5 annex G)
+RUN_LENGTH_HEADER = struct.Struct("<16I")  # the number of segments and the begin of each (PS3.5 annex G)
 
 
 def read_pixels(slices: Sequence[SliceHeader], case: str) -> np.ndarray:
-    """Pixels (slice, row, column) in scanner units.
+    """Read pixels (slice, row, column) in scanner units.
 
-    Integers as stored (int16 or uint16) where every slice has 16 bits a pixel and needs no rescaling; else float32.
-    Padding is no signal: it becomes 0, as air is, or the smallest real value where that lies below 0.
+    The type is int16 or uint16 as stored if every slice has 16 bits per pixel and no rescaling; else float32. Padding,
+    which is not signal, becomes 0 like air, or the smallest real value if that is below 0.
 
     Raises InputError naming the file whose pixels cannot be decoded.
     """
     columns, rows = slices[0].size
-    volume = np.empty((len(slices), rows, columns), _type_of_all([header.pixels for header in slices]))
+    volume = np.empty((len(slices), rows, columns), _common_type([header.pixels for header in slices]))
     padded: dict[int, np.ndarray] = {}
     for (file, syntax), group in groupby(enumerate(slices), lambda pair: (pair[1].file, pair[1].pixels.syntax)):
-        with _told(file, case), _open(file, syntax) as stream:
+        with _input_errors(file, case), _open(file, syntax) as stream:
             for place, header in group:
                 mask = _read_slice(stream, header.pixels, volume[place])
                 if mask is not None:
@@ -64,7 +64,7 @@ def read_pixels(slices: Sequence[SliceHeader], case: str) -> np.ndarray:
     return volume
 
 
-def _type_of_all(layouts: Sequence[Pixels]) -> np.dtype:
+def _common_type(layouts: Sequence[Pixels]) -> np.dtype:
     plain = all(one.allocated == 16 and (one.slope, one.intercept) == (1, 0) for one in layouts)
     if not plain or len({one.signed for one in layouts}) > 1:
         return np.dtype(np.float32)
@@ -72,7 +72,7 @@ def _type_of_all(layouts: Sequence[Pixels]) -> np.dtype:
 
 
 def _read_slice(stream: BinaryIO, pixels: Pixels, plane: np.ndarray) -> np.ndarray | None:
-    """Fills `plane` with real values. Tells where padding lies that is not 0 anyway; None where there is none."""
+    """Fill `plane` with real values; return the mask of padding, None without padding or if that is 0 already."""
     stored_type = np.dtype(
         f"{'>' if pixels.syntax == EXPLICIT_BIG else '<'}{'i' if pixels.signed else 'u'}{pixels.allocated // 8}"
     )
@@ -92,16 +92,16 @@ def _read_slice(stream: BinaryIO, pixels: Pixels, plane: np.ndarray) -> np.ndarr
 
 def _read_into(stream: BinaryIO, pixels: Pixels, stored: np.ndarray) -> None:
     if pixels.syntax == EXPLICIT_BIG and pixels.allocated == 8:
-        raise ValueError("8 bits a pixel in big endian order, where pairs may be swapped")
+        raise ValueError("8 bits per pixel in big endian order, where pairs may be swapped")
     ((offset, length),) = pixels.pieces
     stream.seek(offset)
-    got = stream.readinto(stored.view(np.uint8))
-    if got != length:
-        raise ValueError(f"{got} of {length} bytes: the file has changed")
+    count = stream.readinto(stored.view(np.uint8).data)  # type: ignore[attr-defined]  # files and BytesIO have it
+    if count != length:
+        raise ValueError(f"{count} of {length} bytes: the file has changed")
 
 
 def _decode(stream: BinaryIO, pixels: Pixels, stored: np.ndarray) -> None:
-    """Decodes one compressed frame; the codec is given its array, so that a wrong size in the code takes no memory."""
+    """Decode one compressed frame into an existing array, so that a wrong size in the code takes no memory."""
     import imagecodecs
 
     code = b"".join(_read_piece(stream, *piece) for piece in pixels.pieces)
@@ -113,15 +113,17 @@ def _decode(stream: BinaryIO, pixels: Pixels, stored: np.ndarray) -> None:
     decode = getattr(imagecodecs, f"{CODECS[pixels.syntax]}_decode")
     try:
         decode(code, out=stored)
-    except ValueError:  # the code may hold 8 bits a pixel where 16 are declared
+    except ValueError:  # the code may hold 8 bits per pixel although 16 are declared
         narrow = np.empty(stored.shape, np.uint8)
         decode(code, out=narrow)
         stored[...] = narrow
 
 
 def _decode_run_lengths(code: bytes, stored: np.ndarray) -> None:
-    """One segment for each byte of a pixel, the highest first. The whole-frame decoder of imagecodecs is not used: it
-    trusts the header, and damaged ones end the process."""
+    """Decode one segment per byte of a pixel, the highest byte first.
+
+    The frame decoder of imagecodecs trusts the header, and a damaged header ends the process.
+    """
     from imagecodecs import packbits_decode
 
     if len(code) < RUN_LENGTH_HEADER.size:
@@ -129,7 +131,7 @@ def _decode_run_lengths(code: bytes, stored: np.ndarray) -> None:
     count, *begins = RUN_LENGTH_HEADER.unpack(code[: RUN_LENGTH_HEADER.size])
     planes = stored.view(np.uint8).reshape(-1, stored.itemsize).T[::-1]
     if count != len(planes):
-        raise ValueError(f"{count} segments of run lengths for {len(planes)} bytes a pixel")
+        raise ValueError(f"{count} segments of run lengths for {len(planes)} bytes per pixel")
     for plane, begin, end in zip(planes, begins, [*begins[1:count], len(code)], strict=False):
         values = np.frombuffer(packbits_decode(code[begin:end]), np.uint8)
         if values.size < plane.size:
@@ -143,10 +145,10 @@ def _read_piece(stream: BinaryIO, offset: int, length: int) -> bytes:
 
 
 def _drop_spare_bits(stored: np.ndarray, pixels: Pixels) -> None:
-    """Bits above those that count may hold anything, such as an overlay of old files."""
+    """Clear the bits above those that hold the value; old files store overlays there."""
     spare = pixels.allocated - pixels.bits
     if spare and pixels.signed:
-        stored <<= spare  # and back, which repeats the sign
+        stored <<= spare  # and back, which extends the sign
         stored >>= spare
     elif spare:
         stored &= (1 << pixels.bits) - 1
@@ -163,8 +165,8 @@ def _open(file: Path, syntax: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _told(file: Path, case: str) -> Iterator[None]:
-    """Says in an InputError which file cannot be decoded. Errors of the codecs are RuntimeErrors."""
+def _input_errors(file: Path, case: str) -> Iterator[None]:
+    """Turn errors of reading and decoding into InputErrors that name the file; codecs raise RuntimeErrors."""
     try:
         yield
     except OSError as error:
@@ -173,7 +175,7 @@ def _told(file: Path, case: str) -> Iterator[None]:
             case=case,
             file=file,
             found=error.strerror,
-            hint="fetch the file again, or see to its permissions",
+            hint="download the file again, or check its permissions",
         ) from None
     except (RuntimeError, ValueError, MemoryError) as error:
         raise InputError(
@@ -181,6 +183,6 @@ def _told(file: Path, case: str) -> Iterator[None]:
             case=case,
             file=file,
             found=last_line(error),
-            expected="whole pixels in a known transfer syntax",
-            hint="fetch the file again",
+            expected="complete pixels in a known transfer syntax",
+            hint="download the file again",
         ) from None

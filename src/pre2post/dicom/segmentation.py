@@ -1,39 +1,44 @@
-"""A tumour that an annotation program stored as a DICOM Segmentation object (PS3.3 A.51)."""
+"""Tumour masks in DICOM Segmentation objects (PS3.3 A.51), as annotation programs export them."""
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pre2post.core.errors import InputError, error_context
-from pre2post.image.volume import Volume, to_lps
+from pre2post.image.volume import Volume, to_lps, vector
+
+if TYPE_CHECKING:
+    from highdicom.seg import Segmentation, SegmentDescription
+    from pydicom import Dataset
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 TUMOUR = re.compile(r"(?<![a-z])(tumou?rs?|lesions?|neoplas[a-z]*|mass(es)?)(?![a-z])")  # in lower case
-HALF = 0.5  # of a fractional segment's maximum: more inside than outside
-MOST_SLICES = 4096  # a wrong slice distance would ask for more memory than there is
-STEP_TOLERANCE = 0.01  # of the slice distance, as highdicom has it
+THRESHOLD = 0.5  # of a fractional segment's maximum: at least half inside
+MAX_SLICES = 4096  # a wrong slice spacing would exceed the memory
+STEP_TOLERANCE = 0.01  # of the slice spacing, as in highdicom
 
 
 def is_segmentation(path: Path) -> bool:
-    """Whether this is a DICOM Segmentation object; reads the first few hundred bytes, and of no pipe."""
+    """Return whether a regular file is a DICOM Segmentation object; read only its first few hundred bytes."""
     from pydicom.filereader import read_file_meta_info
 
     try:
         return Path(path).is_file() and read_file_meta_info(path).get("MediaStorageSOPClassUID") == SEGMENTATION_STORAGE
-    except Exception:  # pydicom raises a dozen kinds on what is no DICOM
+    except Exception:  # pydicom raises many kinds of error on other files
         return False
 
 
 def read_segmentation(path: Path, label: str | None = None) -> Volume:
-    """The tumour of a Segmentation object, binary or fractional, as uint8 0 and 1 in LPS.
+    """Read the tumour of a Segmentation object, binary or fractional, as uint8 0 and 1 in LPS.
 
-    The volume covers what the frames cover, and no more: programs leave out slices without tumour. Lay it onto the
-    images with resample_onto. `label` names the segment. Without it, segments whose label, description or type speaks
-    of a tumour, lesion, neoplasm or mass are united; a single segment is the tumour whatever its name.
+    The volume covers only the frames: programs omit slices without tumour. Use resample_onto to resample it onto
+    the images. `label` selects a segment. Without it, merge the segments whose label, description or type names a
+    tumour, lesion, neoplasm or mass; a single segment is taken under any name.
 
-    Raises InputError when the file is missing, damaged or something else, when its frames are no stack of parallel
-    slices, or when no segment, or none of several, is a tumour.
+    Raises InputError if the file is missing, damaged or of another kind, if its frames are not parallel and evenly
+    spaced, or if no segment can be identified as the tumour.
     """
     from highdicom.seg import Segmentation
     from pydicom import dcmread
@@ -50,26 +55,26 @@ def read_segmentation(path: Path, label: str | None = None) -> Volume:
         )
     try:
         data = dcmread(path)
-        _name_step(data)
+        _set_slice_spacing(data)
         segmentation = Segmentation.from_dataset(data, copy=False)
         with error_context(file=path):
             return to_lps(_stack(segmentation, _choose(segmentation, label)))
     except InputError:
         raise
-    except Exception as error:  # pydicom and highdicom raise a dozen kinds on files that are cut or changed
+    except Exception as error:  # pydicom and highdicom raise many kinds of error on damaged files
         raise InputError(
             "the segmentation cannot be read",
             file=path,
             found=str(error) or type(error).__name__,
-            expected="whole frames, parallel and evenly spaced",
-            hint="export or fetch it again",
+            expected="complete frames, parallel and evenly spaced",
+            hint="export or download it again",
         ) from None
 
 
-def _name_step(data) -> None:
-    """Says how far slices lie apart where the file does not: its frames alone do not tell, as slices are left out.
+def _set_slice_spacing(data: "Dataset") -> None:
+    """Set a missing slice spacing, which the frames do not determine if slices are omitted.
 
-    The slice thickness is the distance when all frames lie whole multiples of it apart.
+    Use the slice thickness if all frames are at integer multiples of it.
     """
     measures = data.SharedFunctionalGroupsSequence[0].get("PixelMeasuresSequence", [None])[0]
     if measures is None or measures.get("SpacingBetweenSlices") or not measures.get("SliceThickness"):
@@ -80,8 +85,8 @@ def _name_step(data) -> None:
         measures.SpacingBetweenSlices = measures.SliceThickness
 
 
-def _choose(segmentation, label: str | None) -> list[int]:
-    """The numbers of the segments that make up the tumour."""
+def _choose(segmentation: "Segmentation", label: str | None) -> list[int]:
+    """Return the numbers of the segments that form the tumour."""
     segments = [segmentation.get_segment_description(number) for number in segmentation.segment_numbers]
     if label is None:
         chosen = [one for one in segments if TUMOUR.search(_words(one))] or segments[: len(segments) == 1]
@@ -100,27 +105,27 @@ def _choose(segmentation, label: str | None) -> list[int]:
     return [one.segment_number for one in chosen]
 
 
-def _words(segment) -> str:
+def _words(segment: "SegmentDescription") -> str:
     return (
         f"{segment.segment_label} {segment.get('SegmentDescription', '')} "
         f"{segment.segmented_property_type.meaning}".lower()
     )
 
 
-def _stack(segmentation, numbers: list[int]) -> Volume:
-    """The union of these segments, slices without a frame empty, in the order and orientation of the frames."""
+def _stack(segmentation: "Segmentation", numbers: list[int]) -> Volume:
+    """Merge these segments, in the order and orientation of the frames; slices without a frame are empty."""
     slices = segmentation.get_volume_geometry(allow_missing_positions=True, allow_duplicate_positions=True)
-    if slices.spatial_shape[0] > MOST_SLICES:
+    if slices is None:
+        raise ValueError("frames that are not parallel slices")
+    if slices.spatial_shape[0] > MAX_SLICES:
         raise InputError(
             "the segmentation spans too many slices",
             found=slices.spatial_shape[0],
-            expected=f"at most {MOST_SLICES}",
-            hint="look at its SpacingBetweenSlices",
+            expected=f"at most {MAX_SLICES}",
+            hint="check its SpacingBetweenSlices",
         )
-    stacked = segmentation.get_volume(segment_numbers=numbers)  # (z, y, x, segment): 0 and 1, or a share up to 1
+    stacked = segmentation.get_volume(segment_numbers=numbers)  # (z, y, x, segment): 0 and 1, or a fraction up to 1
     axes = stacked.affine[:3, 2::-1]
     spacing = np.linalg.norm(axes, axis=0)
-    mask = (stacked.array >= HALF).any(axis=-1).astype(np.uint8)
-    return Volume(
-        mask, tuple(spacing.tolist()), tuple(stacked.affine[:3, 3].tolist()), tuple((axes / spacing).ravel().tolist())
-    )
+    mask = np.any(stacked.array >= THRESHOLD, axis=-1).astype(np.uint8)
+    return Volume(mask, vector(spacing), vector(stacked.affine[:3, 3]), tuple((axes / spacing).ravel().tolist()))

@@ -1,27 +1,29 @@
-"""DICOM series: slices in order of their position, checked, and read into a volume."""
+"""DICOM series: slices ordered by position, checked, and read into a volume."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pre2post.core.errors import InputError
-from pre2post.dicom.header import OtherFile, OtherObject, SliceHeader, read_headers
+from pre2post.dicom.header import NotDicomFile, NotMrImage, SliceHeader, read_headers
 from pre2post.dicom.pixels import read_pixels
-from pre2post.image.volume import Volume, place, to_lps, whole_numbers
+from pre2post.image.volume import Vector, Volume, geometry_only, to_lps, whole_numbers
 
-STEP_TOLERANCE = 0.01  # of the slice distance: headers round to micrometres, a missing slice doubles the step
+STEP_TOLERANCE = 0.01  # of the slice spacing: headers round to micrometres, a missing slice doubles the step
 STEPS = (0.05, 20.0)  # mm: thick localizers stay below 20
 AGREEMENT = 1e-4  # of spacing (mm) and direction cosines between the slices of a series: headers round to 5 or 6 digits
-SUFFIX = ".dcm"  # as archives name them; exports often have none
+SUFFIX = ".dcm"  # in archives; exports often have none
 INDEX = "DICOMDIR"  # of a disc
+
+Moment = tuple[float, float, int, float, int]
 
 
 @dataclass(frozen=True)
 class Series:
-    """A series whose slices agree, in order of their position along the normal, `step` mm apart."""
+    """A series of consistent slices, ordered by position along their normal, `step` mm apart."""
 
     case: str
     slices: tuple[SliceHeader, ...]
@@ -36,35 +38,38 @@ class Series:
         return self.head.file.parent
 
     @property
-    def moment(self) -> tuple[float, float, int, float, int]:
-        """What orders the series of an examination: acquisition (date and time), trigger time, temporal position, then
-        content time and the series number.
+    def moment(self) -> Moment:
+        """Return the sort key of the series of an examination, see moment_of."""
+        return moment_of(self.slices)
 
-        Missing ones sort first; without acquisition times content times stand for them. Multi-phase series share the
-        first and differ in the second or third.
-        """
-        acquired, trigger, temporal, stored = (
-            -1 if None in values else min(values)
-            for values in (
-                [getattr(one, name) for one in self.slices] for name in ("acquired", "trigger", "temporal", "stored")
-            )
-        )
-        return (acquired if acquired >= 0 else stored, trigger, temporal, stored, self.head.number)
+
+def moment_of(slices: Sequence[SliceHeader]) -> Moment:
+    """Return the sort key in time of the slices of one volume.
+
+    It holds acquisition date and time, trigger time, temporal position, content time and series number. Missing
+    ones are -1; a missing acquisition time is replaced by the content time. The phases of one series share the
+    acquisition time and differ in trigger time or temporal position.
+    """
+    acquired, trigger, temporal, stored = (
+        -1 if None in values else min(values)
+        for values in ([getattr(one, name) for one in slices] for name in ("acquired", "trigger", "temporal", "stored"))
+    )
+    return (acquired if acquired >= 0 else stored, trigger, temporal, stored, slices[0].number)
 
 
 def scan_series(folder: Path, case: str) -> list[list[SliceHeader]]:
-    """Headers of every MR slice in a folder, one list a series, or a phase where a series holds several of them.
+    """Read the headers of all MR slices in a folder: one list per series, or per phase if a series holds several.
 
-    Files without the suffix `.dcm` are looked into, and left out where they are no DICOM; so are hidden files and
-    DICOM files that are no MR images. Folders inside are not entered. Raises InputError on an unusable file.
+    Skip hidden files, subfolders, DICOM files that are not MR images, and other files without the suffix `.dcm` that
+    are not DICOM. Raises InputError for an unusable file.
     """
     groups: dict[str, list[SliceHeader]] = {}
     for file in _candidates(folder):
         try:
             headers = read_headers(file, case)
-        except OtherObject:
+        except NotMrImage:
             continue
-        except OtherFile:
+        except NotDicomFile:
             if file.suffix.lower() == SUFFIX:
                 raise
             continue
@@ -73,10 +78,10 @@ def scan_series(folder: Path, case: str) -> list[list[SliceHeader]]:
 
 
 def order_slices(headers: Sequence[SliceHeader], case: str) -> Series:
-    """Puts the slices of one series in order along their normal.
+    """Order the slices of one series along their normal.
 
-    Raises InputError when they disagree in orientation, size, spacing or frame of reference, when one is missing or is
-    there twice, or when their distances differ for another reason or cannot be those of slices.
+    Raises InputError if they differ in patient, study, orientation, size, spacing or frame of reference, if a slice is
+    missing or duplicated, or if their steps are uneven or impossible.
     """
     _check_agreement(headers, case)
     row, column = np.reshape(headers[0].orientation, (2, 3))
@@ -96,7 +101,7 @@ def order_slices(headers: Sequence[SliceHeader], case: str) -> Series:
             file=headers[0].file,
             found="1 slice",
             expected="at least 2",
-            hint="fetch the series again",
+            hint="download the series again",
         )
     normal = np.cross(row, column)
     heights = np.array([header.position for header in headers]) @ normal
@@ -104,21 +109,22 @@ def order_slices(headers: Sequence[SliceHeader], case: str) -> Series:
     return Series(case, tuple(ordered), _step(ordered, normal, case))
 
 
-def stored_place(series: Series) -> Volume:
-    """Where the slices of a series lie as they are stored, without their values."""
-    return place((len(series.slices), *series.head.size[::-1]), *_geometry(series))
+def stored_geometry(series: Series) -> Volume:
+    """Return the geometry of the slices of a series as they are stored, without values."""
+    columns, rows = series.head.size
+    return geometry_only((len(series.slices), rows, columns), *_geometry(series))
 
 
-def series_place(series: Series) -> Volume:
-    """Where the volume of a series will lie, turned to LPS, without its values."""
-    return to_lps(stored_place(series))
+def lps_geometry(series: Series) -> Volume:
+    """Return the geometry of read_series, without values."""
+    return to_lps(stored_geometry(series))
 
 
 def read_series(series: Series) -> Volume:
-    """Pixels of a series in scanner units (rescale slope and intercept applied), turned to LPS.
+    """Read the pixels of a series in scanner units (rescale slope and intercept applied), turned to LPS.
 
-    int16 or uint16 where 16 bits hold all values exactly and slopes and intercepts are whole numbers; else float32.
-    Padding has become air, see read_pixels. Raises InputError naming the file whose pixels cannot be decoded.
+    The type is int16 or uint16 if 16 bits hold all values exactly and slopes and intercepts are integers; else float32.
+    Padding becomes air, see read_pixels. Raises InputError naming the file whose pixels cannot be decoded.
     """
     volume = to_lps(Volume(read_pixels(series.slices, series.case), *_geometry(series)))
     layouts = {(header.pixels.slope, header.pixels.intercept) for header in series.slices}
@@ -127,39 +133,44 @@ def read_series(series: Series) -> Volume:
 
 
 def read_folder(folder: Path) -> Volume:
-    """The volume of the one series whose files lie in a folder, as find_series and read_series give it."""
+    """Read the volume of the only series in a folder, as find_series and read_series do."""
     return read_series(find_series(folder))
 
 
-def find_series(folder: Path) -> Series:
-    """The one series whose files lie in a folder.
+def find_series(folder: Path, choose: Callable[[Sequence[Sequence[SliceHeader]]], int] | None = None) -> Series:
+    """Return the only volume in a folder, or one of several.
 
-    Raises InputError when there is none or more than one, or when it cannot be used.
+    choose: returns the index of the wanted one among the headers of several volumes, in order of time.
+    Raises InputError if there is no volume or an unusable one, and for several without `choose`.
     """
-    name = folder.resolve().name  # stands for the case in messages
-    groups = scan_series(folder, name)
-    if not groups:
+    name = folder.resolve().name  # serves as the case in messages
+    volumes = sorted(scan_series(folder, name), key=moment_of)
+    if not volumes:
         raise InputError(
             "the folder holds no DICOM MR slices",
             file=folder,
             found=f"{len(list(folder.iterdir()))} other files or folders",
             expected="the files of one series",
-            hint="give the folder in which these lie",
+            hint="give the folder that holds them",
         )
-    if len(groups) > 1:
-        names = [f"{group[0].description!r} (number {group[0].number}, {len(group)} files)" for group in groups]
+    if choose is None and len(volumes) > 1:
         raise InputError(
-            "the folder holds more than one DICOM series",
+            "the folder holds several DICOM volumes",
             file=folder,
-            found=", ".join(names),
+            found=", ".join(map(describe_slices, volumes)),
             expected="one",
-            hint="put the pre-contrast series into a folder of its own",
+            hint="move the pre-contrast series to a separate folder",
         )
-    return order_slices(groups[0], name)
+    return order_slices(volumes[choose(volumes) if choose else 0], name)
+
+
+def describe_slices(slices: Sequence[SliceHeader]) -> str:
+    """Return the name, number and size of a volume, for messages."""
+    return f"{slices[0].description!r} (number {slices[0].number}, {len(slices)} slices)"
 
 
 def _candidates(folder: Path) -> list[Path]:
-    """Files that may be DICOM, by their names, sorted. Broken links and the like count where they are called `.dcm`."""
+    """Return the files that may be DICOM by their names, sorted. Broken links count if their suffix is `.dcm`."""
     with os.scandir(folder) as entries:
         names = sorted(
             entry.name
@@ -169,14 +180,14 @@ def _candidates(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _may_be_dicom(entry: os.DirEntry) -> bool:
+def _may_be_dicom(entry: os.DirEntry[str]) -> bool:
     if entry.name.lower().endswith(SUFFIX):
         return not os.path.isdir(entry) if entry.is_symlink() else not entry.is_dir()
-    return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()  # the former bear links to themselves
+    return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()  # os.path accepts links to themselves
 
 
 def _phases(group: list[SliceHeader]) -> list[list[SliceHeader]]:
-    """The slices of one SeriesInstanceUID by temporal position, where several lie at one place; else all together."""
+    """Split the slices of one SeriesInstanceUID by temporal position if positions repeat."""
     if len({header.position for header in group}) == len(group):
         return [group]
     phases: dict[int | None, list[SliceHeader]] = {}
@@ -185,8 +196,8 @@ def _phases(group: list[SliceHeader]) -> list[list[SliceHeader]]:
     return list(phases.values())
 
 
-def _geometry(series: Series) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """Spacing, origin and direction of the stack of slices as it is stored."""
+def _geometry(series: Series) -> tuple[Vector, Vector, tuple[float, ...]]:
+    """Return spacing, origin and direction of the slices as they are stored."""
     head = series.head
     row, column = np.reshape(head.orientation, (2, 3))
     axes = np.stack([row, column, np.cross(row, column)], axis=1)
@@ -200,25 +211,27 @@ def _check_agreement(headers: Sequence[SliceHeader], case: str) -> None:
             here, there = getattr(header, name), getattr(first, name)
             numbers = name in ("spacing", "orientation")
             if here != there and not (numbers and np.allclose(here, there, rtol=0, atol=AGREEMENT)):
-                shown = name not in ("patient", "study", "frame")  # these name a person to who holds the record
+                shown = name not in ("patient", "study", "frame")  # these identify a person to readers with the record
                 raise InputError(
                     f"the slices of one series differ in their {name}",
                     case=case,
                     file=header.file,
                     found=here if shown else "another one",
-                    expected=f"{there if shown else 'that'}, as in {first.file.name}",
-                    hint="remove the odd slice, or fetch the series again",
+                    expected=f"{there if shown else 'the same'}, as in {first.file.name}",
+                    hint="remove the differing slice, or download the series again",
                 )
 
 
 def _step(ordered: Sequence[SliceHeader], normal: np.ndarray, case: str) -> float:
-    """The distance between neighbouring slices in mm, the same for all."""
+    """Return the step between adjacent slices in mm. Raises InputError if it is uneven or impossible."""
     moves = np.diff([header.position for header in ordered], axis=0)
     steps = moves @ normal
-    usual = float(np.sort(steps)[(len(steps) - 1) // 2])  # of two in the middle the smaller: a gap makes no step usual
+    usual = float(
+        np.sort(steps)[(len(steps) - 1) // 2]
+    )  # the lower median, so that one gap does not count as the usual step
     if usual > STEPS[1] or 0 < usual < STEPS[0]:
         raise InputError(
-            "the distance of the slices cannot be that of an MR image",
+            "the slice spacing is impossible for an MR image",
             case=case,
             file=ordered[0].file,
             found=f"a step of {usual:g} mm",
@@ -229,12 +242,12 @@ def _step(ordered: Sequence[SliceHeader], normal: np.ndarray, case: str) -> floa
         before, after = ordered[number], ordered[number + 1]
         if abs(step) <= STEP_TOLERANCE * max(usual, STEP_TOLERANCE):
             raise InputError(
-                "two slices lie at one position: a duplicated slice",
+                "two slices are at one position: a duplicated slice",
                 case=case,
                 file=after.file,
                 found=f"the position of {before.file.name}",
                 expected=f"a step of {usual:.3f} mm",
-                hint="remove one of the two",
+                hint="remove one of them",
             )
         if step > (2 - STEP_TOLERANCE) * usual:
             raise InputError(
@@ -243,11 +256,11 @@ def _step(ordered: Sequence[SliceHeader], normal: np.ndarray, case: str) -> floa
                 file=after.file,
                 found=f"a step of {step:.3f} mm",
                 expected=f"{usual:.3f} mm",
-                hint="fetch the series again, or leave the case out",
+                hint="download the series again, or leave the case out",
             )
         if abs(step - usual) > STEP_TOLERANCE * usual or np.linalg.norm(move - step * normal) > STEP_TOLERANCE * usual:
             raise InputError(
-                "the slices are not evenly stacked",
+                "the slices are not evenly spaced",
                 case=case,
                 file=after.file,
                 found=f"a move of {np.round(move, 3).tolist()} mm from {before.file.name}",

@@ -1,38 +1,38 @@
-"""Writes a synthetic volume as a derived, de-identified MR series (DICOM PS3.3 A.4, PS3.15 annex E, basic profile).
+"""Writing of synthetic volumes as derived, de-identified MR series (DICOM PS3.3 A.4, PS3.15 annex E, basic profile).
 
-Nothing is copied from the headers of the source: every attribute that is written is named here, and holds a constant,
-a number of the geometry or a hash. The UIDs are hashes too, so series that are made from one study form one study
-again, in one frame of reference; a viewer lays them over each other, but not over the identified study, with which a
-de-identified one must not be linked.
+Every attribute that is written is listed here: it is a constant, a number of the geometry, or a hash. UIDs are hashes
+too, so that series from one study form one study in one frame of reference, and a viewer overlays them. They are not
+linked to the identified study, as de-identification demands.
 """
 
 import hashlib
 import io
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pre2post.core.errors import InputError
+from pre2post.core.files import atomic_folder
 from pre2post.dicom.header import SliceHeader
-from pre2post.dicom.series import Series, stored_place
+from pre2post.dicom.series import Series, stored_geometry
 from pre2post.image.volume import Volume, from_lps
 
-WIDE = 1000  # steps of 1 that values span at least: half a step is then below 0.05 % of them, far below noise
-LEVELS = 65000  # steps of a finer scale: what 16 bits hold, less a margin for slope and intercept rounded as texts
-NARROWEST = 1e-6  # of the values, what a finer scale spans at least: float32 tells no less apart than a tenth of it
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+WIDE_SPAN = 1000  # of values stored in steps of 1: half a step is then below 0.05 % of the span, far below noise
+LEVELS = 65000  # steps of a finer scale: 16 bits, less a margin for the rounding of slope and intercept
+MIN_SPAN = 1e-6  # of the largest value, for a finer scale: float32 resolves a tenth of it
 LOSSY = (
     "1.2.840.10008.1.2.4.50",
     "1.2.840.10008.1.2.4.51",
     "1.2.840.10008.1.2.4.81",
     "1.2.840.10008.1.2.4.91",
     "1.2.840.10008.1.2.4.203",
-)  # transfer syntaxes that may lose something: JPEG, JPEG-LS, JPEG 2000, HTJ2K
-PSEUDONYM = 16  # hexadecimal digits: two of a million studies share one with a chance below 1e-7
-SERIES_NUMBER = 1000  # sorts after the series of most scanners
+)  # transfer syntaxes that may be lossy: JPEG, JPEG-LS, JPEG 2000, HTJ2K
+PSEUDONYM = 16  # hexadecimal digits: two of a million studies share one with a probability below 1e-7
+SERIES_NUMBER = 1000  # after the series of most scanners
 
 ORIGIN = {
     "ImageType": ["DERIVED", "SECONDARY", "OTHER"],
@@ -52,8 +52,8 @@ DEIDENTIFIED = {
         "PS3.15 Basic Application Level Confidentiality Profile",
         "new header from an allow-list, UIDs replaced by hashes",
     ],
-}  # of 64 characters at most
-EMPTY = (  # the standard demands that these are there, and lets them be empty (type 2)
+}  # at most 64 characters each
+EMPTY = (  # required attributes that may be empty (type 2)
     "PatientBirthDate",
     "PatientSex",
     "StudyDate",
@@ -70,7 +70,10 @@ EMPTY = (  # the standard demands that these are there, and lets them be empty (
     "EchoTime",
     "EchoTrainLength",
 )
-NOT_ACQUIRED = {"ScanningSequence": "RM", "SequenceVariant": "NONE"}  # type 1; RM, research mode: no scanner's sequence
+NOT_ACQUIRED = {
+    "ScanningSequence": "RM",
+    "SequenceVariant": "NONE",
+}  # type 1; RM is research mode, not a scanner's sequence
 GREY = {
     "SamplesPerPixel": 1,
     "PhotometricInterpretation": "MONOCHROME2",
@@ -81,17 +84,17 @@ GREY = {
 
 
 def write_synthetic_series(volume: Volume, source: Series, folder: Path) -> None:
-    """Writes `1.dcm`, `2.dcm`, ... (with leading zeros) along the normal of the slices, whole or not at all.
+    """Write `1.dcm`, `2.dcm`, ... (with leading zeros) along the normal of the slices, all or none.
 
-    `volume` are scanner units in the place of read_series(source). Each file lies where a slice of the source lies,
-    turned as that; to_stored tells how exact the values are. RescaleSlope and RescaleIntercept make it a Standard
-    Extended SOP Class (PS3.2), as scanners do. SliceThickness is the distance of the slices. The same volume and
-    source give the same bytes; other values give other UIDs of series and images.
+    `volume` is in scanner units in the geometry of read_series(source). Each file has position and orientation of a
+    slice of the source; see to_stored for the precision of values. RescaleSlope and RescaleIntercept make it a Standard
+    Extended SOP Class (PS3.2), as on scanners. SliceThickness is the slice spacing. Equal volumes and sources give
+    equal bytes; other values give other UIDs of series and images.
 
-    `folder` is made; it may exist when it is empty. Raises InputError for values that are not finite, OSError with the
-    name of the folder when it cannot be written.
+    `folder` is created; it may exist if it is empty. Raises InputError for NaN and infinity, and OSError with the name
+    of the folder if it cannot be written.
     """
-    stack = from_lps(volume, stored_place(source)).array
+    stack = from_lps(volume, stored_geometry(source)).array
     if not np.isfinite(stack).all():
         raise InputError("the volume holds values that are not finite", file=folder, expected="numbers")
     pixels, slope, intercept = to_stored(stack)
@@ -103,33 +106,35 @@ def write_synthetic_series(volume: Volume, source: Series, folder: Path) -> None
         "PixelRepresentation": int(pixels.dtype.kind == "i"),
     }
     digits = len(str(len(pixels)))
-    with _atomic_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         for number, (header, plane) in enumerate(zip(source.slices, pixels, strict=True), start=1):
-            content = _encoded(common | _of_slice(header, plane, number, common["SeriesInstanceUID"]))
+            content = _encoded(common | _of_slice(header, plane, number, str(common["SeriesInstanceUID"])))
             (temporary / f"{number:0{digits}d}.dcm").write_bytes(content)
 
 
 def to_stored(values: np.ndarray) -> tuple[np.ndarray, str, str]:
-    """Finite values as int16 or uint16, with the slope and the intercept (at most 16 characters) that give them back.
+    """Convert finite values to int16 or uint16, with slope and intercept as texts of at most 16 characters.
 
-    stored * slope + intercept differs from the value by at most half a step. The step is the slope: 1, with intercept
-    0, where values fit into 16 bits and are whole numbers or span WIDE or more; else a 65,000th of their span.
+    stored * slope + intercept differs from the value by at most half a step. The step is the slope. It is 1, with
+    intercept 0, if values fit into 16 bits and are integers or span at least WIDE_SPAN; else a 65,000th of their span.
     """
     low, high = float(values.min()), float(values.max())
     whole = np.rint(values)
-    if high - low >= WIDE or np.array_equal(whole, values):
+    if high - low >= WIDE_SPAN or np.array_equal(whole, values):
         for dtype in (np.int16, np.uint16):
             if np.iinfo(dtype).min <= whole.min() and whole.max() <= np.iinfo(dtype).max:
                 return whole.astype(dtype), "1", "0"
-    slope = f"{max(high - low, NARROWEST * abs(high)) / LEVELS:.4g}"
+    slope = f"{max(high - low, MIN_SPAN * abs(high)) / LEVELS:.4g}"
     intercept = f"{(low + high) / 2:.10g}"
     steps = (values.astype(np.float64) - float(intercept)) / float(slope)
     return np.rint(steps).astype(np.int16), slope, intercept
 
 
 def _common(source: Series, values: str) -> dict[str, object]:
-    """Attributes that all slices share. The pseudonym is made of the study's UID: numbers of patients are so few that
-    a hash of one could be undone by trying them all."""
+    """Return the attributes that all slices share.
+
+    The pseudonym is a hash of the study's UID: patient numbers are so few that a hash of one could be inverted.
+    """
     from pydicom.uid import MRImageStorage
     from pydicom.valuerep import format_number_as_ds
 
@@ -158,10 +163,10 @@ def _common(source: Series, values: str) -> dict[str, object]:
 
 
 def _of_slice(header: SliceHeader, plane: np.ndarray, number: int, series: str) -> dict[str, object]:
-    """Attributes of one slice; geometry as in the source, numbers with as many digits as DICOM allows."""
+    """Return the attributes of one slice: the geometry of the source, with as many digits as DICOM allows."""
     from pydicom.valuerep import format_number_as_ds
 
-    geometry = {
+    geometry: dict[str, tuple[float, ...]] = {
         "ImagePositionPatient": header.position,
         "ImageOrientationPatient": header.orientation,
         "PixelSpacing": header.spacing[::-1],
@@ -177,7 +182,7 @@ def _of_slice(header: SliceHeader, plane: np.ndarray, number: int, series: str) 
 
 
 def _encoded(attributes: dict[str, object]) -> bytes:
-    """A DICOM file, explicit VR little endian."""
+    """Encode a DICOM file in explicit VR little endian."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian
 
@@ -188,13 +193,13 @@ def _encoded(attributes: dict[str, object]) -> bytes:
     data["PixelData"].VR = "OW"
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    file = io.BytesIO()  # pydicom would hide why a disk cannot be written
+    file = io.BytesIO()  # pydicom would hide the error of a disk
     data.save_as(file, enforce_file_format=True)
     return file.getvalue()
 
 
-def _basic_profile():
-    """The code of the profile (PS3.16, CID 7050)."""
+def _basic_profile() -> "Dataset":
+    """Return the code of the profile (PS3.16, CID 7050)."""
     from pydicom.dataset import Dataset
 
     code = Dataset()
@@ -210,25 +215,9 @@ def _uid(kind: str, *sources: str) -> str:
 
 
 def _is_lossy(file: Path) -> bool:
-    """Whether pixels were ever compressed with loss, which what is derived from them must tell (PS3.3 C.7.6.1.1.5)."""
+    """Return whether pixels were ever compressed with loss; derived images must state it (PS3.3 C.7.6.1.1.5)."""
     from pydicom import dcmread
 
     data = dcmread(file, stop_before_pixels=True, force=True, specific_tags=["LossyImageCompression"])
     stated = data.get("LossyImageCompression")
     return stated == "01" or (not stated and data.file_meta.get("TransferSyntaxUID") in LOSSY)
-
-
-@contextmanager
-def _atomic_folder(folder: Path) -> Iterator[Path]:
-    """Yields a new folder beside `folder`, and renames it to that on success; on any error it is removed."""
-    folder = folder.resolve()
-    temporary = folder.with_name(f".{os.getpid()}.tmp.{folder.name}")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        yield temporary
-        os.replace(temporary, folder)  # fails when it is there and not empty
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(folder)) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

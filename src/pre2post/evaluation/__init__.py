@@ -1,0 +1,1 @@
+"""Evaluation of synthetic volumes, segmenters and SAMe: one value per patient, then tables with statistics."""

@@ -1,6 +1,6 @@
-"""Everything that is measured on one patient's synthetic volume, and on the baselines beside it."""
+"""All metrics of one patient's synthetic volume and of its baselines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,16 +12,18 @@ from pre2post.metrics.legacy_uint8 import legacy_uint8, to_uint8
 from pre2post.metrics.params import MetricsParams
 from pre2post.metrics.region_metrics import region_metrics
 
-OUTSIDE = "outside_lesion"  # of the breast: where enhancement is counted that is made up or missed
-OF_SUBTRACTION = ("nmse", "ssim")  # its MAE and MSE are those of the post-contrast image
+OUTSIDE = "outside_lesion"  # the breast without the lesion: the region of false and missed enhancement
+SUBTRACTION_METRICS = ("nmse", "ssim")  # MAE and MSE are equal in subtraction and post-contrast image
+
+SliceMetric = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of real and synthetic slices (n, h, w), to (n,)
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient's volumes (z, y, x), normalised: before contrast, real post, each method's post; masks of regions.
+    """One patient's volumes (z, y, x), normalised, and masks of regions.
 
-    `split`: the patients it is counted with. `regions` holds "whole" (None: everything), "breast", "lesion" and, where
-    there is one, "contralateral".
+    pre, real: pre-contrast and real post-contrast volume. methods: the post-contrast volume of each method. regions:
+    "whole" (None: the entire volume), "breast", "lesion" and, if there is a healthy side, "contralateral".
     """
 
     split: str
@@ -32,19 +34,20 @@ class Patient:
     regions: Mapping[str, np.ndarray | None]
 
 
-def patient_values(patient: Patient, settings: MetricsParams, more: Mapping[str, Callable]) -> list[Value]:
-    """Values of every metric, in the post-contrast image and in the subtraction image, by method and region.
+def patient_values(patient: Patient, params: MetricsParams, slice_metrics: Mapping[str, SliceMetric]) -> list[Value]:
+    """Return the values of all metrics of the post-contrast and the subtraction image, by method and region.
 
-    `more`: slice metrics by name that are taken of whole post-contrast slices, such as LPIPS.
-    Raises InputError for volumes of unequal shape, values not finite, or an empty region.
+    slice_metrics: further metrics of entire post-contrast slices by name, such as LPIPS.
+
+    Raises InputError for volumes of unequal shape, values that are not finite, or an empty region.
     """
-    found = []
+    values = []
     for method in METHODS:
         synthetic = patient.methods[method]
         measured = [
             (
                 "post",
-                region_metrics(patient.real, synthetic, patient.regions, settings.data_range, settings.ssim_sigma),
+                region_metrics(patient.real, synthetic, patient.regions, params.data_range, params.ssim_sigma),
                 None,
             ),
             (
@@ -53,42 +56,45 @@ def patient_values(patient: Patient, settings: MetricsParams, more: Mapping[str,
                     patient.real - patient.pre,
                     synthetic - patient.pre,
                     patient.regions,
-                    settings.data_range,
-                    settings.ssim_sigma,
+                    params.data_range,
+                    params.ssim_sigma,
                 ),
-                OF_SUBTRACTION,
+                SUBTRACTION_METRICS,
             ),
         ]
-        found += [
+        values += [
             Value(patient.split, patient.id, image, region, metric, method, value)
             for image, regions, kept in measured
             for region, metrics in regions.items()
             for metric, value in metrics.items()
             if value is not None and (kept is None or metric in kept)
         ]
-        found += [
-            Value(patient.split, patient.id, *key, method, value)
-            for key, value in _once(patient, synthetic, settings, more)
+        values += [
+            Value(patient.split, patient.id, image, region, metric, method, value)
+            for image, region, metric, value in _values_of_one_region(patient, synthetic, params, slice_metrics)
         ]
-    return found
+    return values
 
 
-def _once(patient: Patient, synthetic: np.ndarray, settings: MetricsParams, more: Mapping[str, Callable]):
-    """Measures that belong to one region alone, as ((image, region, metric), value)."""
+def _values_of_one_region(
+    patient: Patient, synthetic: np.ndarray, params: MetricsParams, slice_metrics: Mapping[str, SliceMetric]
+) -> Iterator[tuple[str, str, str, float]]:
+    """Yield image, region, metric and value of the metrics that are defined in one region alone."""
+    breast, lesion = patient.regions["breast"], patient.regions["lesion"]
+    assert breast is not None and lesion is not None  # only the region "whole" has no mask
     shares = enhancement_shares(
         patient.pre,
         patient.real,
         synthetic,
-        patient.regions["breast"],
-        patient.regions["lesion"],
-        settings.enhancement_threshold,
+        breast,
+        lesion,
+        params.enhancement_threshold,
     )
-    yield from ((("subtraction", OUTSIDE, kind), shares[kind]) for kind in ("false", "missed"))
-    ratios = continuity(patient.real, synthetic, patient.regions["breast"])
-    yield from ((("post", "breast", f"continuity_{axis}"), ratio) for axis, ratio in ratios.items())
-    yield from (
-        (("post", "whole", name), float(np.mean(metric(patient.real, synthetic)))) for name, metric in more.items()
-    )
-    if settings.legacy_uint8:
+    yield from (("subtraction", OUTSIDE, kind, shares[kind]) for kind in ("false", "missed"))
+    ratios = continuity(patient.real, synthetic, breast)
+    yield from (("post", "breast", f"continuity_{axis}", ratio) for axis, ratio in ratios.items())
+    for name, metric in slice_metrics.items():
+        yield "post", "whole", name, float(np.mean(metric(patient.real, synthetic)))
+    if params.legacy_uint8:
         legacy = legacy_uint8(to_uint8(patient.real), to_uint8(synthetic))
-        yield from ((("post", "whole", name), value) for name, value in legacy.items())
+        yield from (("post", "whole", name, value) for name, value in legacy.items())

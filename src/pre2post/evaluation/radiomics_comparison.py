@@ -1,4 +1,4 @@
-"""Frechet radiomics distances (FRD) of the lesions of a split of patients, each in the slice that holds most of it."""
+"""Frechet radiomics distances (FRD) of the lesions of a split, each in its largest slice."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,22 +11,23 @@ from pre2post.metrics.frd import frd
 
 
 class RadiomicsComparison:
-    """Grows patient by patient; holds one vector of features a patient, set and version."""
+    """Collects one feature vector per patient, set and version."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._features: dict[str, dict[str, list[np.ndarray]]] = {version: {} for version in VERSIONS}
 
     @property
     def n(self) -> int:
-        """Patients in the largest set so far."""
+        """Number of patients in the largest set so far."""
         return max(map(len, self._features[VERSIONS[0]].values()), default=0)
 
     def add_patient(
         self, case: str, volumes: Mapping[str, np.ndarray], lesion: np.ndarray, spacing: tuple[float, float]
     ) -> None:
-        """Adds the lesion of one patient in each set's volume (z, y, x), normalised; pixels measure `spacing` mm.
+        """Add the lesion (z, y, x), bool, of one patient in the volume (z, y, x) of each set, normalised.
 
-        A lesion that is too small for radiomics is left out of every set, and said.
+        spacing: width and height of a pixel in mm. A lesion too small for radiomics is left out of every set, with a
+        printed message.
         """
         z = int(lesion.sum(axis=(1, 2)).argmax())
         images, masks = [volume[z] for volume in volumes.values()], [lesion[z]] * len(volumes)
@@ -42,7 +43,7 @@ class RadiomicsComparison:
                 self._features[version].setdefault(name, []).append(row)
 
     def rows(self, real: str) -> Iterator[dict]:
-        """Rows as quality.set_comparison gives them, n being numbers of patients; `real` names the real set.
+        """Yield rows like SetComparison.rows, with n in patients; `real` is the name of the real set.
 
         Sets of fewer than two patients have no distance and no row.
         """

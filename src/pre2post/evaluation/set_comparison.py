@@ -1,7 +1,7 @@
-"""Distances between a split's real slices and other sets of slices, patient by patient, under every extractor at once.
+"""Distances between the real slices of a split and other sets of slices, for all extractors.
 
-What they must be read against stands beside them: the baselines, the real slices of other patients (what a generator would
-reach that ignores its input), and the real slices of one half of the patients against the other half.
+The other sets are the synthetic slices, the baselines, and two references: real slices of other patients, the level
+of a generator that ignores its input, and the two halves of the split's own patients.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,14 +11,14 @@ import numpy as np
 from pre2post.metrics.extractors import Extractor
 from pre2post.metrics.feature_sets import FeatureSet, set_distances
 
-OTHERS = "other_patients"
-HALVES = "halves"
+OTHERS = "other_patients"  # name of the set of real slices of patients outside the split
+HALVES = "halves"  # name of the comparison of one half of the patients with the other
 
 
 class SetComparison:
-    """Grows patient by patient; holds moments and samples of features only."""
+    """Collects moments and samples of features, patient by patient."""
 
-    def __init__(self, extractors: Sequence[Extractor]):
+    def __init__(self, extractors: Sequence[Extractor]) -> None:
         self._extractors = extractors
         self._real = [FeatureSet() for _ in extractors]
         self._halves = [(FeatureSet(), FeatureSet()) for _ in extractors]
@@ -27,13 +27,13 @@ class SetComparison:
 
     @property
     def n(self) -> int:
-        """Real slices so far."""
+        """Number of real slices so far."""
         return self._real[0].n
 
     def add_patient(self, real: np.ndarray, others: Mapping[str, np.ndarray]) -> None:
-        """Adds a patient's normalised real slices (n, h, w), and each other set's slices of the same planes."""
-        for place, one in enumerate(self._extractors):
-            features = one.extract(real)
+        """Add a patient's normalised real slices (n, h, w), and the slices of the same planes of each other set."""
+        for place, extractor in enumerate(self._extractors):
+            features = extractor.extract(real)
             self._real[place].add(features)
             self._halves[place][self._patients % 2].add(features)
         for name, slices in others.items():
@@ -41,36 +41,36 @@ class SetComparison:
         self._patients += 1
 
     def add_set(self, name: str, slices: np.ndarray) -> None:
-        """Adds slices (n, h, w) to the set of this name."""
+        """Add slices (n, h, w) to the set of this name."""
         sets = self._others.setdefault(name, [FeatureSet() for _ in self._extractors])
-        for place, one in enumerate(self._extractors):
-            sets[place].add(one.extract(slices))
+        for place, extractor in enumerate(self._extractors):
+            sets[place].add(extractor.extract(slices))
 
     def rows(self) -> Iterator[dict]:
-        """{"distance", "compared", "value", "n_real", "n"} of each distance and set; n are the slices that it used.
+        """Yield {"distance", "compared", "value", "n_real", "n"} of each distance and set, with n in slices.
 
         Sets of fewer than two slices have no distance and no row.
         """
-        for place, one in enumerate(self._extractors):
+        for place, extractor in enumerate(self._extractors):
             real = self._real[place]
             if real.n < 2:
                 continue
-            standard = one.standard(real.moments)
+            standard = extractor.standard(real.moments)
             pairs = {name: (real, sets[place]) for name, sets in self._others.items()} | {HALVES: self._halves[place]}
             for name, (first, second) in pairs.items():
                 if min(first.n, second.n) >= 2:
                     found = set_distances(first, second, standard)
                     yield {
-                        "distance": one.frechet,
+                        "distance": extractor.frechet,
                         "compared": name,
                         "value": found["frechet"],
                         "n_real": first.n,
                         "n": second.n,
                     }
                     yield {
-                        "distance": one.kernel,
+                        "distance": extractor.kid,
                         "compared": name,
-                        "value": found["kernel"],
+                        "value": found["kid"],
                         "n_real": len(first.sample),
                         "n": len(second.sample),
                     }

@@ -9,24 +9,22 @@ import numpy as np
 from pre2post.cohort.case import Case
 from pre2post.cohort.lesion import read_lesion
 from pre2post.core.errors import InputError, error_context
-from pre2post.core.numbers import rounded
+from pre2post.core.files import rounded
 from pre2post.core.paths import SLICES, SYNTHETIC, synthetic_name
 from pre2post.core.progress import progress
 from pre2post.core.section import Seed, StageParams
-from pre2post.evaluation.patient_values import Patient, patient_values
+from pre2post.evaluation.patient_values import Patient, SliceMetric, patient_values
 from pre2post.evaluation.radiomics_comparison import RadiomicsComparison
 from pre2post.evaluation.set_comparison import OTHERS, SetComparison
-from pre2post.evaluation.synthesis_table import (
-    Value,
-)
+from pre2post.evaluation.synthesis_table import Value
 from pre2post.image.body_mask import tissue_planes
 from pre2post.image.breast_mask import breast_mask
 from pre2post.image.laterality import contralateral
 from pre2post.image.params import SlicesParams
 from pre2post.image.slices import to_slices
-from pre2post.image.volume import Volume, describe_geometry, same_geometry
-from pre2post.io.finite import check_finite
+from pre2post.image.volume import Vector, Volume, describe_geometry, same_geometry
 from pre2post.io.slice_store import map_array
+from pre2post.io.validation import check_finite
 from pre2post.io.volume_file import read_volume
 from pre2post.metrics.baselines import LookupTable, by_phase, fit_lookup_table
 from pre2post.metrics.extractors import Extractor
@@ -45,26 +43,30 @@ class SynthesisEvaluationParams(StageParams):
 
 @dataclass(frozen=True)
 class Reference:
-    """What the synthetic volumes of one phase are read against: a look-up table fitted on the training slices, and
-    patients of no split that is evaluated, whose real images are compared with those of each split."""
+    """The references of the synthetic volumes of one phase: a look-up table and other patients.
+
+    phase: of slices.phases. further: whether it is not the first one. lookup: fitted on the training slices. slices,
+    cases: of the other patients, who are outside the evaluated splits; real, normalised slices (n, size, size).
+    """
 
     phase: str
-    further: bool  # not the first of slices.phases
+    further: bool
     lookup: LookupTable
-    slices: np.ndarray  # of the others: real, normalised, (n, size, size)
+    slices: np.ndarray
     cases: list[Case]
 
     @property
     def synthetic(self) -> str:
-        """The phase as synthetic_name wants it."""
+        """Return the phase in the form that synthetic_name takes."""
         return self.phase if self.further else ""
 
-    def split_name(self, part: str) -> str:
-        """Name of a split of patients in the tables: a part of the splits, of further phases with theirs."""
-        return f"{part}_{self.phase}" if self.further else part
+    def split_name(self, split: str) -> str:
+        """Return the name of a split in the tables; for further phases it ends in the phase."""
+        return f"{split}_{self.phase}" if self.further else split
 
 
 def make_references(params: SynthesisEvaluationParams, others: list[Case]) -> list[Reference]:
+    """Return the references of each phase of slices.phases; `others` are patients outside the evaluated splits."""
     pre, post, real = (map_array(SLICES / f"{name}.npy") for name in ("train_pre", "train_post", "validation_post"))
     return [
         Reference(phase, place > 0, fit_lookup_table(pre, train), slices, others)
@@ -79,14 +81,14 @@ def evaluate(
     members: list[Case],
     reference: Reference,
     extractors: list[Extractor],
-    perceptual: Mapping,
+    perceptual: Mapping[str, SliceMetric],
     params: SynthesisEvaluationParams,
 ) -> tuple[list[Value], list[dict]]:
-    """Every patient's values, and the distances between sets of slices, of one split of patients."""
+    """Return the values of every patient of a split, and the distances between its sets of slices."""
     sets, radiomics = SetComparison(extractors), RadiomicsComparison()
-    values = []
+    values: list[Value] = []
     for case in progress(members, f"evaluate_synthesis: {split}", unit="patient"):
-        patient, planes, spacing = read_patient(split, case, params, reference)
+        patient, lesion, planes, spacing = read_patient(split, case, params, reference)
         volumes = {"real": patient.real, **patient.methods}
         with error_context(case=case.id):
             values += patient_values(patient, params.metrics, perceptual)
@@ -94,12 +96,12 @@ def evaluate(
                 slices = {name: to_slices(volume[planes], params.slices.size) for name, volume in volumes.items()}
                 sets.add_patient(slices.pop("real"), slices)
             if params.metrics.radiomics:
-                radiomics.add_patient(case.id, volumes, patient.regions["lesion"], spacing[:2])
+                radiomics.add_patient(case.id, volumes, lesion, spacing[:2])
     if sets.n:
         sets.add_set(OTHERS, reference.slices[_even(len(reference.slices), sets.n)])
     for case in (reference.cases[place] for place in _even(len(reference.cases), radiomics.n)):
         pre = read_volume(case.path("pre"))
-        real = _read_beside(pre, case, case.path(reference.phase))
+        real = _read_aligned(pre, case, case.path(reference.phase))
         radiomics.add_patient(
             case.id, {OTHERS: case.scale.normalise(real.array)}, _read_lesion(pre, case), pre.spacing[:2]
         )
@@ -108,14 +110,14 @@ def evaluate(
 
 def read_patient(
     split: str, case: Case, params: SynthesisEvaluationParams, reference: Reference
-) -> tuple[Patient, np.ndarray, tuple]:
-    """One patient's normalised volumes and regions, the planes with tissue, and the size of a voxel in mm.
+) -> tuple[Patient, np.ndarray, np.ndarray, Vector]:
+    """Return one patient's normalised volumes and regions, the lesion mask, the planes with tissue, and the spacing.
 
-    Raises InputError, naming the file, for a missing or displaced volume, an empty mask, or no breast.
+    Raises InputError, with the file, for a missing volume, another geometry, an empty mask, or no breast.
     """
     pre = read_volume(case.path("pre"))
     real, synthetic = (
-        _read_beside(pre, case, path)
+        _read_aligned(pre, case, path)
         for path in (case.path(reference.phase), SYNTHETIC / synthetic_name(case.id, reference.synthetic))
     )
     lesion = _read_lesion(pre, case)
@@ -128,25 +130,25 @@ def read_patient(
     patient = Patient(
         split, case.id, normalised, case.scale.normalise(real.array), methods, _regions(pre, lesion, case)
     )
-    return patient, tissue_planes(pre.array, params.slices.min_foreground), pre.spacing
+    return patient, lesion, tissue_planes(pre.array, params.slices.min_foreground), pre.spacing
 
 
 def _regions(pre: Volume, lesion: np.ndarray, case: Case) -> Mapping[str, np.ndarray | None]:
     breast = breast_mask(pre.array, pre.spacing)
     if not (breast & ~lesion).any():
         raise InputError(
-            "no breast is found in the pre-contrast volume",
+            "no breast was found in the pre-contrast volume",
             case=case.id,
             file=case.path("pre"),
             expected="tissue in front of a chest wall",
-            hint="look at the volume, or leave the case out",
+            hint="check the volume, or exclude the case",
         )
-    other = contralateral(breast, lesion)
-    return {"whole": None, "breast": breast, "lesion": lesion} | ({"contralateral": other} if other.any() else {})
+    healthy = contralateral(breast, lesion)
+    return {"whole": None, "breast": breast, "lesion": lesion} | ({"contralateral": healthy} if healthy.any() else {})
 
 
 def _read_lesion(pre: Volume, case: Case) -> np.ndarray:
-    """The lesion (z, y, x), bool: the mask, or the annotated box of a patient who has none."""
+    """Read the lesion (z, y, x), bool: the mask, or the annotated box of a patient without a mask."""
     lesion = read_lesion(case, pre)
     if lesion is None:
         raise InputError(
@@ -154,15 +156,15 @@ def _read_lesion(pre: Volume, case: Case) -> np.ndarray:
             case=case.id,
             file=case.folder,
             expected="a mask or a box",
-            hint="annotate the tumour, or leave the patient out of the split",
+            hint="annotate the tumour, or take the patient out of the split",
         )
     if case.has_mask:
         _check_geometry(pre, lesion, case, case.path("mask"))
     return lesion.array > 0
 
 
-def _read_beside(pre: Volume, case: Case, path: Path) -> Volume:
-    """Reads a volume that must lie exactly where `pre` does and hold numbers only."""
+def _read_aligned(pre: Volume, case: Case, path: Path) -> Volume:
+    """Read a volume. Raises InputError if its geometry is not that of `pre`, or a value is not finite."""
     if not path.is_file():
         raise InputError("the volume is missing", case=case.id, file=path, hint="run `dvc repro`")
     volume = read_volume(path)
@@ -174,7 +176,7 @@ def _read_beside(pre: Volume, case: Case, path: Path) -> Volume:
 def _check_geometry(pre: Volume, volume: Volume, case: Case, path: Path) -> None:
     if not same_geometry(pre, volume):
         raise InputError(
-            "the volume lies elsewhere than the pre-contrast one",
+            "the geometry of the volume is not that of the pre-contrast volume",
             case=case.id,
             file=path,
             found=describe_geometry(volume),
@@ -184,5 +186,5 @@ def _check_geometry(pre: Volume, volume: Volume, case: Case, path: Path) -> None
 
 
 def _even(available: int, wanted: int) -> np.ndarray:
-    """Places of as many as are wanted, evenly spaced, or of all where there are fewer."""
+    """Return `wanted` evenly spaced indices, or all if fewer are available."""
     return np.unique(np.linspace(0, available - 1, min(wanted, available)).round().astype(int))

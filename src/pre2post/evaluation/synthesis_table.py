@@ -1,28 +1,24 @@
-"""Tables of a split of patients out of one value a patient, method and metric: statistics, gains over the baselines."""
+"""Tables of synthesis metrics from one value per patient, method and metric: statistics, gains over the baselines."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pre2post.core.numbers import rounded
+from pre2post.core.files import rounded
 from pre2post.stats.params import StatisticsParams
-from pre2post.stats.summary import paired, summarise
+from pre2post.stats.summary import Seed, paired, summarise
 from pre2post.stats.tables import corrected, grouped, interval_options
 
-METHODS = (
-    "synthetic",
-    "pre",
-    "lut",
-)  # the generator, then the baselines: untouched pre, and its grey-level look-up table
-FLOORS = METHODS[1:]
+BASELINES = ("pre", "lut")  # the unchanged pre-contrast image, and a look-up table of its grey levels
+METHODS = ("synthetic", *BASELINES)
 REGIONS = ("whole", "breast", "lesion", "contralateral")
 HIGHER_IS_BETTER = frozenset({"psnr", "ssim", "ms_ssim"})
-LOWER_IS_BETTER = frozenset({"mae", "mse", "nmse", "lpips", "false", "missed"})  # others have no better and worse
+LOWER_IS_BETTER = frozenset({"mae", "mse", "nmse", "lpips", "false", "missed"})  # other metrics have no direction
 
 
 class Value(NamedTuple):
-    """One patient's value of a metric, in an image (post, or subtraction: post minus pre) and region, by a method."""
+    """The value of a metric for one patient, image (post, or subtraction: post minus pre), region and method."""
 
     split: str
     case: str
@@ -34,57 +30,63 @@ class Value(NamedTuple):
 
 
 def patient_rows(values: Iterable[Value], image: str) -> list[dict]:
-    """A row each patient, region and method with a column a metric, of one image; None where it has no such value."""
+    """Return one row per patient, region and method of one image, with one column per metric; None: no value."""
     values = [value for value in values if value.image == image]
     metrics = dict.fromkeys(value.metric for value in values)
     return [
-        {**key, **dict.fromkeys(metrics), **{value.metric: _shown(value.value) for value in own}}
-        for key, own in grouped(values, ("split", "case", "region", "method"))
+        {**key, **dict.fromkeys(metrics), **{value.metric: _rounded(value.value) for value in row}}
+        for key, row in grouped(values, ("split", "case", "region", "method"))
     ]
 
 
-def statistics_rows(values: Iterable[Value], options: StatisticsParams, seed) -> list[dict]:
-    """A row each split, image, region, metric and method: mean, SD, median, interval over patients, n, and a note."""
+def statistics_rows(values: Iterable[Value], options: StatisticsParams, seed: Seed) -> list[dict]:
+    """Return one row per split, image, region, metric and method.
+
+    Its columns: mean, SD, median, interval of the mean over patients, n, and a note if a number is missing.
+    """
     rows = []
-    for key, own in grouped(values, ("split", "image", "region", "metric", "method")):
-        found = _summary(own, options, seed)
+    for key, patients in grouped(values, ("split", "image", "region", "metric", "method")):
+        found = _summary(patients, options, seed)
         rows.append(
             {
                 **key,
                 **{name: rounded(found[name]) for name in ("mean", "sd", "median", "ci_low", "ci_high")},
                 "n": found["n"],
-                "note": _note(len(own), found["mean"] is not None, options),
+                "note": _note(len(patients), found["mean"] is not None, options),
             }
         )
     return rows
 
 
-def gain_rows(values: Iterable[Value], options: StatisticsParams, seed) -> list[dict]:
-    """A row each split, image, region, metric and baseline: by how much the synthetic image is better, by patient.
+def gain_rows(values: Iterable[Value], options: StatisticsParams, seed: Seed) -> list[dict]:
+    """Return one row per split, image, region, metric and baseline: the gain of the synthetic image, paired by patient.
 
-    Of metrics that have a better and a worse; continuity, which should be 1, and the published wrap-around have none.
-    gain: mean difference, above 0 where the synthetic image is better, whichever way the metric points; its interval,
-    Wilcoxon's p, p_holm corrected over the family of all comparisons of that split, image and metric (its regions and
+    Metrics without a direction have no gain: continuity, whose ideal is 1, and the published 8-bit metrics.
+    gain: mean difference, above 0 if the synthetic image is better, for each direction of the metric. It is followed
+    by its interval, Wilcoxon's p, p_holm corrected over all comparisons of that split, image and metric (regions and
     baselines), and the rank-biserial effect.
     """
-    rows = []
+    rows: list[dict] = []
     comparable = (value for value in values if value.metric in HIGHER_IS_BETTER | LOWER_IS_BETTER)
     for _, family in grouped(comparable, ("split", "image", "metric")):
         found = [
             row
-            for key, own in grouped(family, ("split", "image", "region", "metric"))
-            for baseline in FLOORS
-            if (row := _gain(key, own, baseline, options, seed))
+            for key, patients in grouped(family, ("split", "image", "region", "metric"))
+            for baseline in BASELINES
+            if (row := _gain(key, patients, baseline, options, seed))
         ]
         rows += corrected(found)
     return rows
 
 
-def split_table(split: str, n: int, statistics: Sequence[Mapping], gains: Sequence[Mapping]) -> dict:
-    """The short form of both for metrics/synthesis.json, of n patients. The keys are always the same; None: no value.
+def split_table(
+    split: str, n: int, statistics: Sequence[Mapping[str, Any]], gains: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the short form of both tables for metrics/synthesis.json, for a split of n patients.
 
-    {"n", region: {method: {"mae", "ssim"}, synthetic also "ci_low" and "ci_high" of its MAE, "gain_over_<baseline>": {"mae",
-    "ci_low", "ci_high", "p_holm"}}, "enhancement": {method: {"false", "missed"}}, "continuity": {"z", "y", "x"}}.
+    {"n", region: {method: {"mae", "ssim"}, "gain_over_<baseline>": {"mae", "ci_low", "ci_high", "p_holm"}},
+    "enhancement": {method: {"false", "missed"}}, "continuity": {"z", "y", "x"}}. The method synthetic also has
+    "ci_low" and "ci_high" of its MAE. The keys are always the same; None: no value.
     """
     means = {
         tuple(row[name] for name in ("image", "region", "metric", "method")): row
@@ -109,7 +111,7 @@ def split_table(split: str, n: int, statistics: Sequence[Mapping], gains: Sequen
             end: mean("post", region, "mae", "synthetic", column=end) for end in ("ci_low", "ci_high")
         }
         table[region] |= {
-            f"gain_over_{baseline}": _short_gain(differences.get((region, baseline))) for baseline in FLOORS
+            f"gain_over_{baseline}": _short_gain(differences.get((region, baseline))) for baseline in BASELINES
         }
     table["enhancement"] = {
         method: {kind: mean("subtraction", "outside_lesion", kind, method) for kind in ("false", "missed")}
@@ -119,34 +121,36 @@ def split_table(split: str, n: int, statistics: Sequence[Mapping], gains: Sequen
     return table
 
 
-def distance_table(rows: Iterable[Mapping]) -> dict:
-    """{"distances": {distance: {compared set: value, "n": slices or patients}}} for metrics/synthesis.json.
+def distance_table(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict]:
+    """Return {"distances": {distance: {compared set: value, "n": slices or patients}}} for metrics/synthesis.json.
 
-    n is that of the synthetic set; the halves of the real set hold half as many, so theirs is larger for that alone.
+    n is that of the synthetic set. The halves of the real set have n / 2, which alone makes their distance larger.
     """
     table: dict = {}
     for row in rows:
         table.setdefault(row["distance"], {})[row["compared"]] = row["value"]
-        if row["compared"] == METHODS[0]:
+        if row["compared"] == "synthetic":
             table[row["distance"]]["n"] = row["n"]
     return {"distances": table}
 
 
-def _shown(value: float) -> float:
-    """Six digits, infinity as it is: a table, unlike JSON, has a word for it."""
+def _rounded(value: float) -> float | None:
+    """Round to six digits; keep infinity, which a table can hold, unlike JSON."""
     return rounded(value) if np.isfinite(value) else value
 
 
-def _summary(own: Sequence[Value], options: StatisticsParams, seed) -> dict:
-    values = [value.value for value in own]
+def _summary(patients: Sequence[Value], options: StatisticsParams, seed: Seed) -> dict[str, Any]:
+    values = [value.value for value in patients]
     found = summarise(values if np.isfinite(values).all() else [], **interval_options(options, seed))
     return found | {"n": len(values)}
 
 
-def _gain(key: dict, own: Sequence[Value], baseline: str, options: StatisticsParams, seed) -> dict | None:
-    """The row of one baseline; None where there is nothing to compare, or an infinite value cannot be."""
+def _gain(
+    key: dict[str, str], patients: Sequence[Value], baseline: str, options: StatisticsParams, seed: Seed
+) -> dict | None:
+    """Return the row of one baseline; None if no patient has both values, or a value is infinite."""
     by_method = {
-        method: {value.case: value.value for value in own if value.method == method}
+        method: {value.case: value.value for value in patients if value.method == method}
         for method in ("synthetic", baseline)
     }
     cases = sorted(by_method["synthetic"].keys() & by_method[baseline].keys())
@@ -166,13 +170,13 @@ def _gain(key: dict, own: Sequence[Value], baseline: str, options: StatisticsPar
 
 
 def _note(n: int, finite: bool, options: StatisticsParams) -> str:
-    """Why a row lacks some of its numbers."""
+    """Explain why a row lacks some of its numbers."""
     if not finite:
-        return "infinite for at least one patient, so there is no mean"
+        return "no mean, since the value of at least one patient is infinite"
     few = n < options.min_patients
     return f"{n} patient{'s' * (n > 1)}: no interval and no test with fewer than {options.min_patients}" if few else ""
 
 
-def _short_gain(row: Mapping | None) -> dict:
+def _short_gain(row: Mapping[str, Any] | None) -> dict[str, float | None]:
     row = row or {}
     return {"mae": row.get("gain"), **{name: row.get(name) for name in ("ci_low", "ci_high", "p_holm")}}

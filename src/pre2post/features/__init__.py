@@ -1,1 +1,1 @@
-"""What slices are turned into before sets of them are compared: features of networks, texture and radiomics."""
+"""Feature extractors for comparisons between sets of slices: networks, texture statistics, radiomics."""

@@ -1,22 +1,23 @@
-"""The layers of InceptionV3 (Szegedy et al. 2015, arXiv 1512.00567) as far as its pooled features.
+"""The layers of InceptionV3 (Szegedy et al. 2015, arXiv 1512.00567) up to its pooled features.
 
-Names, order and places are torchvision's: its keys are made of the names, those of RadImageNet's port of the places.
-The order of the convolutions is also that in which Keras makes them. The published networks differ in how they pool.
+Names and order are torchvision's. Torchvision's keys consist of the names, those of RadImageNet's port of the indices.
+Keras creates the convolutions in the same order. The published networks differ in their pooling.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-EPSILON = 0.001  # of the batch norms: that of TensorFlow, which all these weights were trained with or ported to
-AVERAGE, LAST, SHRINK = "average", "last", "shrink"  # 3 x 3 pools: two that keep the size, one to half of it
+EPSILON = 0.001  # of the batch norms: TensorFlow's value, with which all these weights were trained or ported
+AVERAGE, LAST, SHRINK = "average", "last", "shrink"  # 3 x 3 pools: two keep the size, one halves it
 
 
 @dataclass(frozen=True)
 class Pooling:
-    """What the published networks do differently. padding_counts: averages at the border take zeros in."""
+    """The differences between the published networks. padding_counts: averages at the border include zeros."""
 
     padding_counts: bool
     last_is_max: bool  # the pool of the last block; an average in the paper
@@ -29,13 +30,17 @@ POOLING = {
 }
 
 
-# A convolution is (channels, kernel, stride, padding): 1 and "same" unless said, no padding with a stride. A block is
-# its branches by name, each a list of steps; a list within it stands for convolutions side by side.
+# A convolution is (channels, kernel, stride, padding). Defaults: stride 1 and "same"; no padding with a stride. A block
+# is a dict of branches, each a list of steps; a nested list holds parallel convolutions.
+Convolve = tuple[Any, ...]
+Branches = dict[str, list[str | Convolve | list[Convolve]]]
+Spec = str | Convolve | Branches
+
 ACROSS, DOWN = (1, 7), (7, 1)
-SIDE_BY_SIDE = [(384, (1, 3)), (384, (3, 1))]
+PARALLEL: list[Convolve] = [(384, (1, 3)), (384, (3, 1))]
 
 
-def _block_a(pooled: int) -> dict:
+def _block_a(pooled: int) -> Branches:
     return {
         "branch1x1": [(64, 1)],
         "branch5x5": [(48, 1), (64, 5)],
@@ -44,7 +49,7 @@ def _block_a(pooled: int) -> dict:
     }
 
 
-def _block_c(width: int) -> dict:
+def _block_c(width: int) -> Branches:
     return {
         "branch1x1": [(192, 1)],
         "branch7x7": [(width, 1), (width, ACROSS), (192, DOWN)],
@@ -53,16 +58,16 @@ def _block_c(width: int) -> dict:
     }
 
 
-def _block_e(pool: str) -> dict:
+def _block_e(pool: str) -> Branches:
     return {
         "branch1x1": [(320, 1)],
-        "branch3x3": [(384, 1), SIDE_BY_SIDE],
-        "branch3x3dbl": [(448, 1), (384, 3), SIDE_BY_SIDE],
+        "branch3x3": [(384, 1), PARALLEL],
+        "branch3x3dbl": [(448, 1), (384, 3), PARALLEL],
         "branch_pool": [pool, (192, 1)],
     }
 
 
-NETWORK = {
+NETWORK: dict[str, Spec] = {
     "Conv2d_1a_3x3": (32, 3, 2),
     "Conv2d_2a_3x3": (32, 3, 1, 0),
     "Conv2d_2b_3x3": (64, 3),
@@ -89,7 +94,7 @@ NETWORK = {
 
 
 class Inception(nn.Sequential):
-    """Images (n, 3, h, w) in [-1, 1], at least 75 pixels a side, to features (n, 2048)."""
+    """Map images (n, 3, h, w) in [-1, 1], with sides of at least 75 pixels, to features (n, 2048)."""
 
     def __init__(self, pooling: Pooling):
         super().__init__()
@@ -103,14 +108,15 @@ class Inception(nn.Sequential):
         return super().forward(images).mean(dim=(2, 3))
 
 
-def _layer(spec, width: int, pooling: Pooling) -> tuple[nn.Module, int]:
-    """The layer or block and the number of channels that come out, `width` being those that go in."""
+def _layer(spec: Spec, width: int, pooling: Pooling) -> tuple[nn.Module, int]:
+    """Return the layer or block of a specification with `width` input channels, and its output channels."""
     if isinstance(spec, str):
         return _pool(spec, pooling), width
     if isinstance(spec, dict):
         block = Block(spec, width, pooling)
         return block, block.width
-    return Convolution(width, *spec), spec[0]
+    channels, *others = spec
+    return Convolution(width, channels, *others), channels
 
 
 def _pool(kind: str, pooling: Pooling) -> nn.Module:
@@ -124,29 +130,33 @@ def _pool(kind: str, pooling: Pooling) -> nn.Module:
 class Convolution(nn.Module):
     """Convolution without bias, batch norm, ReLU."""
 
-    def __init__(self, before: int, width: int, kernel, stride: int = 1, padding: int | None = None):
+    def __init__(
+        self, before: int, width: int, kernel: int | tuple[int, int], stride: int = 1, padding: int | None = None
+    ):
         super().__init__()
-        kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
-        same = tuple(side // 2 for side in kernel) if stride == 1 else 0
-        self.conv = nn.Conv2d(before, width, kernel, stride, same if padding is None else padding, bias=False)
+        h, w = (kernel, kernel) if isinstance(kernel, int) else kernel
+        same = (h // 2, w // 2) if stride == 1 else 0
+        self.conv = nn.Conv2d(before, width, (h, w), stride, same if padding is None else padding, bias=False)
         self.bn = nn.BatchNorm2d(width, eps=EPSILON)
-        self.bn.num_batches_tracked = None  # only training needs it, and older files lack it
+        self.bn.num_batches_tracked = None  # only needed in training, and missing in older files
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.relu_(self.bn(self.conv(x)))
 
 
 class Block(nn.Module):
-    """Branches from the same input, joined by their channels. width: channels that come out."""
+    """Branches from the same input, concatenated along the channels. width: number of output channels."""
 
-    def __init__(self, branches: dict, before: int, pooling: Pooling):
+    def __init__(self, branches: Branches, before: int, pooling: Pooling):
         super().__init__()
-        self.branches, self.width = [], 0
+        self.branches: list[list[list[str]]] = []
+        self.width = 0
         for branch, steps in branches.items():
             groups, widths = _named(branch, steps), [before]
             for group in groups:
-                layers, widths = zip(*(_layer(spec, widths[0], pooling) for spec in group.values()), strict=True)
-                for name, layer in zip(group, layers, strict=True):
+                layers = [_layer(spec, widths[0], pooling) for spec in group.values()]
+                widths = [width for _, width in layers]
+                for name, (layer, _) in zip(group, layers, strict=True):
                     self.add_module(name, layer)
             self.branches.append([list(group) for group in groups])
             self.width += sum(widths)
@@ -161,10 +171,11 @@ class Block(nn.Module):
         return parts
 
 
-def _named(branch: str, steps: list) -> list[dict]:
-    """The steps of a branch under torchvision's names: one alone as the branch, else _1, _2, and _2a beside _2b."""
+def _named(branch: str, steps: list[str | Convolve | list[Convolve]]) -> list[dict[str, str | Convolve]]:
+    """Return the steps of a branch with torchvision's names: a single step has the branch's name, else _1, _2a, _2b."""
     alone = sum(not isinstance(step, str) for step in steps) == 1
-    groups, number = [], 0
+    groups: list[dict[str, str | Convolve]] = []
+    number = 0
     for step in steps:
         number += not isinstance(step, str)
         name = "pool" if isinstance(step, str) else branch if alone else f"{branch}_{number}"

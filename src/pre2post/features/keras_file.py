@@ -1,4 +1,4 @@
-"""The convolutions and batch norms of a Keras .h5 file, in the order in which they were made."""
+"""The convolutions and batch norms of a Keras .h5 file, in the order of their creation."""
 
 import re
 from typing import TYPE_CHECKING
@@ -9,17 +9,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CONVOLUTION, NORM = "conv2d", "batch_normalization"
-# Keras numbers the layers of a kind as they are made, the first without a number, through all models of a process.
-LAYER = re.compile(rf"({CONVOLUTION}|{NORM})(?:_v1)?(?:_(\d+))?")  # TensorFlow 1.14 and 1.15 put the v1 there
+# Keras numbers the layers of a kind in order of creation, the first without a number, over all models of a process.
+LAYER = re.compile(rf"({CONVOLUTION}|{NORM})(?:_v1)?(?:_(\d+))?")  # TensorFlow 1.14 and 1.15 add the v1
 
 Layers = list[dict[str, "Tensor"]]
 
 
 def read_layers(file: WeightsFile) -> dict[str, Layers]:
-    """{"conv2d": [...], "batch_normalization": [...]}: each layer as its weights by Keras' names, "kernel" and so on.
+    """Return {"conv2d": [...], "batch_normalization": [...]}: for each layer its weights by Keras' name.
 
-    Only arrays are read; a model's configuration, which may hold code, is not. Raises InputError as
-    WeightsFile.read does.
+    Only arrays are read, not the model's configuration, which may hold code. Raises InputError as WeightsFile.read.
     """
     import h5py
 
@@ -28,13 +27,13 @@ def read_layers(file: WeightsFile) -> dict[str, Layers]:
     try:
         with h5py.File(file.path) as content:
             content.get("model_weights", content).visititems(lambda name, item: _collect(found, name, item))
-    except Exception as error:  # the HDF5 library has no exception of its own for damage
-        raise file.unreadable(" ".join(str(error).split())[:200], "a whole Keras .h5 file") from None
+    except Exception as error:  # the HDF5 library has no separate exception for damaged files
+        raise file.unreadable(" ".join(str(error).split())[:200], "a complete Keras .h5 file") from None
     return {kind: [found[key] for key in sorted(found) if key[0] == kind] for kind in (CONVOLUTION, NORM)}
 
 
-def _collect(found: dict[tuple[str, int], dict[str, "Tensor"]], name: str, item) -> None:
-    """Adds one array under its layer, the group that it lies in: conv2d_94/conv2d_94/kernel:0."""
+def _collect(found: dict[tuple[str, int], dict[str, "Tensor"]], name: str, item: object) -> None:
+    """Add an array under its layer, the name of its HDF5 group: conv2d_94/conv2d_94/kernel:0."""
     import h5py
     import torch
 

@@ -1,8 +1,8 @@
-"""LPIPS (Zhang et al. 2018, arXiv 1801.03924), version 0.1 with AlexNet: how different two images look; 0 for equal.
+"""LPIPS (Zhang et al. 2018, arXiv 1801.03924), version 0.1 with AlexNet: the perceptual distance of two images.
 
-AlexNet's convolutions, with torchvision's weights, come from a file: see weights/README.md. The weights of its
-channels, fitted to human judgements of photographs, lie in the package torchmetrics. Published values are mostly of
-colour photographs.
+It is 0 for equal images. AlexNet's convolutions, with torchvision's weights, come from a file: see weights/README.md.
+The weights of its channels, fitted to human ratings of photographs, are part of the package torchmetrics. Most
+published values are of colour photographs.
 """
 
 from importlib.util import find_spec
@@ -14,23 +14,22 @@ from torch import Tensor, nn
 
 from pre2post.core.errors import InputError
 from pre2post.core.weights_file import WeightsFile
-from pre2post.features.batches import in_batches
-from pre2post.features.slices import check_slices
+from pre2post.features.input_slices import check_slices, in_batches
 
-TODO = "see weights/README.md for where to get them, or empty metrics.lpips_weights to do without LPIPS"
-HEADS = "functional/image/lpips_models/alex.pth"  # within torchmetrics, whose import takes seconds, and is not needed
+HINT = "see weights/README.md for where to get them, or empty metrics.lpips_weights to do without LPIPS"
+HEADS = "functional/image/lpips_models/alex.pth"  # within torchmetrics, which is not imported, as that takes seconds
 HEADS_SHA256 = "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0"  # also in the authors' package 0.1.4
 WIDTHS = (64, 192, 384, 256, 256)  # channels after each convolution
-SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # ImageNet's colours, for images in [-1, 1]
-SMALLEST = 31  # pixels: less leaves nothing after the second pool
-TINY = 1e-10  # as the authors: keeps a pixel where all channels are 0 from being divided by 0
-BATCH = 16  # pairs at a time: 0.2 GB at 256 pixels
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # ImageNet's mean and SD, for images in [-1, 1]
+SMALLEST = 31  # pixels; smaller images have no output after the second pool
+TINY = 1e-10  # as in the authors' code: avoids division by 0 at pixels where all channels are 0
+BATCH = 16  # pairs: 0.2 GB at 256 pixels
 
 
 class Lpips(nn.Module):
-    """(n, 1 or 3, h, w) twice, in [-1, 1], to (n,). Grey images are repeated over the colours."""
+    """Map two stacks (n, 1 or 3, h, w) in [-1, 1] to distances (n,). Grey images are repeated as three colours."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(*_alexnet())
         self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1, bias=False) for width in WIDTHS)
@@ -39,10 +38,11 @@ class Lpips(nn.Module):
     def forward(self, real: Tensor, synthetic: Tensor) -> Tensor:
         """Equation 1: squared differences of normalised features, weighted by channel, averaged over the image."""
         pairs = zip(self.heads, self._normalised(real), self._normalised(synthetic), strict=True)
-        return sum(head((a - b) ** 2).mean(dim=(1, 2, 3)) for head, a, b in pairs)
+        first, *others = (head((a - b) ** 2).mean(dim=(1, 2, 3)) for head, a, b in pairs)
+        return sum(others, start=first)
 
     def _normalised(self, images: Tensor) -> list[Tensor]:
-        """After each ReLU, scaled to unit length over the channels of each pixel."""
+        """Return the output of each ReLU, scaled to unit length over the channels of each pixel."""
         shift, scale = (images.new_tensor(values)[:, None, None] for values in (SHIFT, SCALE))
         x, chosen = (images - shift) / scale, []
         for layer in self.features:
@@ -53,9 +53,9 @@ class Lpips(nn.Module):
 
 
 def _alexnet() -> list[nn.Module]:
-    """torchvision's alexnet().features as far as the last ReLU (Krizhevsky 2014, arXiv 1404.5997)."""
+    """Return torchvision's alexnet().features up to the last ReLU (Krizhevsky 2014, arXiv 1404.5997)."""
     kernels = ((11, 4, 2), (5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1))  # side, stride, padding
-    layers = []
+    layers: list[nn.Module] = []
     for number, (before, width, kernel) in enumerate(zip((3, *WIDTHS), WIDTHS, kernels, strict=False)):
         layers += [nn.MaxPool2d(3, 2)] if number in (1, 2) else []
         layers += [nn.Conv2d(before, width, *kernel), nn.ReLU()]
@@ -63,16 +63,16 @@ def _alexnet() -> list[nn.Module]:
 
 
 def load_lpips(path: Path, sha256: str) -> Lpips:
-    """LPIPS with AlexNet's weights in `path` (.pth or .safetensors), whose SHA-256 must begin with `sha256`.
+    """Load AlexNet's weights from `path` (.pth or .safetensors), whose SHA-256 must begin with `sha256`.
 
-    Raises InputError when the file is missing, another one, damaged, or holds code or another network.
+    Raises InputError if the file is missing, has another hash, is damaged, or holds code or another network.
     """
-    alexnet = WeightsFile(Path(path), sha256, "AlexNet weights of LPIPS", TODO)
+    alexnet = WeightsFile(Path(path), sha256, "AlexNet weights of LPIPS", HINT)
     heads = WeightsFile(
-        Path(find_spec("torchmetrics").origin).parent / HEADS,
+        _folder_of("torchmetrics") / HEADS,
         HEADS_SHA256,
         "channel weights of LPIPS",
-        "run make setup: the package torchmetrics is not the one in requirements.lock",
+        "run `make setup`, which installs the torchmetrics of requirements.lock",
     )
     with torch.device("meta"):  # no time and no random numbers for initial weights that are replaced at once
         network = Lpips()
@@ -85,17 +85,25 @@ def load_lpips(path: Path, sha256: str) -> Lpips:
     return network.requires_grad_(False)
 
 
-def lpips(real, synthetic, network: Lpips, batch: int = BATCH) -> np.ndarray:
-    """LPIPS (n,) float64 of pairs of images (n, h, w), any dtype, `batch` of them at a time on the network's device.
+def _folder_of(package: str) -> Path:
+    """Return the folder of an installed package without importing it."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise InputError(f"the package {package} is not installed", hint="run `make setup`")
+    return Path(spec.origin).parent
 
-    Values are for [-1, 1], which the caller scales to; they are taken as they are. Raises InputError for images of
-    other shapes, of less than 31 pixels a side, and with values that are not finite.
+
+def lpips(real: np.ndarray, synthetic: np.ndarray, network: Lpips, batch: int = BATCH) -> np.ndarray:
+    """Return LPIPS (n,) float64 of pairs of images (n, h, w) of any dtype, in batches on the network's device.
+
+    The caller scales the images to [-1, 1]; values are not clipped. Raises InputError for other shapes, for sides below
+    31 pixels, and for values that are not finite.
     """
     if np.shape(real) != np.shape(synthetic):
         raise InputError(
             "these are not pairs of images",
             found=f"shapes {np.shape(real)} and {np.shape(synthetic)}",
-            expected="two equal ones",
+            expected="two equal shapes",
         )
     for images in (real, synthetic):
         check_slices(images, SMALLEST)

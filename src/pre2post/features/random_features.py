@@ -1,27 +1,38 @@
-"""Features of a small convolutional network with seeded random weights: a stand-in where no trained weights are given.
+"""Features of a small convolutional network with seeded random weights, for use without trained weights.
 
-Random networks rank generative models much as trained ones do (Lee, Kim and Lee, arXiv 2208.09218). A distance in this
-space is comparable only under the same seed, architecture and number of slices, and is no FID.
+Random networks rank generative models similarly to trained ones (Lee, Kim and Lee, arXiv 2208.09218). Distances of
+these features are comparable only for the same seed, architecture and number of slices, and are not FID.
 """
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pre2post.features.slices import check_slices
+from pre2post.features.input_slices import check_slices
 
-WIDTHS = (8, 12, 16, 16)  # channels at full to eighth resolution: 104 features, so a few hundred slices suffice
-SMALLEST = 16  # pixels: two are left at the eighth for the reflecting border
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WIDTHS = (
+    8,
+    12,
+    16,
+    16,
+)  # channels at full to eighth resolution: 104 features, for which a few hundred slices are enough
+SMALLEST = 16  # pixels; at eighth resolution reflection padding needs two
 SLOPE = 0.2  # of the leaky ReLU
-BIAS = 0.1  # SD of the biases: spreads the kinks of the ReLUs over the grey levels
-GAIN = np.sqrt(2 / (1 + SLOPE**2))  # He et al. 2015, equation 12: keeps the variance from layer to layer
-BATCH = 16  # slices at a time: fits the processor's cache at 128 pixels
+BIAS = 0.1  # SD of the biases, which places the kinks of the ReLUs at different grey levels
+GAIN = np.sqrt(2 / (1 + SLOPE**2))  # He et al. 2015, equation 12: preserves the variance between layers
+BATCH = 16  # slices; fits the processor's cache at 128 pixels
 
 
-def random_features(slices, seed: int) -> np.ndarray:
-    """Features (n, 104) float64 of normalised slices (n, h, w): mean and SD of every channel over the image."""
+def random_features(slices: np.ndarray, seed: int) -> np.ndarray:
+    """Return features (n, 104) float64 of normalised slices (n, h, w): mean and SD of every channel over the image."""
     import torch
 
     check_slices(slices, SMALLEST)
-    layers = [tuple(torch.from_numpy(array) for array in layer) for layer in _weights(seed)]
+    layers = [(torch.from_numpy(kernels), torch.from_numpy(biases)) for kernels, biases in _weights(seed)]
     with torch.inference_mode():
         parts = [
             _forward(torch.from_numpy(np.array(slices[start : start + BATCH], np.float32))[:, None], layers).numpy()
@@ -31,7 +42,7 @@ def random_features(slices, seed: int) -> np.ndarray:
 
 
 def _weights(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Kernels (out, in, 3, 3) and biases (out,) of each layer, drawn by NumPy: the same on every machine."""
+    """Draw kernels (out, in, 3, 3) and biases (out,) of each layer with NumPy: the same on every machine."""
     layers = []
     for layer, (inputs, outputs) in enumerate(zip((1, *WIDTHS), WIDTHS, strict=False)):
         rng = np.random.default_rng([seed, layer])
@@ -40,8 +51,8 @@ def _weights(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return layers
 
 
-def _forward(x, layers):
-    """(n, 1, h, w) float32 tensor to its features (n, 104) float64."""
+def _forward(x: "Tensor", layers: "Sequence[tuple[Tensor, Tensor]]") -> "Tensor":
+    """Compute the features (n, 104) float64 of images (n, 1, h, w) float32."""
     import torch
     from torch.nn import functional
 

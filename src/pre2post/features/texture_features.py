@@ -1,22 +1,22 @@
-"""First-order and texture statistics of a slice, in the spirit of radiomics, vectorised over slices.
+"""First-order and texture statistics of slices, similar to radiomics features, vectorised over slices.
 
-A distance in this space stands in for one of radiomics features (FRD, arXiv 2412.01496), whose values it does not
-share: these are statistics of whole slices, not of a region, and far fewer.
+A distance of these features is a fast substitute for the radiomics distance (FRD, arXiv 2412.01496). Its values differ
+from FRD: these are statistics of entire slices instead of a region, and far fewer.
 """
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from pre2post.features.slices import check_slices
+from pre2post.features.input_slices import check_slices
 
-PERCENTILES = (50, 75, 90, 95, 99, 99.9)  # below lies air: how scanners blank it would outweigh how tissue looks
+PERCENTILES = (50, 75, 90, 95, 99, 99.9)  # lower ones are air, where the scanner's blanking would dominate
 BINS = 64  # of the histogram over normalised 0 to 1, and grey levels of the co-occurrences
-OFFSETS = (1, 4)  # pixels between the two of a co-occurrence: neighbours, and the size of small structures
+OFFSETS = (1, 4)  # pixels between the two of a co-occurrence: neighbours, and small structures
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))  # y, x
 PYRAMID_LEVELS = 4  # octaves of the Laplacian pyramid
-PYRAMID_SIGMA = 1.0  # pixels, low-pass before halving: Burt and Adelson 1983's 5-tap kernel has about this width
-SMALLEST = 32  # pixels a side: four are left at the last level
-BATCH = 16  # slices at a time: fits the processor's cache at 128 pixels
+PYRAMID_SIGMA = 1.0  # pixels, low-pass before halving: about the width of the 5-tap kernel of Burt and Adelson 1983
+SMALLEST = 32  # pixels; the last level has four
+BATCH = 16  # slices; fits the processor's cache at 128 pixels
 
 NAMES = (
     "mean",
@@ -35,8 +35,8 @@ NAMES = (
 )
 
 
-def texture_features(slices) -> np.ndarray:
-    """Features (n, 30) float64, named in NAMES, of normalised slices (n, h, w)."""
+def texture_features(slices: np.ndarray) -> np.ndarray:
+    """Return features (n, 30) float64, named in NAMES, of normalised slices (n, h, w)."""
     check_slices(slices, SMALLEST)
     return np.concatenate(
         [
@@ -55,7 +55,7 @@ def _features(images: np.ndarray) -> np.ndarray:
 
 
 def _first_order(images: np.ndarray) -> list[np.ndarray]:
-    """Moments and percentiles over all pixels; skewness and excess kurtosis of a constant image are 0."""
+    """Compute moments and percentiles over all pixels; skewness and excess kurtosis of a constant image are 0."""
     pixels = np.sort(images.reshape(len(images), -1), axis=1).astype(np.float64)
     mean, sd = pixels.mean(axis=1), pixels.std(axis=1)
     z = (pixels - mean[:, None]) / np.where(sd > 0, sd, 1)[:, None]
@@ -66,7 +66,7 @@ def _first_order(images: np.ndarray) -> list[np.ndarray]:
 
 
 def _histogram(levels: np.ndarray) -> list[np.ndarray]:
-    """Entropy in bits and uniformity (sum of squared shares) of the grey levels."""
+    """Compute entropy in bits and uniformity (sum of squared shares) of the grey levels."""
     n = len(levels)
     index = levels.reshape(n, -1) + BINS * np.arange(n)[:, None]
     shares = np.bincount(index.ravel(), minlength=n * BINS).reshape(n, BINS) / (index.shape[1])
@@ -75,7 +75,7 @@ def _histogram(levels: np.ndarray) -> list[np.ndarray]:
 
 
 def _gradient(images: np.ndarray) -> list[np.ndarray]:
-    """Mean and SD of the gradient magnitude, and the mean absolute change along x and along y, a pixel."""
+    """Compute mean and SD of the gradient magnitude, and the mean absolute change per pixel along x and along y."""
     along_x = np.abs(np.diff(images, axis=2))[:, :-1]
     along_y = np.abs(np.diff(images, axis=1))[:, :, :-1]
     magnitude = np.hypot(along_x, along_y)
@@ -83,7 +83,7 @@ def _gradient(images: np.ndarray) -> list[np.ndarray]:
 
 
 def _pyramid(images: np.ndarray) -> list[np.ndarray]:
-    """Mean absolute value and root mean square of each band of a Laplacian pyramid, finest first."""
+    """Compute mean absolute value and root mean square of each band of a Laplacian pyramid, finest first."""
     columns = []
     for _ in range(PYRAMID_LEVELS):
         low = gaussian_filter(images, (0, PYRAMID_SIGMA, PYRAMID_SIGMA))
@@ -94,10 +94,10 @@ def _pyramid(images: np.ndarray) -> list[np.ndarray]:
 
 
 def co_occurrence(levels: np.ndarray, offset: int) -> list[np.ndarray]:
-    """Contrast, homogeneity and correlation of grey level pairs (Haralick et al. 1973), means of four directions.
+    """Compute contrast, homogeneity and correlation of grey level pairs (Haralick et al. 1973), means of directions.
 
-    levels: (n, h, w) int16 below BINS. All three are expectations over the pairs, taken without building the matrix.
-    Correlation of a constant image is 1.
+    levels: (n, h, w) int16 below BINS. All three are expectations over the pairs, computed without the matrix. The
+    correlation of a constant image is 1.
     """
     found = []
     for direction in DIRECTIONS:
@@ -116,7 +116,7 @@ _HOMOGENEITY = (1 / (1 + np.arange(BINS**2))).astype(np.float32)  # of a squared
 
 
 def _pairs(levels: np.ndarray, dy: int, dx: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pixels that have a partner (dy, dx) away, dy >= 0, and these partners."""
+    """Return the pixels that have a partner at the offset (dy, dx), dy >= 0, and these partners."""
     h, w = levels.shape[1:]
     left, right = max(0, -dx), min(w, w - dx)
     return levels[:, : h - dy, left:right], levels[:, dy:, left + dx : right + dx]

@@ -1,1 +1,1 @@
-"""Every picture, drawn from tables and volumes that are on disk. The only room that knows matplotlib."""
+"""All figures, drawn from tables and volumes on disk. The only package that imports matplotlib."""

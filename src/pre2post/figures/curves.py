@@ -1,5 +1,6 @@
-"""Curves over the generator's training: its losses, and SAMe with its parts over the checkpoints."""
+"""Curves over the training of the generator: its losses, and SAMe with its parts over the checkpoints."""
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from matplotlib import pyplot as plt
@@ -27,15 +28,17 @@ PARTS = {
 }
 
 
-def draw_losses(history: list[dict[str, str]]) -> Figure:
-    """Mean losses an epoch, as weighted in the training, without those that are off, and the learning rate below."""
+def draw_losses(history: Sequence[Mapping[str, str]]) -> Figure:
+    """Draw the mean weighted losses per epoch, without those with weight 0, and the learning rate below."""
     figure, (losses, rate) = plt.subplots(2, 1, figsize=(6.5, 4.5), sharex=True, height_ratios=[3, 1])
     epochs = [int(row["epoch"]) for row in history]
     for column, label in LOSSES.items():
         values = [float(row[column]) for row in history]
         if any(values):
             losses.plot(epochs, values, label=label)
-    losses.set(ylabel="mean loss", ylim=(0, None), title="Training of the generator")
+    losses.set(
+        ylabel="mean loss, weighted", ylim=(0, None), title="Training of the generator (G) and discriminator (D)"
+    )
     losses.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     rate.plot(epochs, [float(row["learning_rate"]) for row in history], color="black")
     rate.set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
@@ -43,11 +46,14 @@ def draw_losses(history: list[dict[str, str]]) -> Figure:
     return figure
 
 
-def draw_same(rows: list[dict[str, str]]) -> Figure:
-    """SAMe and its scaled parts over the checkpoints (lower is better), the chosen one marked; below, how often each
-    checkpoint wins when patients are drawn anew. Checkpoints that could not be compared are left out."""
+def draw_same(rows: Sequence[Mapping[str, str]]) -> Figure:
+    """Draw SAMe and its scaled parts over the checkpoints, with the selected checkpoint marked.
+
+    Below is how often each checkpoint is selected in bootstrap resamples of the patients. Checkpoints without SAMe are
+    left out. `rows` is plots/same.csv.
+    """
     rows = [row for row in rows if row["same"]]
-    figure, (axes, shares) = plt.subplots(2, 1, figsize=(6.5, 4.8), sharex=True, height_ratios=[3, 1])
+    figure, (axes, frequency) = plt.subplots(2, 1, figsize=(6.5, 4.8), sharex=True, height_ratios=[3, 1])
     epochs = [int(row["epoch"]) for row in rows]
     for part, label in PARTS.items():
         if f"scaled_{part}" in rows[0]:
@@ -56,7 +62,7 @@ def draw_same(rows: list[dict[str, str]]) -> Figure:
     axes.plot(epochs, same, label="SAMe", color="black", linewidth=2.5, marker="o")
     best = min(range(len(same)), key=same.__getitem__)
     axes.annotate(
-        f"chosen: epoch {epochs[best]}",
+        f"selected: epoch {epochs[best]}",
         (epochs[best], same[best]),
         (0, 30),
         textcoords="offset points",
@@ -64,11 +70,13 @@ def draw_same(rows: list[dict[str, str]]) -> Figure:
         arrowprops={"arrowstyle": "->"},
         annotation_clip=False,
     )
-    axes.set(ylabel="scaled, lower is better", title="SAMe picks the checkpoint")
+    axes.set(ylabel="scaled score\n(lower is better)", title="SAMe and its parts over the checkpoints")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-    shares.bar(epochs, [100 * float(row["wins"]) for row in rows], color="black", width=0.6 * _step(epochs))
-    shares.set(xlabel="epoch of the checkpoint", ylabel="wins, % of\npatient draws", ylim=(0, 100))
-    shares.xaxis.set_major_locator(MaxNLocator(integer=True))
+    frequency.bar(
+        epochs, [100 * float(row["selection_frequency"]) for row in rows], color="black", width=0.6 * _step(epochs)
+    )
+    frequency.set(xlabel="epoch of the checkpoint", ylabel="selected, % of\nresamples", ylim=(0, 100))
+    frequency.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Which tumours are found in synthetic volumes: the shares, and the Dice against each property of the image."""
+"""Tumour detection in synthetic volumes: fractions, and the Dice against each property of the image."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,12 +6,11 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pre2post.figures.canvas import COLOURS, in_words
-from pre2post.figures.note import draw_note
+from pre2post.figures.canvas import COLOURS, draw_note, in_words
 
 REAL, SYNTHETIC = COLOURS[2], COLOURS[4]
-FOUND, MISSED = COLOURS[0], COLOURS[3]
-MARKERS = ("o", "^", "s")  # of the groups of patients
+DETECTED, MISSED = COLOURS[0], COLOURS[3]
+MARKERS = ("o", "^", "s")  # of the splits
 LABELS = {
     "size_ml": "lesion size, ml",
     "contrast": "contrast to noise",
@@ -19,53 +18,56 @@ LABELS = {
     "entropy": "entropy, bits",
     "enhancement_error": "enhancement error,\nsynthetic - real",
 }
-ALL = "both"  # groups of patients together, in the table of correlations
+BOTH = "both"  # splits together, in the table of correlations
 
 Row = Mapping[str, str]
 
 
 def draw_detection(rows: Sequence[Row], correlations: Sequence[Row], mix: str) -> Figure:
-    """The share of tumours that each mix finds in real and in synthetic volumes; then for one mix a panel each
-    property of the synthetic image, a point a patient.
+    """Draw the fraction of tumours that each mix detects, then for one mix one panel per property of the image.
 
-    `rows` is plots/detection.csv, `correlations` plots/detection_properties.csv, whose correlation and p after Holm
-    stand above the panels. A `mix` that is not in there gives way to the first.
+    A point is one patient. The panels give the correlation and its Holm-corrected p.
+
+    Args:
+        rows: plots/detection.csv.
+        correlations: plots/detection_properties.csv.
+        mix: The mix of the panels; if it was not tested, the first one.
     """
     if not rows:
         return draw_note("no patient was segmented in both a real and a synthetic volume")
     mixes = list(dict.fromkeys(row["mix"] for row in rows))
     mix = mix if mix in mixes else mixes[0]
-    figure, grid = plt.subplots(2, 3, figsize=(9.5, max(6, 1.3 * len(mixes))))  # a panel has a line each
-    shares, *panels = grid.flat
-    _draw_shares(shares, rows, mixes)
-    own = [row for row in rows if row["mix"] == mix]
-    groups = {row["split"] for row in own}
-    shown = (mix, "synthetic", ALL if len(groups) > 1 else min(groups))
-    found = {row["property"]: row for row in correlations if (row["mix"], row["domain"], row["split"]) == shown}
+    figure, grid = plt.subplots(2, 3, figsize=(9.5, max(6, 1.3 * len(mixes))))  # the first panel has one line per mix
+    fractions, *panels = grid.flat
+    _draw_fractions(fractions, rows, mixes)
+    patients = [row for row in rows if row["mix"] == mix]
+    splits = {row["split"] for row in patients}
+    shown = (mix, "synthetic", BOTH if len(splits) > 1 else min(splits))
+    by_property = {row["property"]: row for row in correlations if (row["mix"], row["domain"], row["split"]) == shown}
     for axes, (name, label) in zip(panels, LABELS.items(), strict=True):
-        _draw_property(axes, own, name if name in rows[0] else f"{name}_synthetic")
+        _draw_property(axes, patients, name if name in rows[0] else f"{name}_synthetic")
         axes.set(xlabel=label, ylim=(-0.03, None))
-        axes.set_title(_title(found[name]), fontsize=9)
+        axes.set_title(_title(by_property[name]), fontsize=9)
     for axes in (panels[0], panels[2]):
         axes.set_ylabel("Dice in the synthetic volume")
-    if all(float(row["size_ml"]) > 0 for row in own):
+    if all(float(row["size_ml"]) > 0 for row in patients):
         panels[0].set_xscale("log")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.suptitle(f"Tumours found; points: synthetic volumes of patients, segmented by training on {in_words(mix)}")
+    figure.suptitle(f"Tumour detection, and the Dice in synthetic volumes of the segmenter trained on {in_words(mix)}")
     return figure
 
 
-def _draw_shares(axes: Axes, rows: Sequence[Row], mixes: Sequence[str]) -> None:
+def _draw_fractions(axes: Axes, rows: Sequence[Row], mixes: Sequence[str]) -> None:
     for place, mix in enumerate(mixes):
-        own = [row for row in rows if row["mix"] == mix]
-        counts = [sum(row[f"detected_{image}"] == "1" for row in own) for image in ("real", "synthetic")]
-        axes.plot([100 * count / len(own) for count in counts], [place] * 2, color="grey", linewidth=1, zorder=1)
+        patients = [row for row in rows if row["mix"] == mix]
+        counts = [sum(row[f"detected_{image}"] == "1" for row in patients) for image in ("real", "synthetic")]
+        axes.plot([100 * count / len(patients) for count in counts], [place] * 2, color="grey", linewidth=1, zorder=1)
         for count, colour, marker, above in zip(counts, (REAL, SYNTHETIC), "oD", (6, -14), strict=True):
-            axes.scatter(100 * count / len(own), place, color=colour, marker=marker, zorder=2)
+            axes.scatter(100 * count / len(patients), place, color=colour, marker=marker, zorder=2)
             axes.annotate(
-                f"{count} of {len(own)}",
-                (100 * count / len(own), place),
+                f"{count} of {len(patients)}",
+                (100 * count / len(patients), place),
                 (0, above),
                 fontsize=8,
                 textcoords="offset points",
@@ -75,20 +77,21 @@ def _draw_shares(axes: Axes, rows: Sequence[Row], mixes: Sequence[str]) -> None:
     axes.scatter([], [], color=SYNTHETIC, marker="D", label="synthetic")
     axes.legend(frameon=False, fontsize=8, loc="lower left")
     axes.set_yticks(range(len(mixes)), [in_words(name).replace(" + ", " +\n") for name in mixes])
-    axes.set(xlim=(-3, 108), ylim=(len(mixes) - 0.4, -0.7), xlabel="tumours found, %")
+    axes.set(xlim=(-3, 108), ylim=(len(mixes) - 0.4, -0.7), xlabel="detected tumours, %")
     axes.set_title("all mixes", fontsize=9)
 
 
-def _draw_property(axes: Axes, own: Sequence[Row], column: str) -> None:
-    for split, marker in zip(dict.fromkeys(row["split"] for row in own), MARKERS, strict=False):
-        for detected, colour, word in (("1", FOUND, "found"), ("0", MISSED, "missed")):
+def _draw_property(axes: Axes, patients: Sequence[Row], column: str) -> None:
+    for split, marker in zip(dict.fromkeys(row["split"] for row in patients), MARKERS, strict=False):
+        for detected, colour, word in (("1", DETECTED, "detected"), ("0", MISSED, "missed")):
             points = [
-                (float(row[column]), float(row["dice_synthetic"]))
-                for row in own
+                row
+                for row in patients
                 if (row["split"], row["detected_synthetic"]) == (split, detected) and row[column]
             ]
             axes.scatter(
-                *(zip(*points, strict=True) if points else ((), ())),
+                [float(row[column]) for row in points],
+                [float(row["dice_synthetic"]) for row in points],
                 color=colour,
                 marker=marker,
                 s=24,

@@ -1,4 +1,4 @@
-"""Dice of every training mix in every test domain: the matrix, and the patients one by one against the baseline."""
+"""Dice of every training mix in every test domain: as a matrix, and per patient against the baseline."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,21 +7,20 @@ from matplotlib import colormaps
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from pre2post.figures.canvas import in_words
-from pre2post.figures.paired import draw_paired
+from pre2post.figures.canvas import draw_paired, in_words
 from pre2post.segmentation.design import split_and_phase
 
-GAIN = "RdBu"  # red for worse, blue for better, white at 0: can be told apart without red and green
-NO_BASELINE = "#D9D9D9"  # light grey, which is in no part of that map
-SMALLEST_SCALE = 0.05  # the colours span at least this difference, so that noise of a hundredth stays pale
-DARK = 0.5  # a cell whose mean of red, green and blue is below this gets white letters
+GAIN = "RdBu"  # red for worse, blue for better, white at 0; distinct for red-green colour blindness
+NO_BASELINE = "#D9D9D9"  # light grey, which is not in that map
+SMALLEST_SCALE = 0.05  # smallest difference with full colour, so that noise of 0.01 stays pale
+DARK = 0.5  # cells whose mean of red, green and blue is below this get white letters
 
 
 def draw_dice(table: Sequence[Mapping]) -> Figure:
-    """The matrix of training mixes by test domains: mean Dice, its interval and its difference to the baseline.
+    """Draw the matrix of training mixes by test domains: mean Dice, interval, and difference from the baseline.
 
-    A row of `table` has mix, domain, baseline, dice, low, high, difference; None where there is none. Cells are
-    coloured by the difference, those without a baseline grey.
+    A row of `table` has mix, domain, baseline, dice, ci_low, ci_high and difference; None: no value. The colour of a
+    cell is its difference; cells without a baseline are grey.
     """
     mixes, domains = _names(table, "mix"), _names(table, "domain")
     places = {(row["mix"], row["domain"]): row for row in table}
@@ -52,31 +51,31 @@ def draw_dice(table: Sequence[Mapping]) -> Figure:
             color="white" if colours[line, column, :3].mean() < DARK else "black",
         )
     for column in range(1, len(domains)):
-        new_patients = split_and_phase(domains[column])[0] != split_and_phase(domains[column - 1])[0]
-        axes.axvline(column - 0.5, color="white", linewidth=6 if new_patients else 1)
+        new_split = split_and_phase(domains[column])[0] != split_and_phase(domains[column - 1])[0]
+        axes.axvline(column - 0.5, color="white", linewidth=6 if new_split else 1)
     for line in range(1, len(mixes)):
         axes.axhline(line - 0.5, color="white", linewidth=1)
     baselines = {row["mix"]: row["baseline"] for row in table}
     axes.set_xticks(range(len(domains)), [domain.replace("_", ",\n") for domain in domains])
-    axes.set_yticks(range(len(mixes)), [_over(mix, baselines[mix]) for mix in mixes])
+    axes.set_yticks(range(len(mixes)), [_with_baseline(mix, baselines[mix]) for mix in mixes])
     axes.tick_params(length=0)
     axes.set(
         xlabel="tested on",
         ylabel="trained on",
-        title="Dice: mean over patients, its interval, and the mean difference to the baseline",
+        title="Mean Dice over patients, with its interval and the mean difference from the baseline",
     )
     axes.spines[:].set_visible(False)
-    plt.colorbar(drawn, ax=axes, label="difference to the baseline", fraction=0.04, pad=0.02)
+    plt.colorbar(drawn, ax=axes, label="difference from the baseline", fraction=0.04, pad=0.02)
     return figure
 
 
 def draw_dice_paired(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[str, str]]) -> Figure:
-    """A panel each mix that has a baseline, and domain: a line a patient from the baseline's Dice to the mix's.
+    """Draw one panel per mix with a baseline, and domain: one line per patient from the baseline's Dice to the mix's.
 
-    `rows` is plots/segmentation.csv, `gains` plots/segmentation_gains.csv; of the latter come the mean difference and p
-    after Holm above each panel.
+    `rows` is plots/segmentation.csv. `gains` is plots/segmentation_gains.csv, with the mean difference and its
+    Holm-corrected p for the titles of the panels.
     """
-    gains = [row for row in gains if row["measure"] == "dice"]
+    gains = [row for row in gains if row["metric"] == "dice"]
     mixes, domains = _names(gains, "mix"), _names(gains, "domain")
     figure, grid = plt.subplots(
         max(len(mixes), 1),
@@ -101,7 +100,7 @@ def draw_dice_paired(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[
         }
         draw_paired(axes, dice)
         axes.set_title(_gain(gain), fontsize=8)
-        axes.set_ylim(-0.03, 1.03)  # points at 0 and 1 are seen whole
+        axes.set_ylim(-0.03, 1.03)  # points at 0 and 1 are not cut
     for column, domain in enumerate(domains):
         grid[0, column].annotate(
             domain.replace("_", ", "),
@@ -112,10 +111,10 @@ def draw_dice_paired(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[
             textcoords="offset points",
             weight="bold",
         )
-    figure.suptitle("Dice of every patient; above each panel the mean difference and p (Wilcoxon, after Holm)")
+    figure.suptitle("Dice per patient; above each panel the mean difference and Holm-corrected Wilcoxon p")
     baselines = {row["mix"]: row["baseline"] for row in gains}
     for line, mix in zip(grid, mixes, strict=False):
-        line[0].set_ylabel(f"Dice\n{_over(mix, baselines[mix])}")
+        line[0].set_ylabel(f"Dice\n{_with_baseline(mix, baselines[mix])}")
     return figure
 
 
@@ -123,8 +122,8 @@ def _names(table: Sequence[Mapping], column: str) -> list[str]:
     return list(dict.fromkeys(row[column] for row in table))
 
 
-def _over(mix: str, baseline: str | None) -> str:
-    return in_words(mix) + (f"\nagainst {in_words(baseline)}" if baseline else "")
+def _with_baseline(mix: str, baseline: str | None) -> str:
+    return in_words(mix) + (f"\nbaseline: {in_words(baseline)}" if baseline else "")
 
 
 def _cell(row: Mapping) -> str:
@@ -138,7 +137,7 @@ def _cell(row: Mapping) -> str:
 
 def _gain(row: Mapping[str, str]) -> str:
     if not row["difference"]:
-        return "no patient in common"
+        return "no patient in both"
     return _signed(float(row["difference"])) + (f", p {float(row['p_holm']):.2g}" if row["p_holm"] else "")
 
 

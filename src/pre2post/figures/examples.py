@@ -1,9 +1,11 @@
-"""Slices through the lesion: what went in, what should come out, what came out, and where they differ."""
+"""Slices through the lesion: pre-contrast, real and synthetic post-contrast image, their error and enhancement."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 COLUMNS = (
@@ -14,7 +16,7 @@ COLUMNS = (
     "enhancement, real",
     "enhancement, synthetic",
 )
-GREY, ENHANCEMENT, SIGNED = "gray", "magma", "RdBu_r"  # the coloured ones can be told apart without red and green
+GREY, ENHANCEMENT, SIGNED = "gray", "magma", "RdBu_r"  # distinct for red-green colour blindness
 OUTLINE = {GREY: "#56B4E9", ENHANCEMENT: "#56B4E9", SIGNED: "black"}  # of the lesion, visible on each
 
 
@@ -30,9 +32,8 @@ class Example:
     aspect: float
 
 
-def draw_examples(examples: list[Example]) -> Figure:
-    """A row a patient, at the slice with most tumour; grey levels and colours mean the same along a row, and the
-    lesion is outlined."""
+def draw_examples(examples: Sequence[Example]) -> Figure:
+    """Draw one row per patient at the slice with most tumour, with the lesion outlined and one scale per row."""
     figure, grid = plt.subplots(len(examples), len(COLUMNS), figsize=(14, 2.3 * len(examples)), squeeze=False)
     for row, example in zip(grid, examples, strict=True):
         _draw_row(row, example)
@@ -41,10 +42,10 @@ def draw_examples(examples: list[Example]) -> Figure:
     return figure
 
 
-def _draw_row(row, example: Example) -> None:
+def _draw_row(row: Sequence[Axes], example: Example) -> None:
     z = int(example.mask.sum((1, 2)).argmax())
     pre, post, synthetic = (volume[z] for volume in (example.pre, example.post, example.synthetic))
-    brightest = np.percentile(post, 99.8)  # a few hot pixels must not darken the rest
+    brightest = np.percentile(post, 99.8)  # a few bright pixels must not darken the others
     enhanced = max(np.percentile(post - pre, 99.8), 1e-6)
     panels = [
         (pre, GREY, 0, brightest),

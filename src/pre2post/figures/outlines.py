@@ -1,26 +1,36 @@
-"""Where segmentation fails: images of the worst patients with the annotated and the predicted tumour outlined."""
+"""Failures of the segmentation: the worst patients, with annotated and predicted tumour outlined."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pre2post.figures.canvas import in_words
 from pre2post.segmentation.design import split_and_phase
 
-# Of Okabe and Ito's colours those that are bright on grey; told apart by the dashes as well.
-ANNOTATED = {"color": "#56B4E9", "linestyle": "solid"}
-PREDICTED = ({"color": "#E69F00", "linestyle": "solid"}, {"color": "#CC79A7", "linestyle": "dashed"})
-COLUMNS = ("slice with most tumour", "the same, outlined", "slice with most false prediction")
+
+class Line(NamedTuple):
+    """The look of an outline."""
+
+    color: str
+    linestyle: Literal["solid", "dashed"]
+
+
+# Colours of Okabe and Ito that are bright on grey; the dashes distinguish the outlines too.
+ANNOTATED = Line("#56B4E9", "solid")
+PREDICTED = (Line("#E69F00", "solid"), Line("#CC79A7", "dashed"))
+COLUMNS = ("slice with most tumour", "same slice, outlined", "slice with most false positives")
 WORST = 2  # patients of each split
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """One patient in one domain, and the Dice of each mix there."""
+    """One patient in one domain, with the Dice of each mix."""
 
     domain: str
     case: str
@@ -39,12 +49,12 @@ class Outlined:
 
 
 def worst_cases(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[str, str]]) -> list[Chosen]:
-    """The patients of each split that the best baseline does worst on, with what the first mix built on it does.
+    """Return the patients of each split with the lowest Dice of the best baseline, with the first mix compared with it.
 
-    The best baseline is the one with the highest mean Dice in a phase, over the patients of all groups, and that phase
-    is looked at: so what is seen is what remains hard, not that a domain was never trained on. Of equal Dice, 0 above
-    all, the larger tumour comes first. Without any baseline the best mix stands alone. `rows` is
-    plots/segmentation.csv, `gains` plots/segmentation_gains.csv.
+    The best baseline has the highest mean Dice in a phase, over the patients of both splits; the patients are taken
+    from that phase. So the figure shows hard cases, not a domain that was never trained on. For equal Dice, such as 0,
+    the larger tumour comes first. Without baselines, the best mix is shown alone. `rows` is plots/segmentation.csv,
+    `gains` is plots/segmentation_gains.csv.
     """
     built_on = {row["baseline"]: row["mix"] for row in reversed(gains)}
     dice: dict[tuple[str, str], list[float]] = {}
@@ -53,49 +63,53 @@ def worst_cases(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[str, 
             dice.setdefault((row["mix"], split_and_phase(row["domain"])[1]), []).append(float(row["dice"]))
     best, phase = max(dice, key=lambda cell: np.mean(dice[cell]))
     shown = [best, built_on[best]] if built_on else [best]
-    found = {(row["mix"], row["domain"], row["case"]): float(row["dice"]) for row in rows}
-    own = sorted(
+    dice_of = {(row["mix"], row["domain"], row["case"]): float(row["dice"]) for row in rows}
+    ranked = sorted(
         (row for row in rows if (row["mix"], split_and_phase(row["domain"])[1]) == (best, phase)),
         key=lambda row: (float(row["dice"]), -float(row["true_ml"])),
     )
     return [
-        Chosen(domain, row["case"], {name: found[name, domain, row["case"]] for name in shown})
+        Chosen(domain, row["case"], {name: dice_of[name, domain, row["case"]] for name in shown})
         for domain in dict.fromkeys(row["domain"] for row in rows if split_and_phase(row["domain"])[1] == phase)
-        for row in [row for row in own if row["domain"] == domain][:WORST]
+        for row in [row for row in ranked if row["domain"] == domain][:WORST]
     ]
 
 
 def draw_outlines(examples: Sequence[Outlined]) -> Figure:
-    """A row a patient: the slice with most annotated tumour, without and with outlines, and the one with most voxels
-    predicted in vain. All show the same mixes."""
+    """Draw one row per patient: the slice with most annotated tumour, without and with outlines, and the slice with
+    most false positive voxels. All examples have the same mixes.
+    """
     names = list(examples[0].predicted)
     figure, grid = plt.subplots(len(examples), len(COLUMNS), figsize=(10.5, 0.6 + 3.2 * len(examples)), squeeze=False)
     for row, example in zip(grid, examples, strict=True):
         _draw_row(row, example)
     for axes, title in zip(grid[0], COLUMNS, strict=True):
         axes.set_title(title)
-    lines = [Line2D([], [], **style) for style in (ANNOTATED, *PREDICTED[: len(names)])]
+    lines = [
+        Line2D([], [], color=line.color, linestyle=line.linestyle) for line in (ANNOTATED, *PREDICTED[: len(names)])
+    ]
     labels = ["annotated", *(f"trained on {in_words(name)}" for name in names)]
     figure.legend(lines, labels, loc="outside lower center", ncols=len(lines), frameon=False)
     return figure
 
 
-def _draw_row(row, example: Outlined) -> None:
+def _draw_row(row: Sequence[Axes], example: Outlined) -> None:
     most_tumour = int(example.annotated.sum((1, 2)).argmax())
-    in_vain = sum(((mask > 0) & (example.annotated == 0)).sum((1, 2)) for mask in example.predicted.values())
-    most_in_vain = int(in_vain.argmax()) if in_vain.any() else most_tumour
-    brightest = np.percentile(example.image, 99.8)  # a few hot pixels must not darken the rest
-    for axes, z in zip(row, (most_tumour, most_tumour, most_in_vain), strict=True):
+    wrong = np.array([(mask > 0) & (example.annotated == 0) for mask in example.predicted.values()])
+    false_positives = wrong.sum((0, 2, 3))
+    most_false = int(false_positives.argmax()) if false_positives.any() else most_tumour
+    brightest = np.percentile(example.image, 99.8)  # a few bright pixels must not darken the others
+    for axes, z in zip(row, (most_tumour, most_tumour, most_false), strict=True):
         axes.imshow(example.image[z], cmap="gray", vmin=0, vmax=brightest, aspect=example.aspect)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-    for axes, z in zip(row[1:], (most_tumour, most_in_vain), strict=True):
-        for mask, style in zip(example.predicted.values(), PREDICTED, strict=False):
-            _outline(axes, mask[z], style)
-        _outline(axes, example.annotated[z], ANNOTATED)  # last: it is never hidden
+    for axes, z in zip(row[1:], (most_tumour, most_false), strict=True):
+        for mask, line in zip(example.predicted.values(), PREDICTED, strict=False):
+            _outline(axes, mask[z], line)
+        _outline(axes, example.annotated[z], ANNOTATED)  # last, so that it is never hidden
     row[0].set_ylabel(example.title)
 
 
-def _outline(axes, mask: np.ndarray, style: Mapping[str, str]) -> None:
+def _outline(axes: Axes, mask: np.ndarray, line: Line) -> None:
     if mask.any():
-        axes.contour(mask > 0, levels=[0.5], colors=style["color"], linestyles=style["linestyle"], linewidths=1.2)
+        axes.contour(mask > 0, levels=[0.5], colors=line.color, linestyles=line.linestyle, linewidths=1.2)

@@ -1,1 +1,1 @@
-"""Volumes: DICOM and NIfTI, bias field, intensity scale and its inverse, slices, regions of the breast."""
+"""Volumes in the patient: geometry, intensity scale, slices, registration, and masks of body, breast and lesion."""

@@ -1,37 +1,39 @@
-"""Tissue against air in a pre-contrast volume in LPS: rows run from front to back, the front ones hold mostly air."""
+"""Separation of tissue and air in a pre-contrast volume in LPS, whose rows run from anterior (air) to posterior."""
 
 import numpy as np
 
-FRONT = 0.4  # of the rows: air and breasts, no lung, whose noise differs from that of air
-SMOOTHING = 1.0  # pixels, in the plane, at least: the noise shrinks by 3.5 and edges stay within a pixel
-SMOOTHING_MM = 1.5  # and at least this: small pixels are noisier
-WINDOW = 5  # pixels a side, in which the spread of air is measured: small, since noise fills a narrow rim only
-QUIETEST = 15  # per cent of the windows that hold noise: air, since tissue spreads more
-RAYLEIGH_RATIO = 1.913  # mean over standard deviation of the magnitude of noise: sqrt(pi / (4 - pi))
-ABOVE_AIR = 1.6  # times the mean of air: 4 standard deviations of smoothed air, as dark as fat of an SNR of 1.6
-PEELS = 2  # layers of pixels for every pixel of smoothing, which it may have added outside a bright skin
+from pre2post.image.volume import Vector
+
+FRONT = 0.4  # fraction of the rows: air and breasts, without lung, whose noise differs from that of air
+SMOOTHING = 1.0  # pixels in plane, at least: reduces noise by 3.5 and moves edges by less than a pixel
+SMOOTHING_MM = 1.5  # mm, at least: small pixels are noisier
+WINDOW = 5  # pixels per side, to measure the spread of air: small, since noise may fill only a narrow rim
+QUIETEST = 15  # percentile of the spread over windows with noise: air, since tissue has a larger spread
+RAYLEIGH_RATIO = 1.913  # mean over standard deviation of noise magnitude: sqrt(pi / (4 - pi))
+ABOVE_AIR = 1.6  # times the mean of air: 4 standard deviations of smoothed air; fat needs an SNR of 1.6
+PEELS = 2  # pixel layers per pixel of smoothing, which it may have added outside bright skin
 EDGE = 0.5  # of the brightest neighbour: a pixel half filled with skin
 
 
-def foreground_share(array: np.ndarray) -> np.ndarray:
-    """Share (z,) of the pixels of every slice of a volume (z, y, x) above the noise of air, specks left out."""
+def foreground_fraction(array: np.ndarray) -> np.ndarray:
+    """Return the fraction (z,) of foreground pixels in each slice of a volume (z, y, x), without specks."""
     from scipy.ndimage import binary_opening
 
     return binary_opening(foreground(array), np.ones((1, 3, 3), bool)).mean(axis=(1, 2))
 
 
-def tissue_planes(array: np.ndarray, smallest_share: float) -> np.ndarray:
-    """The z of the slices of a pre-contrast volume (z, y, x) in which at least this share of pixels is no air."""
-    return np.flatnonzero(foreground_share(array) >= smallest_share)
+def tissue_planes(array: np.ndarray, min_fraction: float) -> np.ndarray:
+    """Return the z of the slices of a pre-contrast volume (z, y, x) with at least this fraction of foreground."""
+    return np.flatnonzero(foreground_fraction(array) >= min_fraction)
 
 
 def foreground(array: np.ndarray, sigma: float = SMOOTHING) -> np.ndarray:
-    """Pixels (z, y, x) whose value, smoothed by `sigma` pixels, lies above the noise of air; lungs are holes."""
+    """Return the pixels (z, y, x) that, smoothed by `sigma` pixels, are above the noise of air; lungs are holes."""
     return smoothed(array, sigma) > ABOVE_AIR * air_level(array)
 
 
-def body_mask(array: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
-    """The body (z, y, x), filled slice by slice: the largest connected piece of foreground. `spacing` in mm."""
+def body_mask(array: np.ndarray, spacing: Vector) -> np.ndarray:
+    """Return the body (z, y, x): the largest component of foreground, filled per slice. `spacing` in mm."""
     from scipy.ndimage import binary_fill_holes, binary_opening
 
     sigma = max(SMOOTHING, SMOOTHING_MM / spacing[0])
@@ -41,10 +43,10 @@ def body_mask(array: np.ndarray, spacing: tuple[float, float, float]) -> np.ndar
 
 
 def air_level(array: np.ndarray) -> float:
-    """About the mean of air that holds noise (a fifth less at worst), in scanner units; 0 when the air is set to 0.
+    """Estimate the mean of air with noise, in scanner units, at most a fifth too low; 0 if the air is set to 0.
 
-    Scanners blank part of the air, so its most common value says nothing. The spread of the quietest windows that hold
-    noise does: the magnitude of pure noise has a mean of 1.913 standard deviations (Gudbjartsson and Patz 1995).
+    Scanners blank part of the air, so its most common value is uninformative. Use the spread of the quietest windows
+    with noise: the magnitude of pure noise has a mean of 1.913 standard deviations (Gudbjartsson and Patz 1995).
     """
     from scipy.ndimage import uniform_filter
 
@@ -57,7 +59,7 @@ def air_level(array: np.ndarray) -> float:
 
 
 def smoothed(array: np.ndarray, sigma: float, across: float = 0.0) -> np.ndarray:
-    """Gaussian smoothing by `sigma` pixels in the plane and `across` slices; what is not finite counts as 0."""
+    """Smooth by a Gaussian of `sigma` pixels in plane and `across` slices; NaN and infinity count as 0."""
     from scipy.ndimage import gaussian_filter
 
     return gaussian_filter(_finite(array), (across, sigma, sigma), mode="nearest")
@@ -75,7 +77,7 @@ def _largest(mask: np.ndarray) -> np.ndarray:
 
 
 def _peel(mask: np.ndarray, array: np.ndarray, sigma: float) -> np.ndarray:
-    """Takes off border pixels darker than half of what is beside them: smoothing by `sigma` carried skin outwards."""
+    """Remove border pixels darker than half of their brightest neighbour; smoothing by `sigma` moved skin outwards."""
     from scipy.ndimage import binary_erosion, maximum_filter
 
     sharp = smoothed(array, sigma / 2, 0.5)

@@ -1,7 +1,7 @@
-"""Where the breasts are, from a pre-contrast volume in LPS: rows run from front to back, columns from right to left.
+"""Mask of the breasts from a pre-contrast volume in LPS: rows run from front to back, columns from right to left.
 
-The chest wall is the outer face of the pectoral muscle: where dark fat turns into brighter muscle, going back. It is
-looked for along the normals of an arc that follows from the width of the body, as the smoothest strong edge.
+The chest wall is the outer face of the pectoral muscle, where dark fat turns into brighter muscle. It is found as
+the smoothest strong edge along the normals of an arc, which is scaled by the width of the body.
 """
 
 from dataclasses import dataclass
@@ -9,23 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from pre2post.image.body_mask import body_mask, smoothed
+from pre2post.image.volume import Vector
 
-BACK_OF_BREAST = 30.0  # mm behind the skin over the sternum: further back, at the side, lie the armpit and the flank
-MIDLINE = 25.0  # mm to either side, in which the skin over the sternum is looked for
-# A chest wall to start from, as a superellipse about the midline; shares of the half-width of the body.
+BACK_OF_BREAST = 30.0  # mm behind the skin over the sternum: further back are the armpit and the flank
+MIDLINE = 25.0  # mm to either side, in which the skin over the sternum is found
+# The initial chest wall, a superellipse about the midline; fractions of the half-width of the body.
 WALL_HALF_WIDTH, WALL_HALF_DEPTH, WALL_POWER = 0.87, 0.52, 2.3
 WALL_GAP = 12.0  # mm from the skin over the sternum to the wall
-REACH = 14.0  # mm that the wall may lie in front of or behind that start
-EDGE_DEPTH = 4.0  # mm on either side of an edge whose means are compared: thinner than the muscle
-SKIN_DEPTH = 5.0  # mm behind the skin, where no wall can be: the skin itself is a strong edge
-STRAY = 0.004  # cost of a mm² away from the start, in units of relative contrast
-BEND = 0.05  # cost of a step of 1 mm sideways for every mm along the arc
-ALONG_BODY = 6.0  # mm, smoothing from slice to slice: the wall runs along the body, noise does not
+REACH = 14.0  # mm by which the wall may be in front of or behind the initial wall
+EDGE_DEPTH = 4.0  # mm on either side of an edge, whose means are compared: thinner than the muscle
+SKIN_DEPTH = 5.0  # mm behind the skin, without a wall: the skin itself is a strong edge
+STRAY = 0.004  # cost per mm² of distance from the initial wall, in units of relative contrast
+BEND = 0.05  # cost of a step of 1 mm along the normal per mm along the arc
+ALONG_BODY = 6.0  # mm, smoothing across slices: the wall continues along the body, noise does not
 
 
 @dataclass(frozen=True)
 class _Arc:
-    """Points along the starting wall, 1 mm apart, and normals towards the back; (n,) mm from midline and sternum."""
+    """Points (n,) along the initial wall, 1 mm apart, in mm from midline and sternum, and normals towards the back."""
 
     x: np.ndarray
     y: np.ndarray
@@ -33,11 +34,11 @@ class _Arc:
     normal_y: np.ndarray
 
 
-def breast_mask(pre_array: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
-    """Tissue in front of the chest wall (z, y, x), bool: both breasts with their skin, fat and gland, no air.
+def breast_mask(pre_array: np.ndarray, spacing: Vector) -> np.ndarray:
+    """Return the tissue in front of the chest wall (z, y, x), bool: both breasts with skin, fat and gland.
 
     `pre_array` is the pre-contrast volume (z, y, x) in scanner units (air at 0), `spacing` its (x, y, z) in mm. At the
-    sides the mask ends 30 mm behind the skin over the sternum. A volume without a body gives an empty mask.
+    sides the mask ends 30 mm behind the skin over the sternum. The mask of a volume without a body is empty.
     """
     body = body_mask(pre_array, spacing)
     if not body.any() or min(body.shape[1:]) < 4:
@@ -52,14 +53,14 @@ def breast_mask(pre_array: np.ndarray, spacing: tuple[float, float, float]) -> n
 
 
 def _midline(body: np.ndarray) -> tuple[float, float]:
-    """Column of the middle of the body, and its half-width in columns, from the rows at which it is widest."""
+    """Return the middle column of the body and its half-width in columns, from the rows where it is widest."""
     columns = np.flatnonzero(body.any(axis=(0, 1)))
     widths = np.sort(body.any(axis=0).sum(axis=1))
     return (columns[0] + columns[-1]) / 2, float(widths[int(0.9 * (len(widths) - 1))]) / 2
 
 
-def _sternum(body: np.ndarray, middle: float, spacing) -> np.ndarray:
-    """Row (z,) of the skin in the valley between the breasts, smoothed along the body."""
+def _sternum(body: np.ndarray, middle: float, spacing: Vector) -> np.ndarray:
+    """Return the row (z,) of the skin in the valley between the breasts, smoothed along the body."""
     from scipy.ndimage import gaussian_filter1d, median_filter
 
     near = max(1, round(MIDLINE / spacing[0]))
@@ -73,7 +74,7 @@ def _sternum(body: np.ndarray, middle: float, spacing) -> np.ndarray:
 
 
 def _start(half_width: float) -> _Arc:
-    """The starting wall of a body of this half-width in mm, from side to side."""
+    """Return the initial wall of a body of this half-width in mm, from side to side."""
     a, b, power = WALL_HALF_WIDTH * half_width, WALL_HALF_DEPTH * half_width, WALL_POWER
     fine = np.linspace(-0.97, 0.97, 4001)
     x, y = fine * a, WALL_GAP + b * (1 - (1 - np.abs(fine) ** power) ** (1 / power))
@@ -85,8 +86,10 @@ def _start(half_width: float) -> _Arc:
     return _Arc(x, y, -along_y / size, along_x / size)
 
 
-def _find_wall(array, body, arc: _Arc, middle: float, sternum: np.ndarray, spacing) -> np.ndarray:
-    """Row (z, x) of the chest wall in every column; infinite where the arc does not reach."""
+def _find_wall(
+    array: np.ndarray, body: np.ndarray, arc: _Arc, middle: float, sternum: np.ndarray, spacing: Vector
+) -> np.ndarray:
+    """Return the row (z, x) of the chest wall in every column; infinite outside the arc."""
     from scipy.ndimage import distance_transform_edt, map_coordinates
 
     image = smoothed(array, 0.7, ALONG_BODY / spacing[2])
@@ -104,7 +107,7 @@ def _find_wall(array, body, arc: _Arc, middle: float, sternum: np.ndarray, spaci
 
 
 def _smoothest_edge(band: np.ndarray, allowed: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Offset (n,) of the wall at every point of the arc: the path of least cost through a band (n, offsets)."""
+    """Return the offset (n,) of the wall at every point of the arc: the least-cost path in a band (n, offsets)."""
     depth = int(EDGE_DEPTH)
     sums = np.cumsum(np.pad(band, ((0, 0), (1, 0))), axis=1)
     centre = np.arange(depth, band.shape[1] - depth)
@@ -117,7 +120,7 @@ def _smoothest_edge(band: np.ndarray, allowed: np.ndarray, offsets: np.ndarray) 
 
 
 def _least_cost_path(cost: np.ndarray, bend: float) -> np.ndarray:
-    """Index (n,) into the rows of `cost` (n, m) of the path with the least sum, moving by at most one a row."""
+    """Return the index (n,) per row of `cost` (n, m) of the path of least sum that moves by at most one per row."""
     total, moves = cost[0].copy(), np.zeros(cost.shape, int)
     for number in range(1, len(cost)):
         padded = np.pad(total, 1, constant_values=np.inf)
@@ -131,8 +134,8 @@ def _least_cost_path(cost: np.ndarray, bend: float) -> np.ndarray:
     return path
 
 
-def _by_column(arc: _Arc, path: np.ndarray, middle: float, row: float, width: int, spacing) -> np.ndarray:
-    """Row (x,) of the wall in every column of a slice, from the path along the arc."""
+def _by_column(arc: _Arc, path: np.ndarray, middle: float, row: float, width: int, spacing: Vector) -> np.ndarray:
+    """Return the row (x,) of the wall in every column of a slice, from the path along the arc."""
     columns = middle + (arc.x + path * arc.normal_x) / spacing[0]
     rows = row + (arc.y + path * arc.normal_y) / spacing[1]
     order = np.argsort(columns)

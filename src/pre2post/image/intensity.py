@@ -1,4 +1,4 @@
-"""One intensity scale a patient, so that the phases keep their relation: enhancement is the difference between them."""
+"""Intensity normalisation with one scale per patient, shared by all phases, so that enhancement is preserved."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from pre2post.core.errors import InputError
 
 @dataclass(frozen=True)
 class IntensityScale:
-    """A linear map between scanner units and normalised ones: `low` becomes 0, `high` becomes 1; nothing is clipped."""
+    """A linear map from scanner units to normalised units: `low` becomes 0, `high` becomes 1, without clipping."""
 
     low: float
     high: float
@@ -18,38 +18,38 @@ class IntensityScale:
     def from_pre(
         cls, array: np.ndarray, low_percentile: float, high_percentile: float, headroom: float
     ) -> "IntensityScale":
-        """The scale of a patient from its pre-contrast volume (any shape, scanner units).
+        """Return the scale of a patient from the pre-contrast volume (any shape, scanner units).
 
-        `low` is the low percentile; `high` lies `headroom` times as far above it as the high percentile, which leaves
-        room for what enhances. Raises InputError when the percentiles coincide.
+        `low` is the low percentile. `high` is `headroom` times as far above it as the high percentile, to leave range
+        for enhancing tissue. Raises InputError if the percentiles coincide.
         """
         low, top = _percentiles(array, [low_percentile, high_percentile])
         if not np.isfinite(top - low) or top <= low:
             raise InputError(
-                "the pre-contrast volume has no contrast to take an intensity scale from",
+                "the pre-contrast volume has no contrast to set an intensity scale",
                 found=f"percentile {low_percentile:g} = {low:g}, percentile {high_percentile:g} = {top:g}",
                 expected="the second above the first",
             )
         return cls(low, low + headroom * (top - low))
 
     def normalise(self, array: np.ndarray) -> np.ndarray:
-        """Scanner units to normalised ones, float32."""
+        """Convert scanner units to normalised units, float32."""
         return ((np.asarray(array, np.float64) - self.low) / (self.high - self.low)).astype(np.float32)
 
     def restore(self, array: np.ndarray) -> np.ndarray:
-        """Normalised units back to scanner ones, float32."""
+        """Convert normalised units to scanner units, float32."""
         return (np.asarray(array, np.float64) * (self.high - self.low) + self.low).astype(np.float32)
 
 
 def _percentiles(array: np.ndarray, wanted: list[float]) -> list[float]:
-    """numpy's percentiles; of 16-bit integers by counting, which takes an eighth of the time of sorting."""
+    """Return NumPy's percentiles; for 16-bit integers by counting, which is eight times as fast as sorting."""
     if array.dtype not in (np.int16, np.uint16):
         return [float(value) for value in np.percentile(array, wanted)]
     counts = np.zeros(1 << 16, np.int64)
-    for plane in array.reshape(len(array), -1):  # whole volumes leave the processor's cache
+    for plane in array.reshape(len(array), -1):  # by plane, since volumes exceed the processor's cache
         counts += np.bincount(plane.view(np.uint16), minlength=1 << 16)
     values = np.arange(1 << 16)
-    if array.dtype == np.int16:  # negative ones were counted behind the positive ones
+    if array.dtype == np.int16:  # negative values were counted after the positive ones
         counts, values = np.roll(counts, 1 << 15), values - (1 << 15)
     below = np.cumsum(counts)
 

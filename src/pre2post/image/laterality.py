@@ -1,12 +1,12 @@
-"""The two breasts of a volume in LPS, whose columns run from the patient's right to left."""
+"""The two sides of a volume in LPS, whose columns run from the patient's right to left."""
 
 import numpy as np
 
 
 def contralateral(breast: np.ndarray, lesion: np.ndarray) -> np.ndarray:
-    """The breast (z, y, x), bool, without the lesion: the half of `breast` on the other side of its middle column.
+    """Return the healthy breast (z, y, x), bool: the half of `breast` without the lesion, split at its middle column.
 
-    Empty when both halves hold some of the lesion, or there is no lesion: then neither is the healthy one.
+    The result is empty if there is no lesion or if both halves hold a part of it.
     """
     breast, lesion = np.asarray(breast, bool), np.asarray(lesion, bool)
     if not breast.any():
@@ -19,21 +19,21 @@ def contralateral(breast: np.ndarray, lesion: np.ndarray) -> np.ndarray:
 
 
 def halves(body: np.ndarray) -> tuple[slice, slice]:
-    """The columns of the patient's right and left half: they meet at the middle of the body (z, y, x), none is lost.
+    """Return the columns of the patient's right and left half, split at the middle of the body (z, y, x).
 
-    Without a body, at the middle of the volume.
+    Split at the middle of the volume if the body is empty. Every column is in one half.
     """
     middle = _middle(body) if np.any(body) else (body.shape[2] - 1) / 2
     return slice(0, int(middle) + 1), slice(int(middle) + 1, body.shape[2])
 
 
 def half_with_centre(mask: np.ndarray, sides: tuple[slice, slice]) -> slice:
-    """The one of the two halves that holds the centre of mass of a mask (z, y, x), which must not be empty."""
+    """Return the half that holds the centre of mass of a non-empty mask (z, y, x)."""
     centre = np.nonzero(mask)[2].mean()
     return sides[0] if centre < sides[0].stop - 0.5 else sides[1]
 
 
 def _middle(mask: np.ndarray) -> float:
-    """The column halfway between the first and the last that hold some of a mask (z, y, x)."""
+    """Return the column halfway between the first and last non-empty columns of a mask (z, y, x)."""
     columns = np.flatnonzero(np.asarray(mask).any(axis=(0, 1)))
     return (columns[0] + columns[-1]) / 2

@@ -1,22 +1,24 @@
-"""Volumes to square slices of a fixed size and back, in floats all the way."""
+"""Conversion of volumes to square slices of a fixed size and back, in float32."""
 
 import numpy as np
 
-MASK_THRESHOLD = 0.5  # a resampled pixel belongs to the mask when half of it does
-CUBIC = 3  # the spline order; the published work resized with cubic interpolation too
+from pre2post.image.volume import Shape
+
+MASK_THRESHOLD = 0.5  # a resampled pixel belongs to the mask if at least half of it does
+CUBIC = 3  # spline order, as in the published work
 
 
 def to_slices(array: np.ndarray, size: int) -> np.ndarray:
-    """Slices (z, size, size), float32, of a volume (z, y, x); the same values when it has that size already.
+    """Resample a volume (z, y, x) to slices (z, size, size), float32; a matrix of that size keeps its values.
 
-    A matrix that is not square is first padded with 0 (air) to a centred square, so that anatomy keeps its shape. When
-    the matrix shrinks it is smoothed first, against aliasing. Cubic interpolation may overshoot at sharp edges.
+    First pad a matrix that is not square with 0 (air) to a centred square, which preserves shapes. Smooth before
+    shrinking, against aliasing. Cubic interpolation may overshoot at sharp edges.
     """
     return _resize(_pad(np.asarray(array, np.float32)), size)
 
 
-def from_slices(slices: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """The volume of `shape` (z, y, x), float32, whose slices (z, size, size) these are: undoes to_slices."""
+def from_slices(slices: np.ndarray, shape: Shape) -> np.ndarray:
+    """Undo to_slices: resample slices (z, size, size) to a volume of `shape` (z, y, x), float32."""
     if len(slices) != shape[0]:
         raise ValueError(f"{len(slices)} slices cannot fill a volume of shape {shape}")
     square = _resize(np.asarray(slices, np.float32), max(shape[1:]))
@@ -25,7 +27,7 @@ def from_slices(slices: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def mask_to_slices(mask: np.ndarray, size: int) -> np.ndarray:
-    """Slices (z, size, size), uint8 0 or 1, of a mask (z, y, x). Only planes that hold something are resampled."""
+    """Resample a mask (z, y, x) to slices (z, size, size), uint8 0 or 1. Only non-empty planes are resampled."""
     mask = np.asarray(mask, bool)
     slices = np.zeros((len(mask), size, size), np.uint8)
     filled = mask.any(axis=(1, 2))
@@ -34,7 +36,7 @@ def mask_to_slices(mask: np.ndarray, size: int) -> np.ndarray:
 
 
 def _margins(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows above and columns left of a matrix that lies in the middle of its square."""
+    """Return the rows above and the columns left of a matrix centred in its square."""
     side = max(shape[1:])
     return (side - shape[1]) // 2, (side - shape[2]) // 2
 
@@ -47,13 +49,13 @@ def _pad(array: np.ndarray) -> np.ndarray:
 
 
 def _resize(slices: np.ndarray, size: int) -> np.ndarray:
-    """Slices (z, n, n) to (z, size, size), float32; the grids share their outer edges, so nothing shifts."""
+    """Resample slices (z, n, n) to (z, size, size), float32; the grids share their outer edges, so nothing shifts."""
     from skimage.transform import resize
 
     if slices.shape[1] == size:
         return slices.copy()
     smooth = size < slices.shape[1]
-    resized = np.empty((len(slices), size, size), np.float32)  # a volume may have no slice to cut
+    resized = np.empty((len(slices), size, size), np.float32)  # allocated here, since there may be no slice at all
     for plane, target in zip(slices, resized, strict=True):
         target[:] = resize(plane, (size, size), CUBIC, mode="edge", preserve_range=True, anti_aliasing=smooth)
     return resized

@@ -1,9 +1,10 @@
-"""The archive's bounding box of each patient's tumour: a table beside the images, of patients with and without a mask.
+"""The archive's bounding boxes of the tumours: an optional table of patients with and without a mask.
 
-Rows and columns are those of the stored pre-contrast images, slices follow InstanceNumber; all count from 1, and the
-end belongs to the box.
+Rows and columns refer to the stored pre-contrast images; slices follow InstanceNumber. All count from 1, and the box
+includes its end.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,67 +25,66 @@ COLUMNS = (PATIENT, *(f"{end} {axis}" for axis in ("Row", "Column", "Slice") for
 
 @dataclass(frozen=True)
 class Annotation:
-    """One line of the table `file` as it stands there: whether it is a box is known once the images are."""
+    """One line of the table `file`, unchecked: only the images show whether it is a valid box."""
 
     file: Path
-    values: dict[str, str]
+    values: Mapping[str, str]
 
 
 def read_annotations(folder: Path) -> dict[str, Annotation]:
-    """The line of each patient, by id; none at all where the folder has no such table.
+    """Read the line of each patient, by id; return nothing if the folder has no such table.
 
-    Raises InputError when a column is missing or a patient is listed twice.
+    Raises InputError if a column is missing or a patient is listed twice.
     """
     file = find_table([folder], TABLE)
     if file is None:
         return {}
     rows = read_sheet(file)
     _check_columns(rows, file)
-    found: dict[str, Annotation] = {}
+    annotations: dict[str, Annotation] = {}
     for number, row in enumerate(rows, start=2):
         values = {column: row[column] for column in COLUMNS}
         patient = values[PATIENT]
-        if patient in found or not patient:
+        if patient in annotations or not patient:
             raise InputError(
-                "a patient has two boxes" if patient else "a box belongs to no patient",
+                "a patient has two boxes" if patient else "a box has no patient",
                 file=file,
                 case=patient or None,
                 found=f"line {number}",
-                expected="one line a patient",
+                expected="one line per patient",
                 hint="correct the table",
             )
-        found[patient] = Annotation(file, values)
-    return found
+        annotations[patient] = Annotation(file, values)
+    return annotations
 
 
 def to_voxels(annotation: Annotation, series: Series, pre: Volume) -> Box:
-    """The box in the voxels of `pre`, the pre-contrast `series` turned to LPS.
+    """Convert an annotation to voxels of `pre`, which is the pre-contrast `series` in LPS orientation.
 
-    Raises InputError when the line holds no whole numbers, an end before its start, or a box outside the images.
+    Raises InputError if a value is not an integer, an end is before its start, or the box is outside the images.
     """
     slices, rows, columns = (_limits(annotation, axis, series.case) for axis in AXES)
     size = dict(zip(AXES, (len(series.slices), *series.head.size[::-1]), strict=True))
     for axis, limits in zip(AXES, (slices, rows, columns), strict=True):
         _check_inside(annotation, axis, limits, size[axis], series.case)
-    places = [place for place, number in enumerate(slice_numbers(series)) if slices[0] <= number <= slices[1]]
-    if places[-1] - places[0] >= len(places):
+    inside = [place for place, number in enumerate(slice_numbers(series)) if slices[0] <= number <= slices[1]]
+    if inside[-1] - inside[0] >= len(inside):
         raise InputError(
-            "the slices of the box do not lie side by side",
+            "the slices of the box are not adjacent",
             case=series.case,
             file=series.folder,
-            found="InstanceNumbers that follow no direction",
-            expected="numbers that rise or fall with the position",
-            hint="fetch the series again, or take the patient out of the table of boxes",
+            found="InstanceNumbers that do not follow the slice positions",
+            expected="InstanceNumbers that rise or fall with the position",
+            hint="download the series again, or remove the patient from the table of boxes",
         )
-    return volume_box(series, pre, (places[0], rows[0] - 1, columns[0] - 1), (places[-1], rows[1] - 1, columns[1] - 1))
+    return volume_box(series, pre, (inside[0], rows[0] - 1, columns[0] - 1), (inside[-1], rows[1] - 1, columns[1] - 1))
 
 
-def enhancement_inside(box: Box, pre: np.ndarray, post: np.ndarray) -> float | None:
-    """How much more a box enhances than the body around it: means of post - pre, in units of the body's mean of pre.
+def relative_enhancement(box: Box, pre: np.ndarray, post: np.ndarray) -> float | None:
+    """Return the mean enhancement (post - pre) of a box minus that of the body outside, relative to pre in the body.
 
-    The body is whatever is brighter before contrast than the mean of the volume; None where none of it is outside. At 0
-    and below there is nothing in the box that a reader could have meant: most often its slices were counted in another
-    order.
+    The body consists of the voxels above the mean of `pre`. Return None if the box contains all of it. At 0 and below
+    the box cannot contain a visible tumour; usually its slices were counted in another order.
     """
     enhancement = post.astype(np.float32) - pre
     body = pre > pre.mean()
@@ -103,12 +103,12 @@ def _check_columns(rows: list[dict[str, str]], file: Path) -> None:
             file=file,
             expected=", ".join(COLUMNS),
             found=f"no column {absent[0]}" if absent else "no line",
-            hint="correct the table, or take it away",
+            hint="correct or remove the table",
         )
 
 
 def _limits(annotation: Annotation, axis: str, case: str) -> tuple[int, int]:
-    """First and last row, column or slice, from 1. A spreadsheet may write a whole number as 12.0."""
+    """Return the first and last row, column or slice, from 1; accept 12.0, as spreadsheets write integers."""
     texts = [annotation.values[f"{end} {axis}"] for end in ("Start", "End")]
     try:
         numbers = [float(text) for text in texts]
@@ -116,12 +116,12 @@ def _limits(annotation: Annotation, axis: str, case: str) -> tuple[int, int]:
             raise ValueError
     except ValueError:
         raise InputError(
-            "the box is not in whole numbers",
+            "a limit of the box is not an integer",
             case=case,
             file=annotation.file,
-            expected="a whole number",
+            expected="an integer",
             found=" and ".join(repr(text) for text in texts) + f" as Start and End {axis}",
-            hint="correct the line, or remove it",
+            hint="correct or remove the line",
         ) from None
     return int(numbers[0]), int(numbers[1])
 
@@ -129,9 +129,9 @@ def _limits(annotation: Annotation, axis: str, case: str) -> tuple[int, int]:
 def _check_inside(annotation: Annotation, axis: str, limits: tuple[int, int], size: int, case: str) -> None:
     first, last = limits
     if first > last:
-        problem, expected = "the box ends before it starts", "a start that is not above the end"
+        problem, expected = "the box ends before it starts", "a start up to the end"
     elif first < 1 or last > size:
-        problem, expected = "the box lies outside the pre-contrast images", f"{axis} 1 to {size}"
+        problem, expected = "the box is outside the pre-contrast images", f"{axis} 1 to {size}"
     else:
         return
     raise InputError(
@@ -140,5 +140,5 @@ def _check_inside(annotation: Annotation, axis: str, limits: tuple[int, int], si
         file=annotation.file,
         found=f"{axis} {first} to {last}",
         expected=expected,
-        hint="correct the line, or remove it",
+        hint="correct or remove the line",
     )

@@ -1,7 +1,6 @@
 """The spreadsheets of the Duke download, and the table of its known exceptions.
 
-They are optional, and lie wherever the user put them: each function takes the folders to look in. All are read as
-.xlsx, as the archive has them, or as the .csv that people make of them.
+All are optional. Each function takes the folders to search and reads .xlsx, as in the archive, or .csv.
 """
 
 import csv
@@ -14,22 +13,22 @@ from pre2post.core.progress import progress
 from pre2post.core.spreadsheet import iterate_sheet, read_header, read_sheet
 
 PATIENT = "Patient ID"
-CLINICAL, CLINICAL_HEADER = "Clinical_and_Other_Features", 2  # row 1 holds titles of groups, row 3 the codes
+CLINICAL, CLINICAL_HEADER = "Clinical_and_Other_Features", 2  # row 1 has group titles, row 3 the codes
 FEATURES = "Imaging_Features"
 MAPPING = "Breast-Cancer-MRI-filepath_filename-mapping"
 EXCEPTIONS = Path(__file__).with_name("duke_exceptions.csv")
 CODES = re.compile(r"([^=,;{}]+?)\s*=\s*([^=,;{}]+)")  # "GE MEDICAL SYSTEMS=0, SIEMENS=2" and "{0 = no, 1 = yes}"
-SEQUENCE = re.compile(r"^(pre|post_?(\d)|T1)$", re.I)  # folders of the archive's original names
+SEQUENCE = re.compile(r"^(pre|post_?(\d)|T1)$", re.I)  # folders in the original paths of the archive
 
 
 def find_table(folders: Iterable[Path], name: str) -> Path | None:
-    """The spreadsheet of this name, .xlsx or .csv, in the first folder that has it."""
+    """Return the spreadsheet `name`, .xlsx or .csv, of the first folder that contains it."""
     places = (folder / f"{name}{ending}" for folder in folders for ending in (".xlsx", ".csv"))
     return next((place for place in places if place.is_file()), None)
 
 
 def read_patients(folders: Sequence[Path]) -> list[str]:
-    """Ids in the tables of clinical and imaging features, to find patients whose images are missing."""
+    """Return the ids in the tables of clinical and imaging features; they reveal patients without images."""
     ids: dict[str, None] = {}
     for name, header in ((CLINICAL, CLINICAL_HEADER), (FEATURES, 1)):
         file = find_table(folders, name)
@@ -40,7 +39,7 @@ def read_patients(folders: Sequence[Path]) -> list[str]:
 
 
 def read_facts(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
-    """Manufacturer, model and field strength of each patient, their codes put into words."""
+    """Return manufacturer, model and field strength by patient, with codes replaced by their meaning."""
     file = find_table(folders, CLINICAL)
     if not file:
         return {}
@@ -61,10 +60,10 @@ def read_facts(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
 
 
 def read_roles(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
-    """What the archive's mapping of file paths says of each series of each patient: role by SeriesInstanceUID.
+    """Return the role of each series by patient and SeriesInstanceUID, from the archive's mapping of file paths.
 
-    Its original names lie in folders pre, post_1, ..., T1; the last, without fat suppression, becomes "". Raises
-    InputError when the table has other columns.
+    The original paths have folders pre, post_1, ..., T1; the last, without fat suppression, becomes "". Raises
+    InputError if the columns are others.
     """
     file = find_table(folders, MAPPING)
     roles: dict[str, dict[str, str]] = {}
@@ -77,7 +76,7 @@ def read_roles(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
                 file=file,
                 found=f"no column {error}",
                 expected="original_path_and_filename, classic_path",
-                hint="fetch it again, or take it away",
+                hint="download it again, or remove it",
             ) from None
         if len(original) > 2 and len(classic) > 2 and (sequence := SEQUENCE.match(original[-2])):
             roles.setdefault(original[-3], {})[classic[-2]] = _role(sequence)
@@ -85,34 +84,34 @@ def read_roles(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
 
 
 def read_exceptions() -> dict[str, dict[str, str]]:
-    """Reviewed exceptions by patient: role, or "" for none, by SeriesInstanceUID or by "#" and SeriesNumber."""
-    found: dict[str, dict[str, str]] = {}
+    """Return reviewed roles by patient and series (SeriesInstanceUID or "#" and SeriesNumber); "" for no phase."""
+    exceptions: dict[str, dict[str, str]] = {}
     with open(EXCEPTIONS, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            found.setdefault(row["patient"], {})[row["series"]] = row["role"]
-    return found
+            exceptions.setdefault(row["patient"], {})[row["series"]] = row["role"]
+    return exceptions
 
 
 def _rows(file: Path, header: int) -> list[dict[str, str]]:
-    """A CSV made of the clinical table may have lost the titles of groups that are row 1 of the original."""
+    """Read a table whose header is in row `header`, or in row 1 of a .csv that lost the group titles."""
     place = next((place for place in (header, 1) if PATIENT in read_header(file, place)), None)
     if place is None:
         raise InputError(
-            "this table of the archive is not as it should be",
+            "this table of the archive has unexpected columns",
             file=file,
             expected=f"a column {PATIENT}",
             found=", ".join(read_header(file)[:5]),
-            hint="fetch it again, or take it away",
+            hint="download it again, or remove it",
         )
     return read_sheet(file, place)
 
 
 def _codes(text: str) -> dict[str, str]:
-    """ "GE MEDICAL SYSTEMS=0, SIEMENS=2" as {"0": "GE MEDICAL SYSTEMS", "2": "SIEMENS"}."""
+    """Parse "GE MEDICAL SYSTEMS=0, SIEMENS=2" into {"0": "GE MEDICAL SYSTEMS", "2": "SIEMENS"}."""
     return {code.strip(): meaning.strip() for meaning, code in CODES.findall(text)}
 
 
-def _role(sequence: re.Match) -> str:
+def _role(sequence: re.Match[str]) -> str:
     if sequence.group(2):
         return f"post{sequence.group(2)}"
     return "pre" if sequence.group(1).lower() == "pre" else ""

@@ -1,15 +1,15 @@
-"""What ingestion has done already, so that a run that was killed, or follows a change, does only what is missing.
+"""The cache of ingested cases: after a kill or a change of the input, only missing and changed cases are ingested.
 
-A finished case lies in the work folder until all are, then moves to the volumes. Beside it stands a note: a signature
-of the names, sizes and times of its input files, and the digest of what was made of them. Contents of the input are not
-hashed: reading 770,000 files takes hours, asking for their times takes a minute.
+Finished cases stay in the work folder until all are finished, and are then moved to the volumes. Each has a record: a
+signature of the names, sizes and modification times of its input files, and the digest of its result. The input is not
+hashed by content: reading 770,000 files takes hours, reading their metadata takes a minute.
 """
 
 import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,10 +22,13 @@ from pre2post.ingest.study import image_files
 
 
 class IngestCache:
-    """Finished cases in `work` and in `volumes`. `settings` and `code`, the files whose change makes all stale, have a
-    work folder of their own below `root`, so that an experiment with others does not undo this one's."""
+    """Finished cases in a work folder below `root` and in `volumes`.
 
-    def __init__(self, root: Path, volumes: Path, settings: dict, code: Iterable[Path]):
+    `settings` and the content of the files `code` name the work folder, so that runs with other parameters or other
+    code, such as experiments, do not overwrite each other.
+    """
+
+    def __init__(self, root: Path, volumes: Path, settings: Mapping[str, object], code: Iterable[Path]) -> None:
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for file in sorted(code):
             digest.update(file.name.encode() + file.read_bytes())
@@ -33,40 +36,39 @@ class IngestCache:
         self.work.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Waits until no other process ingests into this work folder, as queued experiments may."""
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the work folder; wait while another process, such as a queued experiment, holds it."""
         with open(self.work / ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def done(self, entry: CaseSource) -> IngestResult | None:
-        """The result of a case, if its volumes are there and nothing changed since."""
+    def find(self, source: CaseSource) -> IngestResult | None:
+        """Return the result of a case if its volumes exist and its input is unchanged."""
         try:
-            note = read_json(self._note(entry))
-            if note["signature"] != self._signature(entry):
+            record = read_json(self._record(source))
+            if record["signature"] != self._signature(source):
                 return None
-            for folder in (self.work / entry.case, self.volumes / entry.case):
-                if (folder / CASE).is_file() and _digest(folder / CASE) == note["made"]:
+            for folder in (self.work / source.case, self.volumes / source.case):
+                if (folder / CASE).is_file() and _digest(folder / CASE) == record["result"]:
                     case, row = read_case(folder)
                     roles = (*case.phases, "mask") if case.has_mask else case.phases
                     return IngestResult(case, row) if all(case.path(role).is_file() for role in roles) else None
         except (InputError, KeyError, TypeError):
-            pass  # no note, or a damaged one: do the case again
+            pass  # a missing or damaged record: ingest the case again
         return None
 
-    def write(self, entry: CaseSource) -> None:
-        """Notes that the case lies finished in the work folder."""
-        write_json(
-            self._note(entry), {"signature": self._signature(entry), "made": _digest(self.work / entry.case / CASE)}
-        )
+    def add(self, source: CaseSource) -> None:
+        """Record that a case in the work folder is finished."""
+        result = _digest(self.work / source.case / CASE)
+        write_json(self._record(source), {"signature": self._signature(source), "result": result})
 
-    def forget(self, entry: CaseSource) -> None:
-        """Removes what is left of a case in the work folder."""
-        self._note(entry).unlink(missing_ok=True)
-        shutil.rmtree(self.work / entry.case, ignore_errors=True)
+    def discard(self, source: CaseSource) -> None:
+        """Remove the record and the volumes of a case from the work folder."""
+        self._record(source).unlink(missing_ok=True)
+        shutil.rmtree(self.work / source.case, ignore_errors=True)
 
-    def move(self, cases: Iterable[str]) -> None:
-        """Puts the finished cases among the volumes, in the place of older ones, and removes all others there."""
+    def publish(self, cases: Iterable[str]) -> None:
+        """Move the finished cases to the volumes, where they replace older ones; remove all other cases there."""
         self.volumes.mkdir(parents=True, exist_ok=True)
         wanted = set(cases)
         for name in sorted(wanted):
@@ -77,16 +79,16 @@ class IngestCache:
             if path.is_dir() and path.name not in wanted:
                 shutil.rmtree(path)
 
-    def _note(self, entry: CaseSource) -> Path:
-        return self.work / f"{entry.case}.json"
+    def _record(self, source: CaseSource) -> Path:
+        return self.work / f"{source.case}.json"
 
-    def _signature(self, entry: CaseSource) -> str:
-        digest = hashlib.sha256(repr(entry).encode())
-        for file in [*image_files(entry), *([entry.mask] if entry.mask else [])]:
+    def _signature(self, source: CaseSource) -> str:
+        digest = hashlib.sha256(repr(source).encode())
+        for file in [*image_files(source), *([source.mask] if source.mask else [])]:
             try:
-                seen = file.stat()
-                facts = f"{file}\0{seen.st_size}\0{seen.st_mtime_ns}"
-            except OSError as error:  # told when the case is read
+                status = file.stat()
+                facts = f"{file}\0{status.st_size}\0{status.st_mtime_ns}"
+            except OSError as error:  # reported when the case is read
                 facts = f"{file}\0{error.errno}"
             digest.update(facts.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""One case from its files to volumes by role, its mask, its intensity scale and its line in the cohort table."""
+"""Ingest one case: write its volumes by role, its mask, its intensity scale and its line of the cohort table."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -16,9 +16,10 @@ from pre2post.image.masks import Box, lesions, millilitres
 from pre2post.image.n4 import log_bias_field, remove_bias
 from pre2post.image.registration import overlap, resample_onto, rigid_motion
 from pre2post.image.volume import Volume, describe_geometry, same_geometry, to_lps
-from pre2post.ingest.boxes import enhancement_inside, to_voxels
+from pre2post.ingest.boxes import relative_enhancement, to_voxels
 from pre2post.ingest.case_source import CaseSource
-from pre2post.ingest.study import Study, open_examination
+from pre2post.ingest.params import IngestParams
+from pre2post.ingest.study import Phase, Study, open_study
 from pre2post.io.volume_file import read_volume, write_volume
 
 COLUMNS = (
@@ -38,116 +39,117 @@ COLUMNS = (
     "multifocal",
     "has_box",
     "box_enhancement",
-    "series_left_out",
+    "skipped_series",
     "notes",
     "status",
     "reason",
 )
-SETTINGS = {
+CASE_PARAMS = {  # the ingest parameters that change the result of a case
     "n4_bias_correction",
     "register_above_mm",
     "min_lesion_ml",
     "low_percentile",
     "high_percentile",
     "headroom",
-}  # of the parameters, what changes the volumes of a case
-COVERED = 0.999  # of the pre-contrast voxels must lie inside a phase: of 400 slices, none may be missing
-MASK_KEPT = 0.95  # of a mask's volume must be left on another grid
-MOST_TUMOUR = 0.5  # of the volume: an image taken for a mask, or a mask turned inside out, fills more
+}
+MIN_COVERAGE = 0.999  # of the pre-contrast voxels inside a phase: of 400 slices, none may be missing
+MIN_MASK_KEPT = 0.95  # of the mask's volume after resampling
+MAX_TUMOUR = 0.5  # of the volume: more indicates an image instead of a mask, or an inverted mask
+
+Row = Mapping[str, object]  # one line of the cohort table, by COLUMNS
 
 
 @dataclass(frozen=True)
 class IngestResult:
-    """What became of a case: a usable Case, or none and the reason; `row` is its line in the cohort table."""
+    """A usable case, or None and the error for which it is skipped; `row` is its line of the cohort table."""
 
     case: Case | None
-    row: dict[str, object]
+    row: Row
     error: InputError | None = None
 
 
 @dataclass
 class _Findings:
-    """What there is to say of a case beside its volumes; it grows while the case is taken in."""
+    """Remarks and values for the cohort table, collected during ingestion."""
 
     notes: list[str] = field(default_factory=list)
     box_enhancement: float | None = None
 
 
-def ingest_case(entry: CaseSource, folder: Path, settings) -> IngestResult:
-    """Reads one case and writes its volumes into `folder`/<case>. Bad input is returned, not raised, as `error`.
-
-    `settings` are the ingest parameters, of which SETTINGS are used.
-    """
+def ingest_case(source: CaseSource, folder: Path, settings: IngestParams) -> IngestResult:
+    """Read one case and write its volumes into `folder`/<case>. Bad input is returned as `error`, not raised."""
     try:
-        with about_case(entry, written=folder):
-            return _take_in(entry, folder / entry.case, settings)
+        with case_context(source, written=folder):
+            return _ingest(source, folder / source.case, settings)
     except InputError as error:
-        return left_out(entry, error)
+        return skipped_result(source, error)
     except MemoryError:
-        return left_out(
-            entry,
-            InputError(
-                "the case does not fit into memory", case=entry.case, hint="lower ingest.workers, or leave the case out"
-            ),
-        )
+        hint = "lower ingest.workers, or leave the case out"
+        return skipped_result(source, InputError("the case does not fit into memory", case=source.case, hint=hint))
 
 
 @contextmanager
-def about_case(entry: CaseSource, written: Path | None = None) -> Iterator[None]:
-    """Says of bad input inside which case it is about. A file that cannot be used, such as one whose name is too long,
-    is bad input too, unless it lies in the folder `written`."""
+def case_context(source: CaseSource, written: Path | None = None) -> Iterator[None]:
+    """Add the case to errors raised inside.
+
+    Convert OSError for a file of the case, such as a name that is too long, to InputError; files inside the folder
+    `written` are outputs and are excluded.
+    """
     try:
-        with error_context(case=entry.case):
+        with error_context(case=source.case):
             yield
     except OSError as error:
         if error.filename is None or (written and Path(error.filename).is_relative_to(written)):
             raise
         raise InputError(
             "a file of the case cannot be used",
-            case=entry.case,
+            case=source.case,
             file=error.filename,
             found=error.strerror,
-            expected="a file that can be read",
-            hint="see to its name and its permissions, or leave the case out",
+            expected="a readable file",
+            hint="check its name and permissions, or leave the case out",
         ) from None
 
 
-def left_out(entry: CaseSource, error: InputError) -> IngestResult:
-    """The result of a case that cannot be used. Its line names files without their folders, which in an archive's
-    download are UIDs and dates; `error` keeps them."""
+def skipped_result(source: CaseSource, error: InputError) -> IngestResult:
+    """Return the result of a case that cannot be used.
+
+    The reason in its line omits folders, which contain UIDs and dates in downloads of archives; `error` keeps them.
+    """
     known = {
-        "case": entry.case,
-        "site": entry.site,
-        "patient": entry.patient,
-        "status": "left out",
+        "case": source.case,
+        "site": source.site,
+        "patient": source.patient,
+        "status": "skipped",
         "reason": str(_without_folders(error)),
     }
     return IngestResult(None, dict.fromkeys(COLUMNS, "") | known, error)
 
 
 def _without_folders(error: InputError) -> InputError:
-    """The error with the bare name of its file, also in what a library found, which may tell the whole path."""
+    """Reduce the file to its name, also inside `found`, where libraries may repeat the complete path."""
     if error.file is None:
         return InputError(error.problem, found=error.found, expected=error.expected, hint=error.hint)
-    folder = f"{Path(error.file).parent}/"
-    found = None if error.found is None else error.found.replace(folder, "")
-    return InputError(error.problem, file=Path(error.file).name, found=found, expected=error.expected, hint=error.hint)
+    file = Path(str(error.file))
+    found = None if error.found is None else error.found.replace(f"{file.parent}/", "")
+    return InputError(error.problem, file=file.name, found=found, expected=error.expected, hint=error.hint)
 
 
-def _take_in(entry: CaseSource, target: Path, settings) -> IngestResult:
-    examination, findings = open_examination(entry), _Findings()
-    pre = examination.phases["pre"].read()
-    if entry.facts.get("mask") == "automatic":
-        findings.notes.append("the mask was drawn by a program")
-    pixels = hashlib.sha256(np.ascontiguousarray(pre.array)).hexdigest()
-    mask, kept_box = read_mask(entry, pre, findings.notes), None
+def _ingest(source: CaseSource, target: Path, settings: IngestParams) -> IngestResult:
+    study, findings = open_study(source), _Findings()
+    pre = study.phases["pre"].read()
+    if source.facts.get("mask") == "automatic":
+        findings.notes.append("the mask is automatic")
+    pixels = hashlib.sha256(np.ascontiguousarray(pre.array).data).hexdigest()
+    mask = read_mask(source, pre, findings.notes)
+    box: Box | None = None
     log_field = log_bias_field(pre) if settings.n4_bias_correction else None
-    for role, phase in examination.phases.items():
-        volume = pre if role == "pre" else onto_pre(role, phase.read(), pre, phase.file, findings.notes)
+    for role, phase in study.phases.items():
+        volume = pre if role == "pre" else resample_to_pre(role, phase.read(), pre, phase.file, findings.notes)
         if role != "pre" and settings.register_above_mm:
             volume = _registered(role, volume, pre, settings.register_above_mm, findings.notes)
         if role == "post1":
-            kept_box = _checked_box(entry, examination, pre, volume, findings)
+            box = _checked_box(source, study, pre, volume, findings)
         if log_field is not None:
             volume = volume.like(remove_bias(volume.array, log_field))
         if role == "pre":
@@ -157,28 +159,27 @@ def _take_in(entry: CaseSource, target: Path, settings) -> IngestResult:
         write_volume(volume, target / f"{role}.nii")
     if mask is not None:
         write_volume(mask, target / "mask.nii.gz")
-    count = 0 if mask is None else lesions(mask.array, mask.spacing, settings.min_lesion_ml)[1]
     case = Case(
-        entry.case,
-        entry.site,
-        tuple(examination.phases),
+        source.case,
+        source.site,
+        tuple(study.phases),
         mask is not None,
         scale,
         target,
-        kept_box,
-        count,
-        entry.patient or entry.case,
-        examination.study,
-        pixels,
-        entry.facts.get("published_part", ""),
+        box=box,
+        lesions=0 if mask is None else lesions(mask.array, mask.spacing, settings.min_lesion_ml)[1],
+        patient=source.patient or source.case,
+        study=study.uid_digest,
+        pixels=pixels,
+        predefined_split=source.facts.get("predefined_split", ""),
     )
-    row = _row(case, examination, pre, mask, findings)
-    write_case(case, row, settings.model_dump(include=SETTINGS))
+    row = _row(case, study, pre, mask, findings)
+    write_case(case, row, settings.model_dump(include=CASE_PARAMS))
     return IngestResult(case, row)
 
 
-def onto_pre(role: str, volume: Volume, pre: Volume, file: Path, notes: list[str]) -> Volume:
-    """The phase on the grid of `pre`, resampled if need be, which is noted. Raises InputError when it lacks a part."""
+def resample_to_pre(role: str, volume: Volume, pre: Volume, file: Path, notes: list[str]) -> Volume:
+    """Return the phase on the grid of `pre`; add a note if it is resampled. Raises InputError if it lacks a part."""
     if same_geometry(pre, volume):
         return volume
     check_covers(role, volume, pre, file)
@@ -187,72 +188,72 @@ def onto_pre(role: str, volume: Volume, pre: Volume, file: Path, notes: list[str
 
 
 def check_covers(role: str, volume: Volume, pre: Volume, file: Path) -> None:
-    """Raises InputError when a phase of other geometry does not hold all of the pre-contrast volume."""
-    if overlap(volume, pre) < COVERED:
+    """Raise InputError if a phase does not cover the pre-contrast volume."""
+    if overlap(volume, pre) < MIN_COVERAGE:
         raise InputError(
-            f"the phase {role} does not lie where pre lies",
+            f"the phase {role} does not cover pre",
             file=file,
             found=describe_geometry(volume),
             expected=describe_geometry(pre),
-            hint="look for missing slices, or leave the case out",
+            hint="check for missing slices, or leave the case out",
         )
 
 
-def read_mask(entry: CaseSource, pre: Volume, notes: list[str]) -> Volume | None:
-    """The tumour mask, uint8 0 and 1, on the grid of `pre`; None where the case has none.
+def read_mask(source: CaseSource, pre: Volume, notes: list[str]) -> Volume | None:
+    """Return the tumour mask, uint8 0 and 1, on the grid of `pre`; None if the case has none.
 
-    Raises InputError when it is empty, fills most of the volume, or loses more than a crumb on the way to that grid.
+    Raises InputError if it is empty, fills most of the volume, or loses more than 5 % of its volume by resampling.
     """
-    if entry.mask is None:
+    if source.mask is None:
         return None
-    found = _read_any_mask(entry.mask)
+    found = _read_any_mask(source.mask)
     inside = found.like((found.array > 0).astype(np.uint8))
     if not inside.array.any():
         raise InputError(
             "the mask is empty",
-            file=entry.mask,
+            file=source.mask,
             found="no voxel above 0",
             expected="a tumour",
-            hint="correct the mask, or leave it out of the cohort",
+            hint="correct the mask, or remove it from the cohort",
         )
-    mask = pre.like(inside.array) if same_geometry(pre, inside) else _mask_onto_pre(entry, inside, pre, notes)
-    if mask.array.mean() > MOST_TUMOUR:
+    mask = pre.like(inside.array) if same_geometry(pre, inside) else _resample_mask(source.mask, inside, pre, notes)
+    if mask.array.mean() > MAX_TUMOUR:
         raise InputError(
             "the mask fills most of the volume",
-            file=entry.mask,
+            file=source.mask,
             found=f"{mask.array.mean():.0%} of it",
-            expected=f"a tumour, at most {MOST_TUMOUR:.0%}, all else 0",
-            hint="look whether this is an image, or a mask turned inside out",
+            expected=f"a tumour, at most {MAX_TUMOUR:.0%} of the volume, and 0 outside",
+            hint="check whether this is an image or an inverted mask",
         )
     return mask
 
 
-def _mask_onto_pre(entry: CaseSource, inside: Volume, pre: Volume, notes: list[str]) -> Volume:
+def _resample_mask(file: Path, inside: Volume, pre: Volume, notes: list[str]) -> Volume:
     mask = resample_onto(inside, pre, label=True)
     before, after = (millilitres(volume.array, volume.spacing) for volume in (inside, mask))
-    if after < MASK_KEPT * before:
+    if after < MIN_MASK_KEPT * before:
         raise InputError(
-            "the mask does not lie inside the pre-contrast series",
-            file=entry.mask,
-            found=f"{describe_geometry(inside)}; of {before:.3f} ml {after:.3f} ml are inside",
+            "the mask is not inside the pre-contrast series",
+            file=file,
+            found=f"{describe_geometry(inside)}; {after:.3f} of {before:.3f} ml are inside",
             expected=describe_geometry(pre),
-            hint="draw or resample the mask on the pre-contrast series, or leave it out of the cohort",
+            hint="draw or resample the mask on the pre-contrast series, or remove it from the cohort",
         )
     notes.append(f"mask resampled from {describe_geometry(inside)}")
     return mask
 
 
 def _read_any_mask(path: Path) -> Volume:
-    """A volume file, a DICOM SEG, or a folder that holds one."""
+    """Read a volume file, a DICOM SEG, or a folder with one DICOM SEG."""
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.is_file() and is_segmentation(file)]
         if len(files) != 1:
             raise InputError(
-                "the folder of the mask holds no single DICOM segmentation",
+                "the folder of the mask does not hold exactly one DICOM segmentation",
                 file=path,
-                found=f"{len(files)}",
+                found=len(files),
                 expected="one",
-                hint="leave one, or give the file itself",
+                hint="keep one, or give the path of the file",
             )
         path = files[0]
     return read_segmentation(path) if is_segmentation(path) else to_lps(read_volume(path))
@@ -266,51 +267,46 @@ def _registered(role: str, volume: Volume, pre: Volume, limit_mm: float, notes: 
     return motion.apply(volume, pre)
 
 
-def _checked_box(entry: CaseSource, examination: Study, pre: Volume, post: Volume, findings: _Findings) -> Box | None:
-    """The annotated box, unless it falls on nothing that enhances more than the body around it, which is noted."""
-    if entry.box is None or examination.series is None:
+def _checked_box(source: CaseSource, study: Study, pre: Volume, post: Volume, findings: _Findings) -> Box | None:
+    """Return the annotated box, or None with a note if it does not enhance more than the body outside."""
+    if source.box is None or study.pre_series is None:
         return None
-    box = to_voxels(entry.box, examination.series, pre)
-    findings.box_enhancement = enhancement_inside(box, pre.array, post.array)
+    box = to_voxels(source.box, study.pre_series, pre)
+    findings.box_enhancement = relative_enhancement(box, pre.array, post.array)
     if findings.box_enhancement is None or findings.box_enhancement > 0:
         return box
-    findings.notes.append("the annotated box falls on nothing that enhances: it is not used")
+    findings.notes.append("the annotated box does not enhance and is not used")
     return None
 
 
-def _row(case: Case, examination: Study, pre: Volume, mask: Volume | None, findings: _Findings) -> dict[str, object]:
-    masked, enhancement = mask is not None, findings.box_enhancement
-    facts = {name: one_line(text) for name, text in examination.facts.items()}
-    return dict(
-        zip(
-            COLUMNS,
-            (
-                case.id,
-                case.site,
-                case.patient,
-                " ".join(case.phases),
-                _times(examination.phases),
-                " x ".join(map(str, pre.array.shape[::-1])),
-                " x ".join(f"{step:.4g}" for step in pre.spacing),
-                facts.get("manufacturer", ""),
-                facts.get("model", ""),
-                facts.get("field_strength_t", ""),
-                case.has_mask,
-                f"{millilitres(mask.array, pre.spacing):.3f}" if masked else "",
-                case.lesions if masked else "",
-                case.lesions > 1 if masked else "",
-                case.box is not None,
-                "" if enhancement is None else f"{enhancement:.3f}",
-                "; ".join(examination.left_out),
-                "; ".join(findings.notes),
-                "used",
-                "",
-            ),
-            strict=True,
-        )
-    )
+def _row(case: Case, study: Study, pre: Volume, mask: Volume | None, findings: _Findings) -> Row:
+    enhancement = findings.box_enhancement
+    facts = {name: one_line(text) for name, text in study.facts.items()}
+    row = {
+        "case": case.id,
+        "site": case.site,
+        "patient": case.patient,
+        "phases": " ".join(case.phases),
+        "times_s": _times(study.phases),
+        "size": " x ".join(map(str, pre.array.shape[::-1])),
+        "spacing_mm": " x ".join(f"{step:.4g}" for step in pre.spacing),
+        "manufacturer": facts.get("manufacturer", ""),
+        "model": facts.get("model", ""),
+        "field_strength_t": facts.get("field_strength_t", ""),
+        "has_mask": case.has_mask,
+        "mask_ml": "" if mask is None else f"{millilitres(mask.array, pre.spacing):.3f}",
+        "lesions": "" if mask is None else case.lesions,
+        "multifocal": "" if mask is None else case.lesions > 1,
+        "has_box": case.box is not None,
+        "box_enhancement": "" if enhancement is None else f"{enhancement:.3f}",
+        "skipped_series": "; ".join(study.skipped_series),
+        "notes": "; ".join(findings.notes),
+        "status": "used",
+        "reason": "",
+    }
+    return {column: row[column] for column in COLUMNS}
 
 
-def _times(phases: Mapping) -> str:
-    """Seconds from pre of each phase, as far as they are known."""
+def _times(phases: Mapping[str, Phase]) -> str:
+    """Return the seconds from pre of each phase, "?" where unknown."""
     return " ".join("?" if phase.seconds is None else f"{phase.seconds:.0f}" for phase in phases.values())

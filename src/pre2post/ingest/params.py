@@ -1,4 +1,4 @@
-"""Section `ingest` of params.yaml; see the comments there for units and reasons."""
+"""Section `ingest` of params.yaml, where comments explain units and reasons."""
 
 import os
 from typing import Annotated, Literal, Self
@@ -22,7 +22,7 @@ class IngestParams(Section):
 
     @property
     def processes(self) -> int:
-        """What `workers` comes to on this machine."""
+        """Return the number of worker processes on this machine."""
         return os.cpu_count() or 1 if self.workers == "auto" else self.workers
 
     @model_validator(mode="after")

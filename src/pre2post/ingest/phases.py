@@ -1,7 +1,7 @@
-"""Which series of an examination are the phases of its dynamic study: named by what they are, never by a counter.
+"""Find the phases of the dynamic study among the series of an examination.
 
-The dynamic, fat-suppressed T1 series are put in order of their acquisition; the first is "pre", the others "post1" and
-so on. Their names differ between scanners and years, and some are wrong, so names only choose and check.
+The dynamic, fat-suppressed T1 series are sorted by acquisition time: the first is "pre", the others "post1" and so on.
+Series names differ between scanners and years, and some are wrong, so they only select series and confirm the order.
 """
 
 import re
@@ -16,16 +16,17 @@ UNSUPPRESSED = re.compile(r"\bnon?[- _]?(fat|fs)|without fat|w/?o fs", re.I)
 DERIVED = re.compile(r"\bsub(traction)?s?\b|\bmip\b|\bmpr\b", re.I)
 PROJECTED = {"SUBTRACT", "SUBTRACTION", "PROJECTION IMAGE", "MIP", "MPR"}  # values of ImageType
 PRE = re.compile(r"(?<![a-z])pre(?![a-z])", re.I)
-PASS = re.compile(r"\b(\d) ?(?:st|nd|rd|th)(?![a-z])", re.I)  # "1st pass", "1st pas" as some were typed, "1st ax dyn"
+PASS = re.compile(r"\b(\d) ?(?:st|nd|rd|th)(?![a-z])", re.I)  # "1st pass", the misspelled "1st pas", "1st ax dyn"
 PHASE = re.compile(r"\bph ?(\d)", re.I)
 SUPPRESSED = re.compile(r"\bfs\b|fat ?_?sat|spair|spir|dixon|ideal|vibrant|water", re.I)
-NO_PHASE = ""  # what a table says of a series that is none
+NO_PHASE = ""  # role that a table gives to a series that is not a phase
 
 SameImage = Callable[[Series, Series], bool]
+Places = Mapping[int, tuple[int | None, bool]]  # result of _place by id() of the series
 
 
 def why_not_dynamic(header: SliceHeader) -> str | None:
-    """Why the series of this slice is no phase of the dynamic study; None when it is one."""
+    """Return the reason why a series, given the header of a slice, is not part of the dynamic study; None if it is."""
     if DERIVED.search(header.description) or PROJECTED.intersection(header.image_type):
         return "derived from other series"
     if "SE" in header.scanning_sequence and "GR" not in header.scanning_sequence:
@@ -36,15 +37,15 @@ def why_not_dynamic(header: SliceHeader) -> str | None:
 
 
 def is_suppressed(header: SliceHeader) -> bool:
-    """Whether a tag of the slice or its name speaks of fat suppression."""
+    """Return whether the name or another tag of a series indicates fat suppression."""
     tags = (header.description, header.sequence_name, header.protocol, *header.scan_options)
     return any(SUPPRESSED.search(text) for text in tags)
 
 
 def drop_unsuppressed(series: Sequence[Series]) -> tuple[list[Series], list[str]]:
-    """Without the series that lack a sign of fat suppression where others of the examination have one, and why.
+    """Drop series without a sign of fat suppression if others have one; return the rest and a line per dropped series.
 
-    Where no series has one, their scanner does not write it: all are kept.
+    If no series has a sign, the scanner does not write it, and all are kept.
     """
     signs = [is_suppressed(one.head) for one in series]
     if not any(signs):
@@ -58,66 +59,73 @@ def drop_unsuppressed(series: Sequence[Series]) -> tuple[list[Series], list[str]
 
 
 def name_of(header: SliceHeader) -> str:
-    """A series in words: its description and number."""
+    """Return the description and number of a series."""
     return f"{header.description} ({header.number})"
 
 
 def name_phases(
     case: str, series: Iterable[Series], same_image: SameImage, roles: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Series], list[str]]:
-    """Roles ("pre", "post1", ...) of the dynamic series of one examination, and a line on each one left out.
+    """Assign roles ("pre", "post1", ...) to the dynamic series of one examination.
 
-    `same_image` tells whether two series hold the same pixels, a second export of one acquisition; it is asked only of
-    series with one name or one time. `roles` are those that a table states, by SeriesInstanceUID or "#" and
-    SeriesNumber: they count more than names, and more than times where all series have one. Raises InputError when pre
-    or post1 is missing or a name contradicts the order.
+    Args:
+        case: id for messages.
+        series: the dynamic series, in any order.
+        same_image: returns whether two series hold the same pixels, i.e. one acquisition was exported twice; called
+            only for series with the same name or time.
+        roles: roles from a table, by SeriesInstanceUID or "#" and SeriesNumber. They override names, and times if every
+            series has one.
+
+    Returns the series by role and a line per dropped copy. Raises InputError if pre or post1 is missing, or if names
+    contradict the order.
     """
     series = list(series)
     places = {id(one): _place(one, roles or {}) for one in series}
     known = all(places[id(one)][1] for one in series)
-    kept, left_out = _drop_copies(
-        sorted(series, key=lambda one: (places[id(one)][0] if known else 0, one.moment)), same_image, places
-    )
+
+    def order(one: Series) -> tuple[int, tuple[float, ...]]:
+        place = places[id(one)][0]
+        return (place or 0) if known else 0, one.moment
+
+    kept, copies = _drop_copies(sorted(series, key=order), same_image, places)
     numbers = _without_phase_names(kept, [places[id(one)][0] for one in kept])
-    if set(numbers) != {0}:  # otherwise every series is called pre, a known slip; time alone tells them apart
+    if set(numbers) != {0}:  # if all names say pre, a known error, only the times distinguish the series
         _check_numbers(case, kept, numbers)
     if len(kept) < 2:
         raise _missing(case, kept, len(kept))
-    return {role(index): one for index, one in enumerate(kept)}, left_out
+    return {role(index): one for index, one in enumerate(kept)}, copies
 
 
 def stated_role(header: SliceHeader, roles: Mapping[str, str]) -> str | None:
-    """What a table says of the series of this slice: a role, NO_PHASE, or None where it says nothing."""
+    """Return the role that a table gives to the series of this slice, NO_PHASE, or None without an entry."""
     return roles.get(header.series, roles.get(f"#{header.number}"))
 
 
 def role(index: int) -> str:
-    """The role of the phase at this place in time: pre, post1, post2, ..."""
+    """Return the role of the phase at this place in time: pre, post1, post2, ..."""
     return f"post{index}" if index else "pre"
 
 
-def _drop_copies(
-    ordered: Sequence[Series], same_image: SameImage, places: Mapping[int, tuple[int | None, bool]]
-) -> tuple[list[Series], list[str]]:
+def _drop_copies(ordered: Sequence[Series], same_image: SameImage, places: Places) -> tuple[list[Series], list[str]]:
     kept: list[Series] = []
-    left_out: list[str] = []
+    copies: list[str] = []
     for one in ordered:
         alike = (other for other in kept if _may_be_copies(one, other, places) and same_image(one, other))
         original = next(alike, None)
         if original is None:
             kept.append(one)
         else:
-            left_out.append(f"{name_of(one.head)}: a copy of series {original.head.number}")
-    return kept, left_out
+            copies.append(f"{name_of(one.head)}: a copy of series {original.head.number}")
+    return kept, copies
 
 
-def _may_be_copies(one: Series, other: Series, places: Mapping[int, tuple[int | None, bool]]) -> bool:
+def _may_be_copies(one: Series, other: Series, places: Places) -> bool:
     stated = places[id(one)][0]
     return one.moment[:-2] == other.moment[:-2] or (stated is not None and stated == places[id(other)][0])
 
 
 def _place(one: Series, roles: Mapping[str, str]) -> tuple[int | None, bool]:
-    """The place in time that is stated for a series, 0 for pre, None for none; and whether a table states it."""
+    """Return the stated place in time, 0 for pre, None if unknown, and whether a table states it."""
     stated = stated_role(one.head, roles)
     if stated:
         return 0 if stated == "pre" else int(stated.removeprefix("post")), True
@@ -132,7 +140,7 @@ def _named_place(description: str) -> int | None:
 
 
 def _without_phase_names(ordered: Sequence[Series], numbers: Sequence[int | None]) -> list[int | None]:
-    """The places, where "Ph1" is the first pass if another series comes before it, else pre."""
+    """Return the places with "Ph1" as pre if it is the first series, and as the first pass otherwise."""
     phases = [PHASE.search(one.head.description) is not None for one in ordered]
     phase_is_pre = bool(phases) and phases[0] and numbers[0] == 1
     return [
@@ -163,6 +171,6 @@ def _missing(case: str, ordered: Sequence[Series], index: int) -> InputError:
         case=case,
         found=names,
         file=ordered[0].folder.parent if ordered else None,
-        expected="pre and post1, and no gap after",
-        hint="fetch the series, or leave the case out",
+        expected="pre, post1 and any later phases without a gap",
+        hint="download the series, or leave the case out",
     )

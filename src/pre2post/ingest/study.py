@@ -1,4 +1,4 @@
-"""One examination before its voxels are read: which files are its phases, where these lie, what the headers tell."""
+"""One examination before its voxels are read: the files and geometry of its phases, and values of its headers."""
 
 import hashlib
 import os
@@ -9,69 +9,74 @@ from pathlib import Path
 
 from pre2post.core.errors import InputError
 from pre2post.dicom.header import SliceHeader, read_header
-from pre2post.dicom.series import STEPS, Series, order_slices, read_series, scan_series, series_place
+from pre2post.dicom.series import STEPS, Series, lps_geometry, order_slices, read_series, scan_series
 from pre2post.image.volume import Volume, describe_geometry, to_lps, whole_numbers
 from pre2post.ingest.case_source import CaseSource
 from pre2post.ingest.phases import NO_PHASE, drop_unsuppressed, name_of, name_phases, stated_role, why_not_dynamic
-from pre2post.io.finite import check_finite
-from pre2post.io.volume_file import read_place, read_volume
+from pre2post.io.validation import check_finite
+from pre2post.io.volume_file import read_geometry, read_volume
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase that is not read yet; `place` and `read` give it turned to LPS. `seconds` after pre, where known."""
+    """An unread phase; `geometry` and `read` return it in LPS orientation. `seconds` after pre, None if unknown."""
 
     file: Path
-    place: Callable[[], Volume]
+    geometry: Callable[[], Volume]
     read: Callable[[], Volume]
     seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class Study:
-    """The phases by role in order of time, a line on every series that is none, and what the headers tell.
+    """The phases of an examination by role, in order of time.
 
-    `series` is the DICOM series of pre, which the annotated box counts in; None for volume files. `study` is a digest.
+    skipped_series: one line per series that is not a phase.
+    facts: "manufacturer", "model", "field_strength_t" and the facts of the case source.
+    pre_series: the DICOM series of pre, to which annotated boxes refer; None for volume files.
+    uid_digest: SHA-256 of the StudyInstanceUID; "" for volume files.
     """
 
     phases: Mapping[str, Phase]
-    left_out: list[str] = field(default_factory=list)
+    skipped_series: list[str] = field(default_factory=list)
     facts: Mapping[str, str] = field(default_factory=dict)
-    series: Series | None = None
-    study: str = ""
+    pre_series: Series | None = None
+    uid_digest: str = ""
 
 
-def open_examination(entry: CaseSource) -> Study:
-    """Reads headers only. Raises InputError when there is no usable pre-contrast phase with one after it."""
-    return _from_dicom(entry) if isinstance(entry.images, Path) else _from_files(entry)
+def open_study(source: CaseSource) -> Study:
+    """Read the headers of a case. Raises InputError without a usable pre-contrast phase and a later one."""
+    if isinstance(source.images, Path):
+        return _open_dicom(source, source.images)
+    return _open_volumes(source, source.images)
 
 
-def shared_patients(entries: Iterable[CaseSource]) -> dict[str, InputError]:
-    """Cases whose folders hold the same patient, each with its error: nobody can tell whose images these are."""
+def shared_patients(sources: Iterable[CaseSource]) -> dict[str, InputError]:
+    """Return an error for each case whose PatientID is also that of a case of another patient."""
     owners: dict[str, list[CaseSource]] = {}
-    for entry in entries:
-        if isinstance(entry.images, Path) and (patient := _patient_id(entry)):
-            owners.setdefault(patient, []).append(entry)
+    for source in sources:
+        if isinstance(source.images, Path) and (patient := _patient_id(source.images, source.case)):
+            owners.setdefault(patient, []).append(source)
     return {
-        entry.case: _shared(entry, group)
-        for group in owners.values()
-        for entry in group
-        if len({other.patient or other.case for other in group}) > 1
+        source.case: _shared(source, owner)
+        for owner in owners.values()
+        for source in owner
+        if len({other.patient or other.case for other in owner}) > 1
     }
 
 
 def same_image(one: Series, other: Series) -> bool:
-    """Whether two series hold the same pixels, whatever the order of their slices."""
+    """Return whether two series hold the same pixels, in any order of slices."""
     if len(one.slices) != len(other.slices) or one.head.size != other.head.size:
         return False
     return bool((read_series(one).array == read_series(other).array).all())
 
 
-def image_files(entry: CaseSource) -> list[Path]:
-    """Every file of the images of a case, sorted; links to folders are not followed, so that none can turn back."""
-    if isinstance(entry.images, Path):
-        return sorted(_files(entry.images))
-    return list(entry.images.values())
+def image_files(source: CaseSource) -> list[Path]:
+    """Return every image file of a case, sorted. Links to folders are not followed, so that loops are harmless."""
+    if isinstance(source.images, Path):
+        return sorted(_files(source.images))
+    return list(source.images.values())
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -80,92 +85,93 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(path, name) for name in names if not name.startswith("."))
 
 
-def _from_dicom(entry: CaseSource) -> Study:
-    dynamic, left_out = [], []
-    for group in _read_groups(entry):
-        reason = _why_left_out(group[0], entry.roles)
+def _open_dicom(source: CaseSource, folder: Path) -> Study:
+    dynamic, skipped = [], []
+    for headers in _read_series_headers(source, folder):
+        reason = _why_skipped(headers[0], source.roles)
         if reason:
-            left_out.append(f"{name_of(group[0])}: {reason}")
+            skipped.append(f"{name_of(headers[0])}: {reason}")
         else:
-            dynamic.append(order_slices(group, entry.case))
+            dynamic.append(order_slices(headers, source.case))
     dynamic, unsuppressed = drop_unsuppressed(dynamic)
-    phases, copies = name_phases(entry.case, dynamic, same_image, entry.roles)
+    phases, copies = name_phases(source.case, dynamic, same_image, source.roles)
     pre = phases["pre"]
     return Study(
         {role: _dicom_phase(series, pre) for role, series in phases.items()},
-        left_out + unsuppressed + copies,
-        _facts(pre) | entry.facts,
+        skipped + unsuppressed + copies,
+        {**_facts(pre), **source.facts},
         pre,
         _digest(pre.head.study),
     )
 
 
-def _from_files(entry: CaseSource) -> Study:
-    if "pre" not in entry.images or "post1" not in entry.images:
-        missing = "post1" if "pre" in entry.images else "pre"
+def _open_volumes(source: CaseSource, files: Mapping[str, Path]) -> Study:
+    if "pre" not in files or "post1" not in files:
+        missing = "post1" if "pre" in files else "pre"
         raise InputError(
             f"the phase {missing} is missing",
-            case=entry.case,
-            found=", ".join(entry.images) or "no file",
+            case=source.case,
+            found=", ".join(files) or "no file",
             expected="pre and post1",
-            hint="fetch the file, or leave the case out",
+            hint="add the file, or leave the case out",
         )
-    times = _times(entry.facts.get("times_s", ""), len(entry.images))
-    return Study(
-        {
-            role: Phase(
-                file,
-                lambda file=file: to_lps(_plausible(read_place(file), file)),
-                lambda file=file: _read_file(file),
-                seconds,
-            )
-            for (role, file), seconds in zip(entry.images.items(), times, strict=True)
-        },
-        [],
-        entry.facts,
-    )
+    times = _times(source.facts.get("times_s", ""), len(files))
+    phases = {role: _volume_phase(file, time) for (role, file), time in zip(files.items(), times, strict=True)}
+    return Study(phases, facts=source.facts)
 
 
-def _read_groups(entry: CaseSource) -> list[list[SliceHeader]]:
-    """Headers of every series of a case. Raises InputError when there is none, or two patients or studies."""
-    folders = sorted({file.parent for file in _files(entry.images)})
-    series = [group for folder in folders for group in scan_series(folder, entry.case)]
+def _read_series_headers(source: CaseSource, images: Path) -> list[list[SliceHeader]]:
+    """Read the headers of every series of a case. Raises InputError unless they are of one study."""
+    folders = sorted({file.parent for file in _files(images)})
+    series = [headers for folder in folders for headers in scan_series(folder, source.case)]
     if not series:
         raise InputError(
             "the case has no DICOM files",
-            case=entry.case,
-            file=entry.images,
-            found="no image" if entry.images.is_dir() else "no such folder",
+            case=source.case,
+            file=images,
+            found="no image" if images.is_dir() else "no such folder",
             expected="<study>/<series>/*.dcm",
-            hint="fetch the case, or leave it out",
+            hint="download the case, or leave it out",
         )
     for name, word in (("patient", "patients"), ("study", "examinations")):
-        present = {getattr(header, name) for group in series for header in group}
+        present = {getattr(header, name) for headers in series for header in headers}
         if len(present) > 1:
             raise InputError(
                 f"the folder of one case holds several {word}",
-                case=entry.case,
-                file=entry.images,
+                case=source.case,
+                file=images,
                 found=len(present),
                 expected="one",
-                hint="give each its own folder",
+                hint="use one folder for each",
             )
     return series
 
 
-def _why_left_out(header: SliceHeader, roles: Mapping[str, str]) -> str | None:
+def _why_skipped(header: SliceHeader, roles: Mapping[str, str]) -> str | None:
     stated = stated_role(header, roles)
     if stated is None:
         return why_not_dynamic(header)
-    return "no phase, by the archive's table or a known exception" if stated == NO_PHASE else None
+    return "not a phase, according to the archive's table or a known exception" if stated == NO_PHASE else None
 
 
 def _dicom_phase(series: Series, pre: Series) -> Phase:
-    return Phase(series.folder, lambda: series_place(series), lambda: read_series(series), _seconds_after(series, pre))
+    return Phase(series.folder, lambda: lps_geometry(series), lambda: read_series(series), _seconds_after(series, pre))
+
+
+def _volume_phase(file: Path, seconds: float | None) -> Phase:
+    def geometry() -> Volume:
+        return to_lps(_plausible(read_geometry(file), file))
+
+    def read() -> Volume:
+        volume = _plausible(read_volume(file), file)
+        check_finite(volume, file)
+        return whole_numbers(to_lps(volume))
+
+    return Phase(file, geometry, read, seconds)
 
 
 def _seconds_after(series: Series, pre: Series) -> float | None:
-    """From the times of acquisition, or of storage, or from the trigger of phases that share these."""
+    """Compare the acquisition times; if these are equal or missing, the trigger times, then the content times."""
     for name, unit in (("acquired", 1.0), ("trigger", 1e-3), ("stored", 1.0)):
         times = [[getattr(header, name) for header in one.slices] for one in (pre, series)]
         if None not in times[0] + times[1] and min(times[0]) != min(times[1]):
@@ -187,44 +193,38 @@ def _times(text: str, count: int) -> list[float | None]:
     return [None] * count
 
 
-def _read_file(file: Path) -> Volume:
-    volume = _plausible(read_volume(file), file)
-    check_finite(volume, file)
-    return whole_numbers(to_lps(volume))
-
-
 def _plausible(volume: Volume, file: Path) -> Volume:
     if not all(STEPS[0] <= step <= STEPS[1] for step in volume.spacing):
         raise InputError(
-            "the voxels cannot be those of an MR image",
+            "the voxel size is not plausible for MR images",
             file=file,
             found=describe_geometry(volume),
-            expected="{:g} to {:g} mm a side".format(*STEPS),
+            expected="{:g} to {:g} mm per side".format(*STEPS),
             hint="correct the header of the file, or leave the case out",
         )
     return volume
 
 
 def _digest(uid: str) -> str:
-    """A StudyInstanceUID names a person's examination to those who hold its record: only its digest is kept."""
+    """Return the SHA-256 of a StudyInstanceUID, which itself identifies an examination in clinical records."""
     return hashlib.sha256(uid.encode()).hexdigest()
 
 
-def _patient_id(entry: CaseSource) -> str | None:
-    """The PatientID of a case's first file; errors are told when the case itself is read."""
-    for file in _files(entry.images):
+def _patient_id(images: Path, case: str) -> str | None:
+    """Return the PatientID of the first readable file; errors are reported when the case itself is read."""
+    for file in _files(images):
         with suppress(InputError):
-            return read_header(file, entry.case).patient.casefold()
+            return read_header(file, case).patient.casefold()
     return None
 
 
-def _shared(entry: CaseSource, group: list[CaseSource]) -> InputError:
-    others = ", ".join(other.case for other in group if other is not entry)
+def _shared(source: CaseSource, owners: list[CaseSource]) -> InputError:
+    others = ", ".join(other.case for other in owners if other is not source)
     return InputError(
         "two patients have one id",
-        case=entry.case,
-        file=entry.images,
-        found=f"its PatientID also in {others}",
-        expected="a PatientID of its own for each case",
+        case=source.case,
+        file=source.images,
+        found=f"the same PatientID in {others}",
+        expected="a different PatientID for each patient",
         hint="remove the copy, or correct its PatientID",
     )

@@ -1,0 +1,1 @@
+"""Volumes and slices in NIfTI, MetaImage and .npy files, and checks of their content."""

@@ -1,4 +1,4 @@
-"""Slices of many volumes in .npy files that are read memory-mapped: written volume by volume, whole or not at all."""
+"""Slices of many volumes in .npy files: written volume by volume, read memory-mapped."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from pre2post.core.files import atomic_path
 
 
 def map_array(path: Path) -> np.ndarray:
-    """The array in a .npy file, memory-mapped. Raises InputError when it is missing or damaged."""
+    """Open the array in a .npy file, memory-mapped. Raises InputError if it is missing or damaged."""
     try:
         return np.load(path, mmap_mode="r")
     except FileNotFoundError:
@@ -31,10 +31,17 @@ def write_arrays(
     kinds: Mapping[str, tuple[type, tuple[int, ...]]],
     pieces: Iterable[Mapping[str, np.ndarray]],
 ) -> None:
-    """Writes <folder>/<name>.npy for every name of `kinds`, `count` slices of this type and shape in each.
+    """Write <folder>/<name>.npy for every name of `kinds`, in sequence; only one piece is in memory at a time.
 
-    `pieces` gives, volume by volume, some slices (k, *shape) for every name; only one piece is in memory at a time.
-    A plain sequence of writes, not a writable memory map, since a full disk under a map kills the process.
+    A writable memory map would kill the process on a full disk.
+
+    Args:
+        folder: of the files, which appear complete or not at all.
+        count: number of slices in each file.
+        kinds: type and shape of a slice, by name.
+        pieces: for every name some slices (k, *shape), volume by volume.
+
+    Raises ValueError if the pieces hold another number of slices.
     """
     with ExitStack() as stack:
         files = {
@@ -54,4 +61,4 @@ def write_arrays(
                 files[name].write(np.ascontiguousarray(piece[name], dtype).tobytes())
             written += len(next(iter(piece.values())))
         if written != count:
-            raise ValueError(f"{written} slices were given where {count} were announced")
+            raise ValueError(f"{written} slices instead of {count}")

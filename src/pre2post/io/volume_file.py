@@ -1,53 +1,52 @@
-"""Volumes read from and written to NIfTI and MetaImage files."""
+"""Reading and writing of volumes in NIfTI and MetaImage files."""
 
 import errno
 import gzip
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import IOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from pre2post.core.errors import InputError
 from pre2post.core.files import atomic_path
-from pre2post.image.itk import last_line
-from pre2post.image.volume import Volume, from_image, place, stored_type, to_image
-from pre2post.io.nifti import check_length
+from pre2post.image.itk import from_image, last_line, stored_type, to_image
+from pre2post.image.volume import Volume, geometry_only
+from pre2post.io.validation import check_length
 
-COMPRESSION_LEVEL = 1  # noise hardly compresses: higher levels cost ten times the time and save a few per cent
-MOST_VOXELS = 2**30  # of a file: 1024 slices of 1024 x 1024; a small compressed file can claim, and hold, far more
+if TYPE_CHECKING:
+    from nibabel import Nifti1Image
+    from SimpleITK import Image, ImageFileReader
+
+COMPRESSION_LEVEL = 1  # noise hardly compresses: higher levels take ten times as long and save a few per cent
+MAX_VOXELS = 2**30  # 1024 slices of 1024 x 1024; a small compressed file can declare, and hold, far more
 
 
-def read_place(path: Path) -> Volume:
-    """Where the volume of a NIfTI or MetaImage file lies, by its header. Raises InputError as read_volume does."""
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(_present(path)))
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+def read_geometry(path: Path) -> Volume:
+    """Read the geometry of a NIfTI or MetaImage file from its header. Raises InputError as read_volume does."""
     try:
-        reader.ReadImageInformation()
+        reader = _header_of(path)
     except RuntimeError as error:
         raise _unreadable(path, error) from None
-    _check_kind(
-        path, reader.GetDimension(), reader.GetNumberOfComponents(), sitk.GetPixelIDValueAsString(reader.GetPixelID())
-    )
-    found = place(reader.GetSize()[::-1], reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
-    _check_place(path, found)
+    _check_kind(path, reader.GetDimension(), reader.GetNumberOfComponents(), _kind(reader))
+    found = geometry_only(reader.GetSize()[::-1], reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+    _check_geometry(path, found)
     return found
 
 
-def read_volume(path: Path, dtype=np.float32) -> Volume:
-    """Reads a three-dimensional NIfTI or MetaImage file of any type of number, as it is turned there.
+def read_volume(path: Path, dtype: DTypeLike = np.float32) -> Volume:
+    """Read a three-dimensional NIfTI or MetaImage file of any number type, in the orientation of the file.
 
-    Raises InputError when it is missing, unreadable, not 3D or not one real number a voxel.
+    Raises InputError if it is missing, unreadable, not 3D or not one real number per voxel.
     """
     import SimpleITK as sitk
 
     path = _present(path)
-    read_place(path)
+    read_geometry(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -56,13 +55,53 @@ def read_volume(path: Path, dtype=np.float32) -> Volume:
     return from_image(image, dtype)
 
 
+def read_size(path: Path) -> tuple[int, ...]:
+    """Read the size (x, y, ...) of a file of any dimension from its header.
+
+    Raises InputError if the file is missing, RuntimeError if it is unreadable.
+    """
+    return tuple(_header_of(path).GetSize())
+
+
+def read_time_point(path: Path, index: int, dtype: DTypeLike = np.float32) -> Volume:
+    """Read one volume of a file of four dimensions, index 0 being the first. Raises InputError as read_volume does."""
+    try:
+        reader = _header_of(path)
+        _check_kind(path, reader.GetDimension() - 1, reader.GetNumberOfComponents(), _kind(reader))
+        reader.SetExtractSize([*reader.GetSize()[:3], 0])
+        reader.SetExtractIndex([0, 0, 0, index])
+        volume = from_image(reader.Execute(), dtype)
+    except RuntimeError as error:
+        raise _unreadable(path, error) from None
+    _check_geometry(path, volume)
+    check_length(path)
+    return volume
+
+
+def _header_of(path: Path) -> "ImageFileReader":
+    """Return SimpleITK's reader of a file after it has read the header. Raises RuntimeError if it cannot."""
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(_present(path)))
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader.ReadImageInformation()
+    return reader
+
+
+def _kind(reader: "ImageFileReader") -> str:
+    import SimpleITK as sitk
+
+    return sitk.GetPixelIDValueAsString(reader.GetPixelID())
+
+
 def _present(path: Path) -> Path:
     if not Path(path).is_file():
         raise InputError(
             "the volume is missing",
             file=path,
             expected="a NIfTI or MetaImage file",
-            hint="put it there, or correct what names it",
+            hint="add the file, or correct the path",
         )
     return Path(path)
 
@@ -73,45 +112,44 @@ def _unreadable(path: Path, error: RuntimeError) -> InputError:
         file=path,
         found=last_line(error),
         expected="a NIfTI or MetaImage file",
-        hint="write it again or leave the case out",
+        hint="write it again, or leave the case out",
     )
 
 
 def _check_kind(path: Path, dimensions: int, values: int, kind: str) -> None:
     if dimensions != 3 or values != 1 or "complex" in kind:
         raise InputError(
-            "this is not one volume",
+            "this is not a single volume",
             file=path,
-            expected="3 dimensions, 1 value a voxel",
-            found=f"{dimensions} dimensions, {values} values a voxel ({kind})",
+            expected="3 dimensions, 1 value per voxel",
+            found=f"{dimensions} dimensions, {values} values per voxel ({kind})",
         )
 
 
-def _check_place(path: Path, found: Volume) -> None:
+def _check_geometry(path: Path, found: Volume) -> None:
     if not np.isfinite([*found.spacing, *found.origin, *found.direction]).all():
         raise InputError(
-            "the header does not say where the volume lies",
+            "the header holds no usable geometry",
             file=path,
             expected="finite numbers",
-            found="NaN or infinity among its spacing, origin and direction",
-            hint="write it again or leave the case out",
+            found="NaN or infinity in spacing, origin or direction",
+            hint="write it again, or leave the case out",
         )
-    if found.array.size > MOST_VOXELS:
+    if found.array.size > MAX_VOXELS:
         raise InputError(
             "the volume is too large",
             file=path,
             found=f"{found.array.size} voxels",
-            expected=f"at most {MOST_VOXELS}",
-            hint="look at its header, or leave the case out",
+            expected=f"at most {MAX_VOXELS}",
+            hint="check its header, or leave the case out",
         )
 
 
 def write_volume(volume: Volume, path: Path) -> None:
-    """Writes float32, int16, uint16, or uint8 for masks, whole or not at all; equal volumes give equal bytes.
+    """Write float32, int16, uint16, or uint8 for masks; equal volumes give equal bytes.
 
-    `.gz` is compressed, which costs ten times the time of writing, and saves little where there is noise.
-
-    Raises InputError for NaN or infinity, which NIfTI would give back as 0.
+    `.gz` compresses, which takes ten times as long and saves little if there is noise.
+    Raises InputError for NaN or infinity, which would be read back as 0.
     """
     if volume.array.dtype.kind == "f" and not np.isfinite(volume.array).all():
         raise InputError("the volume holds values that are not finite", file=path, expected="numbers")
@@ -121,14 +159,14 @@ def write_volume(volume: Volume, path: Path) -> None:
                 with _opened(temporary) as stream:
                     _to_nifti(volume).to_stream(stream)
             else:
-                _write_with_itk(volume, temporary)
+                write_image(to_image(volume), temporary)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """A file to write; gzip goes without name and time, which would change the bytes from run to run."""
+def _opened(path: Path) -> Iterator[IOBase]:
+    """Open a file to write; gzip omits name and time, which would change the bytes from run to run."""
     with open(path, "wb") as file:
         if path.suffix != ".gz":
             yield file
@@ -137,8 +175,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             yield packed
 
 
-def _to_nifti(volume: Volume):
-    """A Volume as a NIfTI image, whose axes run to the right and the front; DICOM's run to the left and the back."""
+def _to_nifti(volume: Volume) -> "Nifti1Image":
+    """Convert a Volume to a NIfTI image, whose axes run to right and anterior, unlike those of DICOM."""
     import nibabel
 
     affine = np.eye(4)
@@ -148,16 +186,15 @@ def _to_nifti(volume: Volume):
     array = np.asarray(volume.array, stored_type(volume.array.dtype)).transpose(2, 1, 0)
     image = nibabel.Nifti1Image(array, affine)
     image.set_qform(affine, 1)  # 1: the scanner's coordinates
-    image.set_sform(None, 0)  # its numbers would not come back to the last digit, as the quaternion's do
+    image.set_sform(None, 0)  # unlike the quaternion, it would not be read back to the last digit
     image.header.set_xyzt_units("mm")
     return image
 
 
-def _write_with_itk(volume: Volume, target: Path) -> None:
-    """Writes a MetaImage. The library does not always tell when the disk is full, so the size is checked."""
+def write_image(image: "Image", target: Path) -> None:
+    """Write an image with SimpleITK. Raises OSError, also for a full disk, which the library does not always report."""
     import SimpleITK as sitk
 
-    image = to_image(volume)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         sitk.WriteImage(image, str(target))

@@ -1,1 +1,1 @@
-"""MAMA-SYNTH 2026: the challenge's metrics, as its evaluator computes them, and its classifiers, read safely."""
+"""The metrics of the challenge MAMA-SYNTH 2026, as its evaluator computes them, and safe loading of its classifiers."""

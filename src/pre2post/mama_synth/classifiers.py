@@ -1,22 +1,27 @@
-"""What the classifiers of MAMA-SYNTH 2026 make of a region: its radiomics features, their probabilities, and the AUROC.
+"""Radiomics features of a region for the classifiers of MAMA-SYNTH 2026, and the AUROC of their probabilities.
 
-The challenge trains one classifier to tell post-contrast tumours from pre-contrast ones, another to tell tumours from
-the mirrored region of the other breast. A good synthetic image lets both succeed.
+One classifier of the challenge separates post-contrast from pre-contrast tumours, the other separates tumours from the
+mirrored region of the other breast. On a good synthetic image both succeed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pre2post.core.errors import InputError
-from pre2post.features.radiomics_features import beyond_mask, extract
+from pre2post.features.radiomics_features import extract, pad_full_mask
 from pre2post.image.volume import Volume
 from pre2post.io.single_slice import double_image
 
+if TYPE_CHECKING:
+    from radiomics.featureextractor import RadiomicsFeatureExtractor
+
 CLASSES = ("firstorder", "glcm", "glrlm", "gldm", "glszm", "ngtdm")
-FEATURES = 93  # of these classes
-SETTINGS = {
+FEATURES = 93  # number of features in these classes
+SETTINGS: dict[str, Any] = {
     "binWidth": 25,
     "resampledPixelSpacing": None,
     "interpolator": "sitkBSpline",
@@ -26,23 +31,30 @@ SETTINGS = {
     "force2Ddimension": 0,
     "additionalInfo": False,
 }
-FEWEST_CASES = 2  # for an AUROC
+MIN_CASES = 2  # for an AUROC
 
 
-def region_features(image, mask) -> np.ndarray:
-    """The challenge's 93 radiomics features (93,) float64 of a region of a z-scored image (h, w), sorted by name.
+class Classifier(Protocol):
+    """A trained classifier of scikit-learn or xgboost."""
 
-    Every feature that is not finite is 0, as the challenge gives it to its classifiers.
-    Raises InputError for a region that has no features, such as one of a single pixel.
+    def predict_proba(self, features: np.ndarray, /) -> np.ndarray: ...
+
+
+def region_features(image: ArrayLike, mask: ArrayLike) -> np.ndarray:
+    """Return the challenge's radiomics features (93,) float64 of a region of a z-scored image (h, w), sorted by name.
+
+    Features that are not finite are 0, as in the challenge.
+
+    Raises InputError for a region without features, such as a single pixel.
     """
-    image, mask = beyond_mask(*(Volume(np.asarray(array)) for array in (image, np.asarray(mask) != 0)))
-    found = extract(_extractor(), double_image(image.array), double_image(mask.array), case=None)
-    values = np.array([float(found[name]) for name in sorted(found)])
+    padded, region = pad_full_mask(Volume(np.asarray(image)), Volume(np.asarray(mask) != 0))
+    found = extract(_extractor(), double_image(padded.array), double_image(region.array), case=None)
+    values = np.array([found[name] for name in sorted(found)], dtype=np.float64)
     return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 @lru_cache
-def _extractor():
+def _extractor() -> "RadiomicsFeatureExtractor":
     from radiomics.featureextractor import RadiomicsFeatureExtractor
 
     extractor = RadiomicsFeatureExtractor(**SETTINGS)
@@ -52,30 +64,34 @@ def _extractor():
     return extractor
 
 
-def auroc(classifiers: Mapping, positive, negative) -> float:
-    """Area under the ROC curve of the mean probability of classifiers {name: one}, features (n, 93) of both kinds.
+def auroc(
+    classifiers: Mapping[Any, Classifier], positive: Sequence[np.ndarray], negative: Sequence[np.ndarray]
+) -> float:
+    """Return the area under the ROC curve of the mean probability of the classifiers.
 
-    Raises InputError for fewer than two of a kind, or a classifier that cannot be used on such features.
+    classifiers: by the file to name in messages. positive, negative: features (n, 93) of both classes.
+
+    Raises InputError for fewer than two cases of a class, or a classifier that cannot be used with these features.
     """
     from sklearn.metrics import roc_auc_score
 
     counts = len(positive), len(negative)
-    if min(counts) < FEWEST_CASES:
-        raise InputError("too few cases for an AUROC", found=min(counts), expected=f"at least {FEWEST_CASES}")
+    if min(counts) < MIN_CASES:
+        raise InputError("too few cases for an AUROC", found=min(counts), expected=f"at least {MIN_CASES}")
     features = np.concatenate([positive, negative])
-    probabilities = [_probability(name, one, features) for name, one in classifiers.items()]
+    probabilities = [_probability(name, classifier, features) for name, classifier in classifiers.items()]
     return float(roc_auc_score(np.repeat([1, 0], counts), np.mean(probabilities, axis=0)))
 
 
-def _probability(name, classifier, features: np.ndarray) -> np.ndarray:
-    """Probability (n,) of the second class."""
+def _probability(name: Any, classifier: Classifier, features: np.ndarray) -> np.ndarray:
+    """Return the probability (n,) of the positive class."""
     try:
         probability = np.asarray(classifier.predict_proba(features), dtype=np.float64)
-    except Exception as error:  # estimators of another release raise whatever they stumble over
+    except Exception as error:  # estimators of another release can raise any error
         raise InputError(
             "this classifier cannot be used",
             file=name,
             found=f"{type(error).__name__}: {error}",
-            expected=f"one trained on {features.shape[1]} features with an installed release",
+            expected=f"a classifier trained on {features.shape[1]} features, of an installed release",
         ) from None
     return probability[:, 1] if probability.ndim == 2 else probability

@@ -1,13 +1,15 @@
-"""Trained classifiers out of pickles that others share, without running any code that these may hold.
+"""Load trained classifiers from shared pickles without running code that these may hold.
 
-A pickle names what it is made of, and pickle.load calls whatever it names. Here only the exact names below are looked
-up: arrays, and estimators that hold nothing but numbers. A trained file that needs more is refused with the name.
+A pickle names classes and functions, and pickle.load calls them. Here only the exact names below are allowed: arrays,
+and estimators that hold only numbers. A file that needs another name is refused, and the name is reported.
 """
 
 import io
 import pickle
+from typing import Any
 
 from pre2post.core.errors import InputError
+from pre2post.mama_synth.classifiers import Classifier
 
 ALLOWED = {
     "_codecs": ("encode",),  # of array bytes, which were strings before pickle's protocol 3
@@ -64,29 +66,29 @@ RENAMED = {
 
 
 class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> Any:
         module = RENAMED.get(module, module)
         if name not in ALLOWED.get(module, ()):
             raise InputError(
-                "this pickle needs something that is not allowed to be loaded from a shared file",
+                "this pickle needs a name that is not allowed in a shared file",
                 found=f"{module}.{name}",
                 expected="a scikit-learn or xgboost classifier and its numbers",
-                hint="train one of the kinds listed in challenge/safe_pickle.py and pickle that alone",
+                hint="train a classifier listed in src/pre2post/mama_synth/safe_pickle.py and pickle it alone",
             )
         try:
             return super().find_class(module, name)
         except (ImportError, AttributeError) as error:
             raise InputError(
-                "this pickle needs a package that is not installed here, or another release of it",
+                "this pickle needs a package that is not installed, or another release of it",
                 found=error,
                 expected=module.partition(".")[0],
             ) from None
 
 
-def load_classifier(content: bytes):
-    """The classifier in the bytes of a pickle; it has predict_proba.
+def load_classifier(content: bytes) -> Classifier:
+    """Return the classifier in the bytes of a pickle.
 
-    Raises InputError for anything else, damaged bytes, or a name that is not in ALLOWED.
+    Raises InputError for other objects, damaged bytes, or a name that is not in ALLOWED.
     """
     try:
         classifier = _Unpickler(io.BytesIO(content)).load()
@@ -96,10 +98,10 @@ def load_classifier(content: bytes):
         raise InputError(
             "this pickle cannot be read",
             found=f"{type(error).__name__}: {error}",
-            expected="a classifier pickled with a release of its package that this one can read",
+            expected="a classifier pickled by a compatible release of its package",
         ) from None
     if not hasattr(classifier, "predict_proba"):
         raise InputError(
-            "this pickle holds no classifier", found=type(classifier).__name__, expected="something with predict_proba"
+            "this pickle holds no classifier", found=type(classifier).__name__, expected="an object with predict_proba"
         )
     return classifier

@@ -1,11 +1,12 @@
-"""The eight metrics of the challenge MAMA-SYNTH 2026 over its cases: one case after another in, the table out.
+"""The eight metrics of the challenge MAMA-SYNTH 2026: collect cases one by one, then write the table.
 
-Means, and what is left out of which metric, are those of the challenge's evaluator; every case that is left out is
-named with its reason.
+Means, and the cases left out of a metric, are those of the challenge's evaluator. The table gives the reason for each
+case that is left out.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from pre2post.core.errors import InputError
 from pre2post.features.radiomics_features import radiomics_features
 from pre2post.image.volume import Volume
 from pre2post.io.single_slice import SingleSlice
-from pre2post.mama_synth.classifiers import FEATURES, FEWEST_CASES, auroc, region_features
+from pre2post.mama_synth.classifiers import FEATURES, MIN_CASES, Classifier, auroc, region_features
 from pre2post.mama_synth.metrics import hausdorff_95, lpips_range, tumour_ssim
 from pre2post.mama_synth.mirror import mirrored_region
 from pre2post.metrics.frd import frd
@@ -27,7 +28,7 @@ EMPTY = "the mask is empty"
 
 @dataclass(frozen=True)
 class Case:
-    """The slices of one case, z-scored, in one place; the mask's pixels are 0 and 1."""
+    """The slices of one case, z-scored, with one geometry; the mask's pixels are 0 and 1."""
 
     id: str
     synthetic: SingleSlice
@@ -38,24 +39,28 @@ class Case:
 
 @dataclass(frozen=True)
 class Tools:
-    """What some of the metrics need; a metric whose tool is None is not computed, for the reason in `missing`.
+    """Functions and classifiers that some metrics need; a metric whose tool is None is not computed.
 
-    perceptual: LPIPS of a real and a synthetic image (h, w) in [-1, 1]. dice: of two masks. segment: the predicted mask
-    (h, w) of a case. contrast, tumour_roi: classifiers {file: one}.
+    Attributes:
+        dice: Dice of two masks.
+        perceptual: LPIPS of a real and a synthetic image (h, w) in [-1, 1].
+        segment: The predicted mask (h, w) of a case.
+        contrast, tumour_roi: Classifiers by file.
+        missing: {metric: reason why it is not computed}.
     """
 
     dice: Callable[[np.ndarray, np.ndarray], float]
     perceptual: Callable[[np.ndarray, np.ndarray], float] | None = None
     segment: Callable[[Case], np.ndarray] | None = None
-    contrast: Mapping | None = None
-    tumour_roi: Mapping | None = None
+    contrast: Mapping[Any, Classifier] | None = None
+    tumour_roi: Mapping[Any, Classifier] | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
 class Table:
-    """Collects cases one at a time, so that only features are kept, and sums them up."""
+    """Collect cases one by one, keep only values and features, and summarise them."""
 
-    def __init__(self, tools: Tools):
+    def __init__(self, tools: Tools) -> None:
         self.tools = tools
         self.values: dict[str, dict[str, float]] = {}
         self.left_out: dict[str, dict[str, str]] = {}
@@ -66,12 +71,11 @@ class Table:
         }
 
     def add(self, case: Case) -> None:
-        """Works out what one case adds to every metric."""
+        """Add one case to every metric."""
         real, synthetic, mask = case.real.image, case.synthetic.image, case.mask.image != 0
         self.values[case.id] = {"mse": float(mse(real, synthetic))}
         if self.tools.perceptual:
-            found = self.tools.perceptual(lpips_range(real), lpips_range(synthetic))
-            self.values[case.id]["lpips"] = float(found)
+            self.values[case.id]["lpips"] = float(self.tools.perceptual(lpips_range(real), lpips_range(synthetic)))
         if mask.any():
             self.values[case.id]["ssim_tumor"] = tumour_ssim(real, synthetic, mask)
             self._add_radiomics(case)
@@ -82,10 +86,13 @@ class Table:
         self._add_regions(case, mask)
 
     def _add_radiomics(self, case: Case) -> None:
-        """Features of the tumour for FRD. A tumour that has none costs the whole set its FRD, as in the challenge."""
-        mask = _place(case.mask)
+        """Add features of the tumour for FRD. As in the challenge, one tumour without features means no FRD at all."""
+        mask = _as_frd_score_reads(case.mask)
         try:
-            both = [radiomics_features([_place(image)], [mask], FRD_VERSION) for image in (case.real, case.synthetic)]
+            both = [
+                radiomics_features([_as_frd_score_reads(image)], [mask], FRD_VERSION)
+                for image in (case.real, case.synthetic)
+            ]
         except InputError as error:
             self.not_computed.setdefault("frd", f"case {case.id}: {error.problem} ({error.found})")
             return
@@ -109,12 +116,12 @@ class Table:
         }
 
     def _add_regions(self, case: Case, mask: np.ndarray) -> None:
-        """Features of the tumour in the synthetic image, in the pre-contrast one, and of the region opposite."""
+        """Add features of the tumour in the synthetic and pre-contrast image, and of the opposite region."""
         synthetic, tumour = case.synthetic.image, None
         if self.tools.contrast and case.pre is not None:
             region = mask if mask.any() else np.ones_like(mask)
             if not mask.any():
-                self._note(self.substituted, "auroc_contrast", case, f"the whole image is taken: {EMPTY}")
+                self._note(self.substituted, "auroc_contrast", case, f"the entire image is used: {EMPTY}")
             tumour = self._features("auroc_contrast", case, synthetic, region)
             self._append("auroc_contrast", tumour, self._features("auroc_contrast", case, case.pre.image, region))
         if self.tools.tumour_roi and mask.any():
@@ -126,11 +133,11 @@ class Table:
             self._append("auroc_tumor_roi", tumour, self._features("auroc_tumor_roi", case, synthetic, opposite.mask))
 
     def _features(self, metric: str, case: Case, image: np.ndarray, region: np.ndarray) -> np.ndarray:
-        """Features of a region; zeros where it has none, which the challenge's classifiers are given then."""
+        """Return the features of a region; zeros if it has none, as in the challenge."""
         try:
             return region_features(image, region)
         except InputError as error:
-            self._note(self.substituted, metric, case, f"features of a region are taken as 0: {error.found}")
+            self._note(self.substituted, metric, case, f"features of a region are set to 0: {error.found}")
             return np.zeros(FEATURES)
 
     def _append(self, metric: str, positive: np.ndarray, negative: np.ndarray) -> None:
@@ -144,21 +151,24 @@ class Table:
     def _note(self, block: dict[str, dict[str, str]], metric: str, case: Case, reason: str) -> None:
         block.setdefault(metric, {})[case.id] = reason
 
-    def summary(self) -> dict:
-        """{metric: mean over cases, "frd_exact", "frd_version", "n", "not_computed", "left_out", "substituted",
-        "aggregates", "case"}.
+    def summary(self) -> dict[str, Any]:
+        """Return the table.
 
-        "frd" is what the package frd-score makes of it, which the challenge uses, "frd_exact" the distance without its
-        numerical error. "n" is the number of cases behind each metric, "not_computed" the reason for each metric that
-        is absent. "aggregates" and "case" are what the challenge's evaluator writes.
-        Raises InputError for a classifier that cannot be used on the features.
+        <metric>: Mean over the cases. "frd" is that of the package frd-score, as in the challenge.
+        frd_exact: The FRD without the package's numerical error; frd_version: Its version.
+        n: Number of cases per metric.
+        not_computed: The reason for each missing metric.
+        left_out, substituted: {metric: {case: reason}}.
+        aggregates, case: As the challenge's evaluator writes them.
+
+        Raises InputError for a classifier that cannot be used with the features.
         """
-        found = {
-            metric: self._of_set(metric) if metric in self.sets else self._of_cases(metric)
-            for metric in METRICS
-            if metric not in self.not_computed
-        }
-        found = {metric: value for metric, value in found.items() if value is not None}
+        found: dict[str, dict[str, Any]] = {}
+        for metric in METRICS:
+            if metric not in self.not_computed:
+                value = self._of_set(metric) if metric in self.sets else self._of_cases(metric)
+                if value is not None:
+                    found[metric] = value
         more = {"frd_exact": found["frd"].pop("exact"), "frd_version": FRD_VERSION} if "frd" in found else {}
         return {
             **{metric: value["mean"] for metric, value in found.items()},
@@ -171,25 +181,26 @@ class Table:
             "case": self.values,
         }
 
-    def _of_cases(self, metric: str) -> dict | None:
+    def _of_cases(self, metric: str) -> dict[str, Any] | None:
         values = [row[metric] for row in self.values.values() if metric in row]
         if not values:
             self.not_computed[metric] = "every case is left out"
             return None
         return {"mean": float(np.mean(values)), "std": float(np.std(values)), "n": len(values)}
 
-    def _of_set(self, metric: str) -> dict | None:
-        """An AUROC or FRD over the cases that it has features of; None where these are too few."""
+    def _of_set(self, metric: str) -> dict[str, Any] | None:
+        """Return an AUROC or FRD over the cases with features; None if these are too few."""
         first, second = self.sets[metric]
-        if len(first) < FEWEST_CASES:
-            self.not_computed[metric] = f"{len(first)} cases have features, {FEWEST_CASES} are needed"
+        if len(first) < MIN_CASES:
+            self.not_computed[metric] = f"{len(first)} cases have features, {MIN_CASES} are needed"
             return None
         if metric == "frd":
             return self._frd(np.array(first), np.array(second))
         classifiers = self.tools.contrast if metric == "auroc_contrast" else self.tools.tumour_roi
+        assert classifiers is not None  # without them no features are collected
         return {"mean": auroc(classifiers, first, second), "n": len(first)}
 
-    def _frd(self, real: np.ndarray, synthetic: np.ndarray) -> dict | None:
+    def _frd(self, real: np.ndarray, synthetic: np.ndarray) -> dict[str, Any] | None:
         try:
             official, exact = (frd(real, synthetic, FRD_VERSION, package=package) for package in (True, False))
         except InputError as error:
@@ -201,10 +212,10 @@ class Table:
         return {"mean": official.value, "n": min(exact.n_real, exact.n_synthetic), "exact": exact.value}
 
 
-def _ordered(block: dict) -> dict:
+def _ordered(block: Mapping[str, Any]) -> dict[str, Any]:
     return {metric: block[metric] for metric in METRICS if metric in block}
 
 
-def _place(one: SingleSlice) -> Volume:
-    """Where a slice lies, as frd-score takes it: it forgets the place of a file of two dimensions."""
-    return Volume(one.volume.array, one.volume.spacing) if one.flat else one.volume
+def _as_frd_score_reads(image: SingleSlice) -> Volume:
+    """Return a slice as frd-score reads it: without the origin and direction of a two-dimensional file."""
+    return Volume(image.volume.array, image.volume.spacing) if image.flat else image.volume

@@ -1,1 +1,1 @@
-"""How good a synthetic image is: metrics, Frechet distances, baselines, SAMe, statistics. Arrays in, numbers out."""
+"""Metrics of synthetic images and of predicted masks, and their baselines. Arrays in, numbers out."""

@@ -1,29 +1,30 @@
-"""What a synthetic image must beat: the untouched pre image, which needs no code, and a look-up table of its levels."""
+"""Baselines of a synthetic image: a look-up table of grey levels, and the pre image, which needs no code."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pre2post.core.errors import InputError
 from pre2post.metrics.pixel import check_shapes
 
-BINS = 256  # of equal numbers of pixels below the tail, as fine as 8 bits
-TAIL = 0.99  # brightest share of pixels that is split once more: lesions and vessels lie there
-MIN_PIXELS = 50  # in a bin: the standard error of its mean is then a seventh of the spread within it
-MAX_PIXELS = 20_000_000  # used for the fit; more change nothing and cost memory
-EDGE_KNOTS = 8  # outermost knots that give the slope beyond the table
+BINS = 256  # with equal numbers of pixels below the tail, as fine as 8 bits
+TAIL = 0.99  # quantile; the pixels above, mostly lesions and vessels, get bins of their own
+MIN_PIXELS = 50  # per bin: the standard error of its mean is then a seventh of the spread within it
+MAX_PIXELS = 20_000_000  # used for the fit; more change nothing and need memory
+EDGE_KNOTS = 8  # outermost knots that determine the slope outside the table
 
 
 @dataclass(frozen=True)
 class LookupTable:
-    """Post intensity as a function of pre intensity: straight lines between knots and beyond the outermost ones."""
+    """Post intensity as a function of pre intensity: straight lines between the knots and outside them."""
 
     pre: np.ndarray  # (k,) rising, normalised
     post: np.ndarray  # (k,) normalised
     slopes: tuple[float, float]  # below the first and above the last knot
 
-    def __call__(self, pre) -> np.ndarray:
-        """Maps normalised pre intensities of any shape to float32 post intensities."""
+    def __call__(self, pre: ArrayLike) -> np.ndarray:
+        """Map normalised pre intensities of any shape to float32 post intensities."""
         values = np.asarray(pre, dtype=np.float64)
         below, above = np.minimum(values - self.pre[0], 0), np.maximum(values - self.pre[-1], 0)
         inside = np.interp(values, self.pre, self.post)
@@ -31,17 +32,18 @@ class LookupTable:
 
 
 def by_phase(post: np.ndarray) -> list[np.ndarray]:
-    """Slices of one phase each, (n, h, w), of slices (n, h, w) or of several phases (n, phases, h, w)."""
+    """Split slices (n, h, w) or (n, phases, h, w) into one stack (n, h, w) per phase."""
     return [post] if post.ndim == 3 else [post[:, place] for place in range(post.shape[1])]
 
 
-def fit_lookup_table(pre, post) -> LookupTable:
-    """Conditional mean of post given pre over the pixels of training slices (n, h, w), both normalised.
+def fit_lookup_table(pre: np.ndarray, post: np.ndarray) -> LookupTable:
+    """Fit the conditional mean of post given pre over the pixels of training slices (n, h, w), both normalised.
 
-    The mean is the best function of the pixel's own grey level in squared error; it need not be monotone. Bins hold
-    equal numbers of pixels, up to BINS below the TAIL quantile and as many above it; each gives a knot at its mean
-    pre and mean post. Above MAX_PIXELS, evenly spaced slices are used.
-    Raises InputError for unequal shapes, values not finite, or pre images of one grey level.
+    In squared error, the conditional mean is the best function of a pixel's grey level; it need not be monotone. Bins
+    have equal numbers of pixels, up to BINS below the TAIL quantile and as many above. Each bin gives a knot at its
+    mean pre and mean post. Above MAX_PIXELS pixels, evenly spaced slices are used.
+
+    Raises InputError for unequal shapes, values that are not finite, or pre images of one grey level.
     """
     check_shapes(pre, post)
     step = -(-np.size(pre) // MAX_PIXELS)
@@ -63,7 +65,7 @@ def fit_lookup_table(pre, post) -> LookupTable:
 
 
 def _edges(values: np.ndarray) -> np.ndarray:
-    """Rising bin edges; few pixels give fewer bins, a grey level that fills several gets one of its own."""
+    """Return rising bin edges: fewer for few pixels, and a separate bin for a grey level that would fill several."""
     bins = int(np.clip(values.size * (1 - TAIL) / MIN_PIXELS, 2, BINS))
     shares = np.concatenate([np.linspace(0, TAIL, bins, endpoint=False), np.linspace(TAIL, 1, bins + 1)])
     edges, repeats = np.unique(np.quantile(values, shares), return_counts=True)
@@ -71,6 +73,6 @@ def _edges(values: np.ndarray) -> np.ndarray:
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Slope of the least-squares line."""
+    """Return the slope of the least-squares line."""
     centred = x - x.mean()
     return float(centred @ y / (centred @ centred))

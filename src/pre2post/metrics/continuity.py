@@ -1,4 +1,4 @@
-"""Whether a volume that was made slice by slice still runs smoothly: change between neighbouring slices, per axis."""
+"""Continuity of a volume that was synthesised slice by slice: the change between neighbouring voxels, per axis."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ from pre2post.metrics.pixel import as_pair
 AXES = ("z", "y", "x")
 
 
-def continuity(real, synthetic, region) -> dict[str, float]:
-    """{"z", "y", "x"}: change between neighbours along each axis of the synthetic volume, as a multiple of the real.
+def continuity(real: np.ndarray, synthetic: np.ndarray, region: np.ndarray) -> dict[str, float]:
+    """Return {"z", "y", "x"}: change(synthetic) / change(real) along each axis of volumes (z, y, x).
 
-    Change is the mean absolute difference of neighbouring voxels that both lie in `region`, a mask of the volumes
-    (z, y, x). 1 is as in the real volume; above 1 along z alone, slices that were made apart do not fit together; below
-    1, the synthetic volume is smoother or less noisy.
-    Raises InputError for unequal shapes, values not finite, a region without neighbours along an axis, or a real volume
-    that does not change there.
+    The change is the mean absolute difference of neighbouring voxels that are both in the mask `region`. 1: as in the
+    real volume. Above 1 along z only: the slices do not fit together. Below 1: smoother or less noisy.
+
+    Raises InputError for unequal shapes, values that are not finite, a region without neighbours along an axis, or a
+    real volume without change there.
     """
     real, synthetic = as_pair(real, synthetic)
     region = np.asarray(region, bool)
@@ -23,7 +23,7 @@ def continuity(real, synthetic, region) -> dict[str, float]:
         raise InputError(
             "the region has another shape than the volumes, or they are not (z, y, x)",
             found=f"{region.shape} and {real.shape}",
-            expected="equal shapes",
+            expected="equal shapes of three axes",
         )
     return {name: _ratio(real, synthetic, region, axis) for axis, name in enumerate(AXES)}
 
@@ -36,7 +36,9 @@ def _ratio(real: np.ndarray, synthetic: np.ndarray, region: np.ndarray, axis: in
         np.abs(np.subtract(*_neighbours(volume, axis)))[both].mean() for volume in (real, synthetic)
     )
     if not change_real > 0:
-        raise InputError(f"the real volume does not change along {AXES[axis]}", expected="an image of tissue")
+        raise InputError(
+            f"the real volume does not change along {AXES[axis]}", expected="an image of tissue in the region"
+        )
     return float(change_synthetic / change_real)
 
 

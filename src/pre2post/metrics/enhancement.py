@@ -1,4 +1,4 @@
-"""Enhancement, post minus pre, that is made up or missed: what an error averaged over a breast hides."""
+"""False and missed enhancement (post minus pre), which an error averaged over a breast does not show."""
 
 import numpy as np
 
@@ -6,12 +6,16 @@ from pre2post.core.errors import InputError
 from pre2post.metrics.pixel import as_pair
 
 
-def enhancement_shares(pre, real, synthetic, breast, lesion, threshold: float) -> dict[str, float]:
-    """{"false", "missed", "real"}: shares of the breast outside the lesion, 0 to 1, of one patient's volume (z, y, x).
+def enhancement_shares(
+    pre: np.ndarray, real: np.ndarray, synthetic: np.ndarray, breast: np.ndarray, lesion: np.ndarray, threshold: float
+) -> dict[str, float]:
+    """Return {"false", "missed", "real"}: shares (0 to 1) of the breast outside the lesion, of volumes (z, y, x).
 
-    A voxel enhances when post minus pre reaches `threshold`, in the units of the images. "false": enhances in the
-    synthetic volume but not in the real one; "missed": the reverse; "real": enhances in the real one.
-    Raises InputError for unequal shapes, values not finite, or no breast outside the lesion.
+    A voxel enhances if post minus pre is at least `threshold`, in the units of the images.
+    "false": enhances in the synthetic volume but not in the real one. "missed": the reverse. "real": enhances in the
+    real one.
+
+    Raises InputError for unequal shapes, values that are not finite, or no breast outside the lesion.
     """
     outside = np.asarray(breast, bool) & ~np.asarray(lesion, bool)
     real, synthetic = (_enhances(pre, post, threshold) for post in (real, synthetic))
@@ -27,6 +31,6 @@ def enhancement_shares(pre, real, synthetic, breast, lesion, threshold: float) -
     }
 
 
-def _enhances(pre, post, threshold: float) -> np.ndarray:
+def _enhances(pre: np.ndarray, post: np.ndarray, threshold: float) -> np.ndarray:
     pre, post = as_pair(pre, post)
     return post - pre >= threshold

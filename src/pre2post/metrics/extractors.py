@@ -1,8 +1,8 @@
-"""The networks and statistics whose features are compared between sets of slices: those that need no file, and those
-whose weights files params.yaml names."""
+"""Feature extractors for distances between sets of slices: two without weights files, the others with files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,25 +15,26 @@ from pre2post.metrics.params import MetricsParams
 
 @dataclass(frozen=True)
 class Extractor:
-    """Slices (n, h, w), normalised, to features (n, d) float64; `standardised`: compare in units of the real set's SD.
+    """A function from normalised slices (n, h, w) to features (n, d) float64, and the names of its two distances.
 
-    `frechet` and `kernel` name the two distances. Only with the published InceptionV3 weights is one called FID.
+    frechet, kid: columns of the Frechet and the kernel distance. Only with published InceptionV3 weights the first one
+    is called FID. standardised: scale the features to the real set's SD before comparison.
     """
 
     frechet: str
-    kernel: str
+    kid: str
     extract: Callable[[np.ndarray], np.ndarray]
     standardised: bool
 
     def standard(self, real: Moments) -> Standard:
-        """How features are scaled before they are compared with the real set of these moments."""
+        """Return the scaling of features for comparisons with a real set of these moments."""
         return standard_of(real) if self.standardised else UNSCALED
 
 
 def make_extractors(settings: MetricsParams, seed: int, device: str = "cpu") -> list[Extractor]:
-    """Random-network and texture features always; InceptionV3 with ImageNet's or RadImageNet's weights where given.
+    """Return random-network and texture features, and InceptionV3 for each of its weights files that is set.
 
-    Raises InputError when a weights file is missing, another one, damaged, or of another network.
+    Raises InputError if a weights file is missing, has another hash, is damaged, or is of another network.
     """
     found = [
         Extractor("fd_random", "kid_random", lambda slices: random_features(slices, seed), standardised=True),
@@ -49,24 +50,26 @@ def make_extractors(settings: MetricsParams, seed: int, device: str = "cpu") -> 
 def _inception(short: str, kind: str, path: str, sha256: str, device: str) -> Extractor:
     from pre2post.features.inception import inception_features, load_inception
 
-    network = load_inception(path, sha256, kind).to(device)
+    network = load_inception(Path(path), sha256, kind).to(device)
     return Extractor(
         f"fid_{short}", f"kid_{short}", lambda slices: inception_features(slices, network), standardised=False
     )
 
 
-def perceptual_metric(settings: MetricsParams, device: str = "cpu") -> dict[str, Callable]:
-    """{"lpips": f(real, synthetic) -> (n,)} on normalised slices (n, h, w) where LPIPS weights are given, else empty.
+def perceptual_metric(
+    settings: MetricsParams, device: str = "cpu"
+) -> dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
+    """Return {"lpips": f(real, synthetic) -> (n,)} on normalised slices (n, h, w); empty without LPIPS weights.
 
-    LPIPS takes images in [-1, 1]: normalised 0 to 1 is mapped there, and what lies outside is clipped.
+    Slices are clipped to [0, 1] and scaled to [-1, 1], the range of LPIPS.
     """
     if not settings.lpips_weights:
         return {}
     from pre2post.features.lpips import load_lpips, lpips
 
-    network = load_lpips(settings.lpips_weights, settings.lpips_sha256).to(device)
-    return {"lpips": lambda real, synthetic: lpips(_signed(real), _signed(synthetic), network)}
+    network = load_lpips(Path(settings.lpips_weights), settings.lpips_sha256).to(device)
+    return {"lpips": lambda real, synthetic: lpips(_to_signed(real), _to_signed(synthetic), network)}
 
 
-def _signed(slices: np.ndarray) -> np.ndarray:
+def _to_signed(slices: np.ndarray) -> np.ndarray:
     return np.clip(slices, 0, 1) * 2 - 1

@@ -1,71 +1,81 @@
-"""Sets of feature vectors that grow image by image in bounded memory, and the distances between two of them."""
+"""Sets of feature vectors that grow image by image in bounded memory, and distances between two sets."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from pre2post.core.errors import InputError
 from pre2post.metrics.frechet import Moments, frechet_distance, moments, pooled
-from pre2post.metrics.kernel_distance import kernel_distance
+from pre2post.metrics.kid import kid
 
-CONSTANT = 1e-6  # a feature of float32 slices that varies less, in itself or relative to its mean, does so by rounding
-KERNEL_IMAGES = 1000  # of a set that its kernel distance is taken from, evenly spaced: the usual size of a KID subset
+CONSTANT = 1e-6  # SD, absolute or relative to the mean, below which a feature of float32 slices varies by rounding only
+KID_IMAGES = 1000  # evenly spaced images of a set for its KID: the usual size of a KID subset
 
 
 class FeatureSet:
-    """Moments of all feature vectors added so far, and an even sample of them; neither grows beyond a fixed size."""
+    """Moments of all feature vectors added so far, and an evenly spaced sample, both of bounded size."""
 
-    def __init__(self):
-        self.moments: Moments | None = None
+    def __init__(self) -> None:
+        self._moments: Moments | None = None
         self._sample: list[np.ndarray] = []
-        self._stride = 1  # every so many vectors, one is in the sample
+        self._stride = 1  # every so many vectors, one is kept in the sample
 
     @property
     def n(self) -> int:
-        return self.moments.n if self.moments else 0
+        return self._moments.n if self._moments else 0
+
+    @property
+    def moments(self) -> Moments:
+        """The moments of all vectors. Raises InputError if there are none."""
+        if self._moments is None:
+            raise InputError("this set has no features", expected="at least one image")
+        return self._moments
 
     @property
     def sample(self) -> np.ndarray:
-        """Some of the vectors (k, d), evenly spaced: all up to KERNEL_IMAGES of them, of more at least half as many."""
+        """Evenly spaced vectors (k, d): all, up to KID_IMAGES; of more, at least KID_IMAGES / 2."""
         return np.stack(self._sample)
 
     def add(self, features: np.ndarray) -> None:
-        """Adds feature vectors (n, d)."""
+        """Add feature vectors (n, d)."""
         kept = features[-self.n % self._stride :: self._stride]
-        self._sample += [np.array(row, np.float64) for row in kept]  # copies, or each would keep all of `features`
-        while len(self._sample) > KERNEL_IMAGES:
+        self._sample += [
+            np.array(row, np.float64) for row in kept
+        ]  # copies: views would keep all of `features` in memory
+        while len(self._sample) > KID_IMAGES:
             self._sample, self._stride = self._sample[::2], 2 * self._stride
         part = moments(features)
-        self.moments = pooled([self.moments, part]) if self.moments else part
+        self._moments = pooled([self._moments, part]) if self._moments else part
 
 
 @dataclass(frozen=True)
 class Standard:
-    """Mean and standard deviation (d,) of each feature over the real set, so that none outweighs others by its unit."""
+    """Mean and standard deviation (d,) of each feature over the real set, to remove the features' units."""
 
     mean: np.ndarray
     sd: np.ndarray
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Features (n, d) in units of the real set's standard deviation from its mean."""
+        """Standardise features (n, d) with the mean and standard deviation of the real set."""
         return (features - self.mean) / self.sd
 
     def of(self, found: Moments) -> Moments:
-        """The moments that the scaled features would have."""
+        """Return the moments of the standardised features."""
         return Moments(self(found.mean), found.factor / self.sd, found.n)
 
 
 def standard_of(real: Moments) -> Standard:
-    """Scaling by the real set; a feature that is constant there keeps its own unit (SD taken as 1)."""
+    """Return the scaling by the real set. For a feature that is constant there, the SD is set to 1."""
     sd = np.sqrt(np.square(real.factor).sum(axis=0) / real.n)
     return Standard(real.mean, np.where(sd > CONSTANT * np.maximum(1, np.abs(real.mean)), sd, 1.0))
 
 
-UNSCALED = Standard(np.zeros(1), np.ones(1))  # for networks whose features are compared as they are, as those of FID
+UNSCALED = Standard(np.zeros(1), np.ones(1))  # for networks whose features are not scaled, as in FID
 
 
 def set_distances(real: FeatureSet, other: FeatureSet, standard: Standard) -> dict[str, float]:
-    """{"frechet", "kernel"} between two sets whose features are scaled alike. Raises InputError for sets too small."""
+    """Return {"frechet", "kid"} of two sets after the same scaling. Raises InputError for fewer than two vectors."""
     return {
         "frechet": frechet_distance(standard.of(real.moments), standard.of(other.moments)),
-        "kernel": kernel_distance(standard(real.sample), standard(other.sample)),
+        "kid": kid(standard(real.sample), standard(other.sample)),
     }

@@ -1,27 +1,28 @@
 """Frechet radiomics distance of two sets of radiomics features: FRD v0 (Osuala et al. 2024) and v1 (arXiv 2412.01496).
 
-Features are normalised as in the package frd-score, to the last digit. The distance between them is exact here; the
-package takes a matrix square root, which is wrong by about 1e-4 for singular covariances, so with fewer images than
-features. Values of the two versions, and of different numbers of images, are not comparable.
+Features are normalised exactly as in the package frd-score. The distance is exact; the package uses a matrix square
+root, whose relative error is about 1e-4 for singular covariances, that is for fewer images than features. Values of
+different versions or numbers of images are not comparable.
 """
 
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pre2post.core.errors import InputError
 from pre2post.features.radiomics_features import VERSIONS
 from pre2post.metrics.frechet import frechet_distance
 
-V0_HIGHEST = 7.45670747756958  # of normalised v0 features: the package's constant, which brings FRD to the range of FID
+V0_HIGHEST = 7.45670747756958  # of normalised v0 features: the package's constant, which scales FRD to the range of FID
 
 
 @dataclass(frozen=True)
 class Frd:
-    """A distance and what it must not be compared without: its version, numbers of images, number of features.
+    """A distance with its version, numbers of images and number of features, which must agree in a comparison.
 
-    value: v0 the squared Frechet distance, >= 0; v1 its logarithm, -inf for equal sets.
+    value: in v0 the squared Frechet distance, >= 0; in v1 its logarithm, -inf for equal sets.
     """
 
     value: float
@@ -31,23 +32,22 @@ class Frd:
     features: int
 
 
-def frd(real, synthetic, version: str = "v1", package: bool = False) -> Frd:
-    """FRD of synthetic features (m, d) from real ones (n, d), as radiomics_features gives them; not symmetric in v1.
+def frd(real: ArrayLike, synthetic: ArrayLike, version: str = "v1", package: bool = False) -> Frd:
+    """Return the FRD of synthetic features (m, d) to real ones (n, d) of radiomics_features; in v1 not symmetric.
 
-    With `package` the distance is the package's own, with its numerical error, to be compared with values that were
-    published with it.
-    Raises InputError when fewer than two images or no feature remain.
+    package: use the package's distance with its numerical error, for comparisons with values published with it.
+    Raises InputError if fewer than two images or no feature remain.
     """
-    real, synthetic = normalised(real, synthetic, version)
-    squared = (_package_distance if package else frechet_distance)(real, synthetic)
-    return Frd(_logarithm(squared) if version == "v1" else squared, version, len(real), len(synthetic), real.shape[1])
+    a, b = normalised(real, synthetic, version)
+    squared = _package_distance(a, b) if package else frechet_distance(a, b)
+    return Frd(_logarithm(squared) if version == "v1" else squared, version, len(a), len(b), a.shape[1])
 
 
-def normalised(real, synthetic, version: str) -> tuple[np.ndarray, np.ndarray]:
-    """Both sets with comparable features: v0 scaled to a range by both sets, v1 standardised by the real set."""
+def normalised(real: ArrayLike, synthetic: ArrayLike, version: str) -> tuple[np.ndarray, np.ndarray]:
+    """Normalise both sets: v0 scales to the range of both sets, v1 standardises by the real set."""
     sets = [np.asarray(x, dtype=np.float64) for x in (real, synthetic)]
     if version not in VERSIONS:
-        raise InputError("there is no such version of FRD", found=version, expected=" or ".join(VERSIONS))
+        raise InputError("unknown version of FRD", found=version, expected=" or ".join(VERSIONS))
     if any(x.ndim != 2 for x in sets) or sets[0].shape[1] != sets[1].shape[1]:
         raise InputError(
             "these sets of features cannot be compared",
@@ -59,44 +59,45 @@ def normalised(real, synthetic, version: str) -> tuple[np.ndarray, np.ndarray]:
     if min(map(len, sets)) < 2:
         raise InputError(
             "too few images for FRD",
-            found=f"features of {len(sets[0])} real, {len(sets[1])} synthetic",
+            found=f"features of {len(sets[0])} real, {len(sets[1])} synthetic images",
             expected="at least 2 of each, with a region of at least two pixels",
         )
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # columns of NaN, which are dealt with
+        warnings.simplefilter("ignore")  # about columns of NaN, which are handled below
         return _scaled(*sets) if version == "v0" else _standardised(*sets)
 
 
 def _scaled(real: np.ndarray, synthetic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every feature from 0 to V0_HIGHEST over both sets; constant ones and missing values in the middle."""
+    """Scale every feature to 0 to V0_HIGHEST over both sets; constant ones and missing values get the middle."""
     both = np.concatenate([real, synthetic])
     low, high = np.nanmin(both, axis=0), np.nanmax(both, axis=0)
-    sets = []
-    for x in (real, synthetic):
+
+    def scale(x: np.ndarray) -> np.ndarray:
         x = np.where(high == low, 0.5, (x - low) / (high - low)) * V0_HIGHEST
-        sets.append(np.where(np.isnan(x), V0_HIGHEST / 2, x))
-    return tuple(sets)
+        return np.where(np.isnan(x), V0_HIGHEST / 2, x)
+
+    return scale(real), scale(synthetic)
 
 
 def _standardised(real: np.ndarray, synthetic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every feature in the real set's standard deviations from its mean, in float32 as the package does.
+    """Standardise every feature by the real set, in float32 like the package.
 
-    Features that are constant over the real set, or not finite in either, are dropped. In float32 the mean of equal
-    numbers may differ from them in the last digit; such a feature is kept by the package and so here.
+    Drop features that are constant over the real set or not finite in either set. In float32 the mean of equal numbers
+    may differ from them in the last digit; like the package, keep such features.
     """
     real, synthetic = real.astype(np.float32), synthetic.astype(np.float32)
     mean, sd = np.nanmean(real, axis=0), np.nanstd(real, axis=0)
-    sets = [(x - mean) / sd for x in (real, synthetic)]
-    kept = np.logical_and(*(np.isfinite(x).all(axis=0) for x in sets))
+    real, synthetic = (real - mean) / sd, (synthetic - mean) / sd
+    kept = np.isfinite(real).all(axis=0) & np.isfinite(synthetic).all(axis=0)
     if not kept.any():
         raise InputError(
             "no feature can be compared",
             found="every one is constant over the real images or not finite",
-            expected="real images that differ",
+            expected="different real images",
         )
-    if kept.all():  # as they are: choosing all would lay them out anew, and float32 sums round by the layout
-        return tuple(sets)
-    return tuple(x[:, kept] for x in sets)
+    if kept.all():  # no copy: it would have another memory layout, and the rounding of float32 sums depends on that
+        return real, synthetic
+    return real[:, kept], synthetic[:, kept]
 
 
 def _package_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
@@ -107,5 +108,5 @@ def _package_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
 
 
 def _logarithm(squared: float) -> float:
-    """-inf for 0, and for the small negative number that a matrix square root may leave."""
+    """Return the logarithm; -inf for 0 and for the small negative numbers that a matrix square root may give."""
     return float(np.log(squared)) if squared > 0 else float("-inf")

@@ -1,18 +1,19 @@
-"""Frechet distance between two sets of feature vectors, each taken as a Gaussian, in float64."""
+"""Frechet distance between two sets of feature vectors, each modelled as a Gaussian, in float64."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pre2post.core.errors import InputError
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean (d,) of n feature vectors, and a factor (k, d) of the sum of their (x - mean)(x - mean)^T, factor^T factor.
+    """Mean (d,) of n feature vectors, and a factor (k, d), k <= d, of their scatter matrix.
 
-    k is at most d, however many vectors there are.
+    sum (x - mean)(x - mean)^T = factor^T factor
     """
 
     mean: np.ndarray
@@ -20,16 +21,18 @@ class Moments:
     n: int
 
 
-def moments(features) -> Moments:
-    """Moments of feature vectors (n, d).
+def moments(features: ArrayLike) -> Moments:
+    """Compute the moments of feature vectors (n, d).
 
-    The factor is the centred matrix itself, or for n > d the triangle of its QR decomposition: covariances are never
-    formed, so their condition is not squared.
+    The factor is the centred matrix or, for n > d, the triangle of its QR decomposition. The covariance matrix is never
+    formed, which would square the condition number.
     Raises InputError for no vector or values that are not finite.
     """
     features = np.asarray(features, dtype=np.float64)
     if features.ndim != 2 or 0 in features.shape:
-        raise InputError("these are no feature vectors", found=f"shape {features.shape}", expected="(images, features)")
+        raise InputError(
+            "these are not feature vectors", found=f"shape {features.shape}", expected="(images, features)"
+        )
     if not np.isfinite(features).all():
         raise InputError(
             "features hold values that are not finite",
@@ -40,24 +43,25 @@ def moments(features) -> Moments:
 
 
 def pooled(parts: Iterable[Moments]) -> Moments:
-    """Moments of all the vectors that the parts describe, as if they had been taken at once."""
+    """Combine moments of parts to the moments of all their vectors."""
     parts = list(parts)
     n = sum(part.n for part in parts)
-    mean = sum(part.n * part.mean for part in parts) / n
+    mean = np.asarray(sum(part.n * part.mean for part in parts)) / n
     between = [np.sqrt(part.n) * (part.mean - mean)[None] for part in parts]
     return Moments(mean, _compressed(np.concatenate([part.factor for part in parts] + between)), n)
 
 
-def frechet_distance(a, b) -> float:
-    """Squared Frechet distance of feature sets (n, d) and (m, d), or of their Moments, >= 0.
+def frechet_distance(first: ArrayLike | Moments, second: ArrayLike | Moments) -> float:
+    """Return the squared Frechet distance (>= 0) of feature sets (n, d) and (m, d), or of their Moments.
 
-    Dowson and Landau 1982: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)). With C1 = A^T A and C2 = B^T B the
-    eigenvalues of C1 C2 are the squared singular values of A B^T, so the trace of the root is their sum, the nuclear
-    norm of A B^T. Unlike a matrix square root of C1 C2 this is exact, real and never negative when the covariances
-    are singular (n <= d), and for n < d it costs the decomposition of an n x n matrix instead of d x d.
-    Raises InputError when a set holds fewer than two vectors, which have no covariance, or the features differ.
+    Dowson and Landau 1982: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)). With C1 = A^T A and C2 = B^T B, the eigenvalues
+    of C1 C2 are the squared singular values of A B^T. The trace of the root is therefore the nuclear norm of A B^T.
+    Unlike a matrix square root, this is exact, real and never negative if the covariances are singular (n <= d). For
+    n < d it needs the decomposition of an n x n matrix instead of d x d.
+
+    Raises InputError if a set has fewer than two vectors, hence no covariance, or if the numbers of features differ.
     """
-    a, b = (x if isinstance(x, Moments) else moments(x) for x in (a, b))
+    a, b = (x if isinstance(x, Moments) else moments(x) for x in (first, second))
     if a.mean.shape != b.mean.shape:
         raise InputError(
             "the feature sets have different numbers of features", found=f"{a.mean.size} and {b.mean.size}"
@@ -71,5 +75,5 @@ def frechet_distance(a, b) -> float:
 
 
 def _compressed(factor: np.ndarray) -> np.ndarray:
-    """A factor of the same scatter with at most as many rows as columns."""
-    return np.linalg.qr(factor, mode="r") if factor.shape[0] > factor.shape[1] else factor
+    """Return a factor of the same scatter matrix with at most as many rows as columns."""
+    return np.asarray(np.linalg.qr(factor, mode="r")) if factor.shape[0] > factor.shape[1] else factor

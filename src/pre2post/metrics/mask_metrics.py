@@ -1,4 +1,4 @@
-"""What a predicted mask is worth beside the true one: overlap, surfaces, volume, and lesion by lesion."""
+"""Metrics of a predicted mask against the true one: overlap, surface distances, volume and detection per lesion."""
 
 import warnings
 
@@ -6,15 +6,15 @@ import numpy as np
 
 from pre2post.image.masks import bounding_box, lesions, millilitres, window
 
-PERCENTILE = 0.95  # of surface distances: the largest of all hangs on one stray voxel
+PERCENTILE = 0.95  # of surface distances: the maximum depends on single stray voxels
 
 Spacing = tuple[float, float, float]  # (x, y, z) in mm, as a Volume has it; masks are (z, y, x)
 
 
 def dice(predicted: np.ndarray, true: np.ndarray) -> float:
-    """Dice coefficient 2 |A and B| / (|A| + |B|) of two masks, anything but 0 being tumour (Dice 1945).
+    """Return the Dice coefficient 2 |A and B| / (|A| + |B|) of two masks (Dice 1945); nonzero is tumour.
 
-    Two empty masks agree: 1. One empty mask: 0. nnU-Net says NaN for the former and leaves it out of its mean.
+    Two empty masks: 1. One empty mask: 0. For two empty masks nnU-Net returns NaN and excludes it from its mean.
     """
     predicted, true = _pair(predicted, true)
     total = int(predicted.sum()) + int(true.sum())
@@ -24,22 +24,30 @@ def dice(predicted: np.ndarray, true: np.ndarray) -> float:
 def measure(
     predicted: np.ndarray, true: np.ndarray, spacing: Spacing, overlap: float = 0.1, smallest_ml: float = 0.0
 ) -> dict[str, float]:
-    """Everything about one predicted mask (z, y, x), anything but 0 being tumour; each a finite number.
+    """Compute all metrics of one predicted mask (z, y, x), nonzero being tumour; every value is finite.
 
-    dice: 0 to 1. hd95, assd: see surface_distances, in mm. relative_volume_difference: predicted / true volume - 1. lesions:
-    connected pieces of the true mask. lesion_sensitivity: share of them of which at least `overlap` (0 to 1) of the voxels are
-    predicted. false_positives: connected pieces of the prediction without a true voxel. detected: 1 if the masks share a
-    voxel, else 0. predicted_ml, true_ml: volumes. Pieces below `smallest_ml`, of either mask, are not counted as such.
+    dice: 0 to 1.
+    hd95, assd: in mm, see surface_distances.
+    relative_volume_difference: predicted / true volume - 1.
+    lesions: number of connected components of the true mask.
+    lesion_sensitivity: share of the lesions with at least `overlap` (0 to 1) of their voxels predicted.
+    false_positives: number of connected components of the prediction without a true voxel.
+    detected: 1 if the masks have a voxel in common, else 0.
+    predicted_ml, true_ml: volumes.
+    Components below `smallest_ml`, of either mask, are not counted.
 
-    Nothing predicted: dice, lesion_sensitivity and false_positives 0, relative_volume_difference -1, and distances of the whole volume's
-    diagonal, the largest that is possible (a fixed penalty, as in BraTS). Nothing true but something predicted: dice 0,
-    the same distances, lesion_sensitivity 1 since nothing was missed, relative_volume_difference 1. Nothing in either: dice and sensitivity
-    1, all else 0.
+    Empty prediction: dice, lesion_sensitivity and false_positives are 0, relative_volume_difference is -1. The
+    distances are the diagonal of the volume, the largest possible distance (a fixed penalty, as in BraTS).
+    Empty true mask, something predicted: dice is 0, the distances are as above, lesion_sensitivity is 1 because nothing
+    was missed, relative_volume_difference is 1.
+    Both empty: dice and lesion_sensitivity are 1, everything else is 0.
     """
     predicted, true = _pair(predicted, true)
     penalty = _diagonal(true.shape, spacing)
     if predicted.any() or true.any():
-        tumour = window(bounding_box(predicted | true))  # what follows depends on nothing outside, and takes its time
+        tumour = window(
+            bounding_box(predicted | true)
+        )  # the metrics do not depend on the outside, and a crop is faster
         predicted, true = predicted[tumour], true[tumour]
     hd95, assd = surface_distances(predicted, true, spacing) or (penalty, penalty)
     volumes = {"predicted_ml": millilitres(predicted, spacing), "true_ml": millilitres(true, spacing)}
@@ -55,11 +63,11 @@ def measure(
 
 
 def surface_distances(predicted: np.ndarray, true: np.ndarray, spacing: Spacing) -> tuple[float, float] | None:
-    """Hausdorff distance at its 95th percentile and average symmetric surface distance of two masks (z, y, x), in mm.
+    """Return the 95th percentile Hausdorff distance and the average symmetric surface distance, in mm.
 
-    By MONAI, from every surface voxel (one with a face to the outside, or at the volume's edge) of each mask to the
-    nearest of the other. hd95: the larger of both directions' percentiles. assd: the mean over both in one pool.
-    Two empty masks: 0 and 0; None if only one is empty, which lies nowhere.
+    Masks are (z, y, x). MONAI computes the distance from every surface voxel of one mask to the nearest of the other. A
+    surface voxel has a face to the outside or is at the volume's edge. hd95 is the larger percentile of the two
+    directions, assd the mean over the pooled distances. Two empty masks: (0, 0). One empty mask: None.
     """
     if not predicted.any() or not true.any():
         return None if predicted.any() or true.any() else (0.0, 0.0)
@@ -67,7 +75,7 @@ def surface_distances(predicted: np.ndarray, true: np.ndarray, spacing: Spacing)
     from monai.metrics.utils import get_edge_surface_distance
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # MONAI 1.6 passes itself an argument that it has deprecated
+        warnings.simplefilter("ignore", FutureWarning)  # MONAI 1.6 uses an argument that it has deprecated
         _, distances, _ = get_edge_surface_distance(
             torch.tensor(predicted), torch.tensor(true), symmetric=True, spacing=spacing[::-1]
         )
@@ -75,7 +83,9 @@ def surface_distances(predicted: np.ndarray, true: np.ndarray, spacing: Spacing)
     return hd95, float(torch.cat(distances).mean())
 
 
-def _by_lesion(predicted: np.ndarray, true: np.ndarray, spacing: Spacing, overlap: float, smallest_ml: float) -> dict:
+def _by_lesion(
+    predicted: np.ndarray, true: np.ndarray, spacing: Spacing, overlap: float, smallest_ml: float
+) -> dict[str, float]:
     labels, count = lesions(true, spacing, smallest_ml)
     sizes, covered = (np.bincount(voxels, minlength=count + 1)[1:] for voxels in (labels.ravel(), labels[predicted]))
     pieces, predicted_count = lesions(predicted, spacing, smallest_ml)
@@ -92,7 +102,7 @@ def _relative_volume_difference(predicted_ml: float, true_ml: float) -> float:
 
 
 def _diagonal(shape: tuple[int, ...], spacing: Spacing) -> float:
-    """Distance of opposite corners' voxels in mm."""
+    """Return the distance in mm between the centres of opposite corner voxels."""
     return float(np.linalg.norm((np.array(shape) - 1) * spacing[::-1]))
 
 

@@ -1,4 +1,4 @@
-"""Metrics of one patient's volume in several regions: each map is computed once and averaged in every region."""
+"""Metrics of one volume in several regions: each map is computed once and averaged in every region."""
 
 from collections.abc import Mapping
 
@@ -13,16 +13,24 @@ SUMS = ("absolute", "squared", "power", "ssim", "pixels", "ssim_pixels", "ms_ssi
 
 
 def region_metrics(
-    real, synthetic, regions: Mapping[str, np.ndarray | None], data_range: float, sigma: float = SIGMA
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    regions: Mapping[str, np.ndarray | None],
+    data_range: float,
+    sigma: float = SIGMA,
 ) -> dict[str, dict[str, float | None]]:
-    """Region name -> METRICS over all voxels of the region in a volume (z, y, x).
+    """Return METRICS by region name, over all voxels of the region in volumes (z, y, x).
 
-    A region is a boolean mask of the volume's shape, or None for everything. Voxels are pooled over the slices, so a
-    slice counts as much as it holds of the region, and PSNR is that of the pooled MSE. SSIM is that of the axial
-    slices; under None it leaves out the image border, where the window is cut, as the usual whole-image SSIM does.
-    MS-SSIM, which no mask can cut out, is the mean over slices under None; None for regions, or when slices are too
-    small for its five scales.
-    Raises InputError for unequal shapes, values not finite, or an empty region (named).
+    regions: boolean masks of the volume's shape, or None for the entire volume.
+    data_range: of the images, for PSNR and SSIM.
+    sigma: of the SSIM window, in pixels.
+
+    Voxels are pooled over slices: a slice has the weight of its voxels in the region, and PSNR is computed from the
+    pooled MSE. SSIM is that of axial slices. For the entire volume it excludes the image border, as is usual.
+    MS-SSIM is not defined in a mask: it is the mean over slices for the entire volume, and None for regions and for
+    slices too small for five scales.
+
+    Raises InputError for unequal shapes, values that are not finite, or an empty region (named).
     """
     check_shapes(real, synthetic)
     masks = {name: _checked(name, mask, np.shape(real)) for name, mask in regions.items()}
@@ -44,7 +52,7 @@ def region_metrics(
 
 
 def _add(sums: dict[str, float], maps: dict[str, np.ndarray], mask: np.ndarray | None, sigma: float) -> None:
-    """Adds what some slices hold of one region."""
+    """Add the sums of one region over some slices."""
     if mask is not None and not mask.any():
         return
     inside = {name: values.ravel() if mask is None else values[mask] for name, values in maps.items()}
@@ -69,7 +77,7 @@ def _metrics(sums: dict[str, float], data_range: float, slices: int) -> dict[str
     }
 
 
-def _checked(name: str, mask, shape: tuple[int, ...]) -> np.ndarray | None:
+def _checked(name: str, mask: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
     if len(shape) != 3:
         raise InputError("this is not a volume", found=f"shape {shape}", expected="(z, y, x)")
     if mask is None:

@@ -1,4 +1,4 @@
-"""All pixel metrics and structural similarities of a stack of slices in one pass, each slice read and cast once."""
+"""All pixel metrics and structural similarities of a stack of slices in one pass that reads each slice once."""
 
 import numpy as np
 
@@ -7,10 +7,12 @@ from pre2post.metrics.pixel import as_pair, check_shapes, nmse_of, psnr_of
 from pre2post.metrics.ssim import SIGMA, holds_scales, interior, ssim_map, structural_similarities
 
 
-def slice_metrics(real, synthetic, data_range: float, sigma: float = SIGMA) -> dict[str, np.ndarray]:
-    """{"mae", "mse", "psnr", "nmse", "ssim", "ms_ssim"} of a stack (n, h, w): name -> (n,) values over whole slices.
+def slice_metrics(
+    real: np.ndarray, synthetic: np.ndarray, data_range: float, sigma: float = SIGMA
+) -> dict[str, np.ndarray]:
+    """Return {"mae", "mse", "psnr", "nmse", "ssim", "ms_ssim"} of stacks (n, h, w): arrays (n,) over entire slices.
 
-    `ms_ssim` is left out where the slices are too small for its five scales.
+    "ms_ssim" is missing if the slices are too small for its five scales.
     Raises InputError for unequal shapes, or for values that are not finite (naming the slice).
     """
     check_shapes(real, synthetic)
@@ -22,7 +24,7 @@ def slice_metrics(real, synthetic, data_range: float, sigma: float = SIGMA) -> d
 
 
 def _metrics(real: np.ndarray, synthetic: np.ndarray, data_range: float, sigma: float) -> dict[str, float]:
-    """Of one pair of float64 images (h, w)."""
+    """Compute the metrics of one pair of float64 images (h, w)."""
     error = synthetic - real
     squared, power = float(np.square(error).mean()), float(np.square(real).mean())
     found = {

@@ -1,7 +1,7 @@
-"""Structural similarity, at one scale and at several: any number type in, float64 inside, one value an image out.
+"""Structural similarity at one scale (SSIM) and at several (MS-SSIM): float64 inside, one value per image out.
 
-Gaussian windows, population covariance, reflected border: what scikit-image computes with gaussian_weights=True and
-use_sample_covariance=False. OpenCV does the filtering, six times faster than scipy and equal to the last digits.
+SSIM equals scikit-image with gaussian_weights=True and use_sample_covariance=False: Gaussian windows, population
+covariance, reflected border. MS-SSIM equals MONAI. OpenCV filters six times as fast as scipy, with equal results.
 """
 
 from dataclasses import dataclass
@@ -9,19 +9,20 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pre2post.core.errors import InputError
 from pre2post.metrics.pixel import as_pair, mean_in, positive
 
 K1, K2 = 0.01, 0.03  # Wang et al. 2004, section III.C: C1 = (K1 L)^2, C2 = (K2 L)^2
 SIGMA = 1.5  # pixels, Gaussian window of Wang et al. 2004
-TRUNCATE = 3.5  # window radius in sigmas: 11 x 11 pixels at sigma 1.5, as Wang et al. use
+TRUNCATE = 3.5  # window radius in sigmas: 11 x 11 pixels at sigma 1.5, as in Wang et al.
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli and Bovik 2003, section 3.2; finest first
 
 
 @dataclass(frozen=True)
 class Structure:
-    """Maps (h, w) of one scale: how alike luminance is, and contrast with structure; SSIM is their product."""
+    """Maps (h, w) of one scale: luminance, and contrast times structure; SSIM is their product."""
 
     luminance: np.ndarray
     contrast: np.ndarray
@@ -31,44 +32,48 @@ class Structure:
         return self.luminance * self.contrast
 
 
-def ssim(real, synthetic, data_range: float, sigma: float = SIGMA, mask=None) -> np.ndarray:
-    """Mean structural similarity, one value an image (Wang et al. 2004, equation 13).
+def ssim(
+    real: ArrayLike, synthetic: ArrayLike, data_range: float, sigma: float = SIGMA, mask: ArrayLike | None = None
+) -> np.ndarray:
+    """Return the mean structural similarity per image (Wang et al. 2004, equation 13).
 
-    Without a mask: over the pixels whose whole window lies in the image. With a mask: the map over the mask, NaN where
-    that is empty.
+    Without a mask the mean is over the pixels whose window is inside the image. With a mask it is over the mask, and
+    NaN where that is empty.
     """
     index = ssim_map(real, synthetic, data_range, sigma)
     return mean_in(interior(index, sigma), None) if mask is None else mean_in(index, mask)
 
 
-def ssim_map(real, synthetic, data_range: float, sigma: float = SIGMA) -> np.ndarray:
-    """Structural similarity around every pixel, shape of the input.
+def ssim_map(real: ArrayLike, synthetic: ArrayLike, data_range: float, sigma: float = SIGMA) -> np.ndarray:
+    """Return the structural similarity around every pixel, in the shape of the input.
 
-    Raises InputError when an image is smaller than the window.
+    Raises InputError if an image is smaller than the window.
     """
-    real, synthetic = as_pair(real, synthetic)
-    if real.ndim == 2:
-        return _structure(real, synthetic, data_range, sigma).similarity
-    return np.stack([_structure(r, s, data_range, sigma).similarity for r, s in zip(real, synthetic, strict=True)])
+    a, b = as_pair(real, synthetic)
+    if a.ndim == 2:
+        return _structure(a, b, data_range, sigma).similarity
+    return np.stack([_structure(r, s, data_range, sigma).similarity for r, s in zip(a, b, strict=True)])
 
 
-def ms_ssim(real, synthetic, data_range: float, sigma: float = SIGMA) -> np.ndarray:
-    """Multi-scale structural similarity, one value an image (Wang, Simoncelli and Bovik 2003, equation 7).
+def ms_ssim(real: ArrayLike, synthetic: ArrayLike, data_range: float, sigma: float = SIGMA) -> np.ndarray | np.float64:
+    """Return the multi-scale structural similarity per image (Wang, Simoncelli and Bovik 2003, equation 7).
 
-    Five scales, each half as large as the one before. A negative similarity, which has no fractional power, counts
-    as 0, as torchmetrics does. Raises InputError for an image that does not hold the window at the coarsest scale: at
-    least 176 pixels a side are needed at sigma 1.5.
+    Five scales, each half the size of the previous one. A negative similarity, which has no fractional power, counts as
+    0. Equal to MONAI, which also averages every scale over the windows inside the image. torchmetrics differs at the
+    coarsest scale, where it includes windows beyond the border, filled by reflection (up to 0.02 on real slices).
+
+    Raises InputError if the window does not fit into the coarsest scale: sides need 176 pixels at sigma 1.5.
     """
-    real, synthetic = as_pair(real, synthetic)
-    if real.ndim == 2:
-        return np.float64(structural_similarities(real, synthetic, data_range, sigma)[1])
-    return np.array([structural_similarities(r, s, data_range, sigma)[1] for r, s in zip(real, synthetic, strict=True)])
+    a, b = as_pair(real, synthetic)
+    if a.ndim == 2:
+        return np.float64(structural_similarities(a, b, data_range, sigma)[1])
+    return np.array([structural_similarities(r, s, data_range, sigma)[1] for r, s in zip(a, b, strict=True)])
 
 
 def structural_similarities(
     real: np.ndarray, synthetic: np.ndarray, data_range: float, sigma: float = SIGMA
 ) -> tuple[float, float]:
-    """SSIM and MS-SSIM of one pair of float64 images (h, w): the finest scale is worked out once for both."""
+    """Return SSIM and MS-SSIM of one pair of float64 images (h, w); the finest scale is computed once for both."""
     check_scales(real.shape, sigma)
     coarsest = len(SCALE_WEIGHTS) - 1
     parts = []
@@ -83,33 +88,33 @@ def structural_similarities(
 
 
 def interior(index: np.ndarray, sigma: float) -> np.ndarray:
-    """The part of an SSIM map whose windows lie wholly in the image."""
+    """Return the part of an SSIM map whose windows are inside the image."""
     radius = _radius(sigma)
     return index[..., radius : index.shape[-2] - radius, radius : index.shape[-1] - radius]
 
 
 def holds_scales(shape: tuple[int, ...], sigma: float = SIGMA) -> bool:
-    """Whether images of this shape (..., h, w) are large enough for MS-SSIM: torchmetrics' condition."""
+    """Return whether images of shape (..., h, w) are large enough for MS-SSIM; the condition is torchmetrics'."""
     return min(shape[-2:]) >= _smallest(sigma)
 
 
 def check_scales(shape: tuple[int, ...], sigma: float = SIGMA) -> None:
-    """Raises InputError unless images of this shape are large enough for MS-SSIM."""
+    """Raise InputError unless images of this shape are large enough for MS-SSIM."""
     if not holds_scales(shape, sigma):
         raise InputError(
             "the image is too small for MS-SSIM",
             found=f"{shape[-2]} x {shape[-1]} pixels",
-            expected=f"at least {_smallest(sigma)} a side at sigma {sigma}, for five scales",
+            expected=f"sides of at least {_smallest(sigma)} at sigma {sigma}, for five scales",
         )
 
 
 def _smallest(sigma: float) -> int:
-    """Pixels a side that leave the whole window at the coarsest scale."""
+    """Return the smallest side, in pixels, whose coarsest scale holds the window."""
     return (2 * _radius(sigma) + 1) * 2 ** (len(SCALE_WEIGHTS) - 1)
 
 
 def _structure(real: np.ndarray, synthetic: np.ndarray, data_range: float, sigma: float) -> Structure:
-    """Both variances stand only as their sum in the formula, so four filtered images are enough."""
+    """Compute both maps of one scale. The formula needs only the sum of the variances, hence four filtered images."""
     data_range = positive(data_range, "data_range")
     window = 2 * _radius(sigma) + 1
     if min(real.shape) < window:
@@ -127,7 +132,7 @@ def _structure(real: np.ndarray, synthetic: np.ndarray, data_range: float, sigma
 
 
 def _halved(image: np.ndarray) -> np.ndarray:
-    """Means of 2 x 2 pixels; an odd last row or column is dropped, as the reference implementations do."""
+    """Average 2 x 2 pixels; drop an odd last row or column, like the reference implementations."""
     h, w = image.shape[0] // 2, image.shape[1] // 2
     return cv2.resize(image[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA)
 

@@ -1,4 +1,4 @@
 """A digital breast phantom: anatomy, contrast kinetics and scanner physics, written as DICOM in the Duke layout.
 
-`phantom.cohort.write_cohort` writes a cohort, `phantom.patient.make_patient` gives one patient's truth in memory.
+`phantom.cohort.write_cohort` writes a cohort; `phantom.patient.make_patient` returns the ground truth of one patient.
 """

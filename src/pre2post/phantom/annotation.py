@@ -1,7 +1,7 @@
-"""The box around a patient's tumour as the archive annotates it, in a table of all patients, masked or not.
+"""Bounding boxes of the tumours, annotated as in the archive: one table of all patients, with and without a mask.
 
-Rows and columns are those of the stored images; slices follow InstanceNumber, not the position; all count from 1, and
-the end belongs to the box.
+Rows and columns refer to the stored images; slices follow InstanceNumber, not the position. All count from 1, and the
+box includes its end.
 """
 
 from pathlib import Path
@@ -10,13 +10,13 @@ import numpy as np
 
 from pre2post.core.files import read_json, write_json, write_table
 from pre2post.phantom.dicom import Frame, instances, stored
-from pre2post.phantom.roster import WORK, CaseSource
+from pre2post.phantom.roster import WORK, PhantomCase
 
 BOXES = "Annotation_Boxes.csv"
 
 
 def annotation_box(tumour: np.ndarray, frame: Frame) -> dict[str, int]:
-    """First and last row, column and slice of a bool mask (z, y, x) that is not empty."""
+    """Return the first and last row, column and slice of a non-empty bool mask (z, y, x)."""
     shown = stored(tumour, frame)
     numbers = np.array(instances(len(shown), frame))
     found = {
@@ -31,16 +31,16 @@ def annotation_box(tumour: np.ndarray, frame: Frame) -> dict[str, int]:
     }
 
 
-def keep_box(folder: Path, entry: CaseSource, box: dict[str, int]) -> None:
-    """Keeps a patient's box until those of all are there: cases are written in any order, by several processes."""
-    write_json(_kept(folder, entry), box)
+def save_box(folder: Path, case: PhantomCase, box: dict[str, int]) -> None:
+    """Save the box of one case for `write_boxes`; several processes write the cases, in any order."""
+    write_json(_box_file(folder, case), box)
 
 
-def write_boxes(folder: Path, roster: list[CaseSource]) -> None:
-    """Writes the table from the boxes that were kept, unless a run that was killed later than here wrote it."""
+def write_boxes(folder: Path, roster: list[PhantomCase]) -> None:
+    """Write the table from the saved boxes, unless an earlier, killed run has written it already."""
     if not (folder / BOXES).is_file():
-        write_table(folder / BOXES, [{"Patient ID": entry.id, **read_json(_kept(folder, entry))} for entry in roster])
+        write_table(folder / BOXES, [{"Patient ID": case.id, **read_json(_box_file(folder, case))} for case in roster])
 
 
-def _kept(folder: Path, entry: CaseSource) -> Path:
-    return folder / WORK / f"{entry.id}.json"
+def _box_file(folder: Path, case: PhantomCase) -> Path:
+    return folder / WORK / f"{case.id}.json"

@@ -1,17 +1,17 @@
-"""One breast, hanging from the chest wall: outline, nipple, glandular tree, ligaments, ducts, veins. Lengths in mm."""
+"""One pendent breast on the chest wall: outline, nipple, glandular tree, ligaments, ducts, veins. Lengths in mm."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from pre2post.phantom.composition import Composition
 from pre2post.phantom.grid import Grid, block_mean
 from pre2post.phantom.noise import NoiseField
-from pre2post.phantom.shapes import cover, curve, ellipsoid, ramp, superellipsoid, tubes
+from pre2post.phantom.shapes import Paths, Radii, cover, curve, ellipsoid, ramp, superellipsoid, tubes
+from pre2post.phantom.tissues import Composition
 
-BASE = 14.0  # y of the plane from which the breast rises: just behind the skin of the chest
-POWER = 2.5  # of its superellipsoid: a hanging breast has steeper sides than an ellipsoid
-FINER = 2  # the gland is evaluated on a grid finer by this factor and averaged: true partial volume
+BASE = 14.0  # y of the base plane of the breast, just behind the skin of the chest
+POWER = 2.5  # exponent of the superellipsoid: a pendent breast has steeper sides than an ellipsoid
+FINER = 2  # subsampling of the gland, averaged for true partial volume
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Breast:
 
     @property
     def gland_centre(self) -> np.ndarray:
-        """The middle of the glandular body, a little to the side of the nipple, as most gland lies laterally."""
+        """Return the centre of the gland, slightly lateral of the nipple, where most glandular tissue is."""
         side = np.sign(self.centre[0])
         return np.array([self.centre[0] + 3 * side, self.centre[1] - 0.45 * self.semi_axes[1], self.centre[2] + 3])
 
@@ -39,7 +39,7 @@ class Breast:
 
 
 def draw_breasts(rng: np.random.Generator) -> list[Breast]:
-    """Right and left breast of one patient: alike but not equal. Density spreads over all four BI-RADS classes."""
+    """Draw the similar right and left breast of one patient. Density covers all four BI-RADS classes."""
     half_width, projection = rng.uniform(49, 60), rng.uniform(58, 90)
     apart, density = rng.uniform(69, 78), rng.beta(1.6, 1.8)
     breasts = []
@@ -52,13 +52,13 @@ def draw_breasts(rng: np.random.Generator) -> list[Breast]:
 
 
 def breast_outline(breast: Breast, grid: Grid) -> np.ndarray:
-    """Signed distance to the skin of the breast."""
+    """Return the signed distance to the skin of the breast."""
     offsets = [a - c for a, c in zip(grid.axes(), breast.centre, strict=True)]
     return superellipsoid(offsets, breast.semi_axes, POWER)
 
 
 def surface_point(breast: Breast, polar: np.ndarray, azimuth: np.ndarray, depth: float) -> np.ndarray:
-    """(n, 3) points `depth` under the skin; `polar` is the angle from the nipple's direction; radians."""
+    """Return (n, 3) points `depth` below the skin; `polar` is the angle from the nipple, in radians."""
     direction = np.stack([np.sin(polar) * np.cos(azimuth), -np.cos(polar), np.sin(polar) * np.sin(azimuth)], axis=-1)
     level = (np.abs(direction / np.asarray(breast.semi_axes)) ** POWER).sum(-1) ** (1 / POWER)
     return np.asarray(breast.centre) + direction * (1 / level - depth)[:, None]
@@ -67,26 +67,26 @@ def surface_point(breast: Breast, polar: np.ndarray, azimuth: np.ndarray, depth:
 def paint_breast(
     body: Composition, breast: Breast, grid: Grid, rng: np.random.Generator, skin: np.ndarray, wall: np.ndarray
 ) -> None:
-    """Paints what lies between skin and chest wall; `skin` and `wall` are the signed distances to both, (z, y, x)."""
+    """Paint the tissue between skin and chest wall; `skin` and `wall` are signed distances to them, (z, y, x)."""
     low = np.asarray(breast.centre) - np.asarray(breast.semi_axes)
     high = np.asarray(breast.centre) + np.asarray(breast.semi_axes) * (1, 0.35, 1)
     box = grid.box(low, high)
     if min(s.stop - s.start for s in box) < 1:
         return
-    room = cover(skin[box] + 5, 5) * cover(2 - wall[box], 4)
-    body.paint("connective", room * np.clip(0.05 + 0.06 * NoiseField(rng, 5).on(grid)[box], 0, 0.3), box)
-    body.paint("connective", tubes(grid, *_ligaments(breast, rng))[box] * room, box)
+    interior = cover(skin[box] + 5, 5) * cover(2 - wall[box], 4)
+    body.paint("connective", interior * np.clip(0.05 + 0.06 * NoiseField(rng, 5).on(grid)[box], 0, 0.3), box)
+    body.paint("connective", tubes(grid, *_ligaments(breast, rng))[box] * interior, box)
     gland = block_mean(gland_share(breast, grid.finer(box, FINER), rng), FINER)
-    body.paint("gland", gland * room * cover(skin[box] + 8, 7), box)
+    body.paint("gland", gland * interior * cover(skin[box] + 8, 7), box)
     body.paint("gland", tubes(grid, *_ducts(breast, rng))[box] * cover(skin[box] + 2, 3), box)
     nipple = ellipsoid(grid.axes(), breast.nipple + np.array([0, 1, 0]), (5, 5, 5))
     body.paint("skin", cover(nipple, grid.spacing[0]))
 
 
 def gland_share(breast: Breast, grid: Grid, rng: np.random.Generator) -> np.ndarray:
-    """Share of glandular tissue, 0..1: lobes that run towards the nipple, broken by islands of fat.
+    """Return the share of glandular tissue, 0 to 1: lobes towards the nipple, interrupted by islands of fat.
 
-    The texture lives in directions seen from the nipple, so that strands converge there like the ducts they follow.
+    The texture is defined in directions seen from the nipple, so that strands converge there like the ducts.
     """
     radial = [NoiseField(rng, 1.0) for _ in range(2)]
     islands, broad = NoiseField(rng, 4.5), NoiseField(rng, 15)
@@ -101,14 +101,15 @@ def gland_share(breast: Breast, grid: Grid, rng: np.random.Generator) -> np.ndar
         across / 0.10, along / 0.10, distance / 16
     )
     field = 0.80 - level[near] + streaks + 0.26 * islands.on(grid)[near] + 0.30 * broad.on(grid)[near]
-    cellular = np.clip(0.76 + 0.10 * breast.density + 0.24 * streaks, 0.45, 1)  # the rest of a lobe is fat
+    cellular = np.clip(0.76 + 0.10 * breast.density + 0.24 * streaks, 0.45, 1)  # fat fills the rest of a lobe
     share[near] = ramp(field, -0.08, 0.20) * cellular
     return share
 
 
-def _ligaments(breast, rng) -> tuple[list, list]:
-    """Cooper's ligaments: thin strands from the gland to the skin."""
-    paths, radii = [], []
+def _ligaments(breast: Breast, rng: np.random.Generator) -> tuple[Paths, Radii]:
+    """Draw Cooper's ligaments: thin strands from the gland to the skin."""
+    paths: Paths = []
+    radii: Radii = []
     for _ in range(int(rng.integers(26, 40))):
         direction = rng.normal(0, 1, 3)
         start = breast.gland_centre + breast.gland_axes * 0.8 * direction / np.sqrt((direction**2).sum())
@@ -118,9 +119,10 @@ def _ligaments(breast, rng) -> tuple[list, list]:
     return paths, radii
 
 
-def _ducts(breast, rng) -> tuple[list, list]:
-    """A few ducts from the nipple into the gland."""
-    paths, radii = [], []
+def _ducts(breast: Breast, rng: np.random.Generator) -> tuple[Paths, Radii]:
+    """Draw a few ducts from the nipple into the gland."""
+    paths: Paths = []
+    radii: Radii = []
     for _ in range(int(rng.integers(4, 8))):
         end = breast.gland_centre + breast.gland_axes * rng.uniform(-0.6, 0.6, 3)
         paths.append(curve(rng, breast.nipple + np.array([0, 2, 0]), end, 2))
@@ -128,9 +130,10 @@ def _ducts(breast, rng) -> tuple[list, list]:
     return paths, radii
 
 
-def breast_vessels(breast: Breast, rng: np.random.Generator) -> tuple[list, list]:
-    """Paths and radii of the veins under the skin and of vessels that cross the fat to the gland."""
-    paths, radii = [], []
+def breast_vessels(breast: Breast, rng: np.random.Generator) -> tuple[Paths, Radii]:
+    """Draw the paths and radii of veins under the skin and of vessels through the fat to the gland."""
+    paths: Paths = []
+    radii: Radii = []
     for _ in range(int(rng.integers(7, 12))):
         steps = np.linspace(0, 1, 80)
         polar = 1.55 - steps * rng.uniform(0.7, 1.3) + 0.08 * np.sin(7 * steps + rng.uniform(0, 6))

@@ -1,4 +1,4 @@
-"""Writes one volume as an MR Image Storage series, with the same bytes on every machine (DICOM PS3.3 A.4, PS3.10)."""
+"""Write one volume as an MR Image Storage series, with the same bytes on every machine (DICOM PS3.3 A.4, PS3.10)."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from pre2post.phantom.grid import Grid
 from pre2post.phantom.scanner import Site
 
-DATE = "19900101"  # the date the archive gives every study
+DATE = "19900101"  # date of every study in the archive
 IMPLEMENTATION = "PRE2POST_PHANTOM"  # at most 16 characters
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where the grid lies in scanner coordinates (`table`, mm) and how it is stored."""
+    """Position of the grid in scanner coordinates (`table`, mm) and order of storage."""
 
     table: tuple[float, float, float]
     rotated: bool
@@ -26,7 +26,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Series:
-    """What the headers of one series say. `key` makes its UIDs; `seconds` is the time of day of its acquisition."""
+    """Header values of one series. UIDs are derived from `key`; `seconds` is the time of day of acquisition."""
 
     case: str
     study_key: str
@@ -39,43 +39,43 @@ class Series:
 
 
 def uid(text: str) -> str:
-    """A UID under the root for UUIDs (2.25), from the SHA-256 of `text`."""
+    """Return a UID under the UUID root (2.25), derived from the SHA-256 of `text`."""
     return "2.25." + str(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big"))
 
 
 def clock(seconds: int) -> str:
-    """DICOM time of day."""
+    """Format seconds of the day as a DICOM time."""
     return f"{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}.000000"
 
 
 def decimal(value: float) -> str:
-    """A decimal string that does not depend on the last bits of `value`."""
+    """Format a DICOM decimal string that does not depend on the last bits of `value`."""
     text = f"{value:.4f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
 
 def stored(volume: np.ndarray, frame: Frame) -> np.ndarray:
-    """The volume (z, y, x) as the series shows it, slices from feet to head."""
+    """Return the volume (z, y, x) in the orientation of the series, slices from feet to head."""
     return volume[:, ::-1, ::-1] if frame.rotated else volume
 
 
 def instances(count: int, frame: Frame) -> list[int]:
-    """InstanceNumber of each slice of `stored`: 1, 2, ... towards the head, or towards the feet."""
+    """Return the InstanceNumber of each slice of `stored`: 1, 2, ... towards the head, or the feet if descending."""
     return list(range(count, 0, -1)) if frame.descending else list(range(1, count + 1))
 
 
 def direction_and_origin(grid: Grid, frame: Frame) -> tuple[tuple[int, int, int], tuple[float, float, float]]:
-    """Signs of the axes (x, y, z) and centre of the first voxel of `stored` in LPS mm."""
+    """Return the signs of the axes (x, y, z) and the centre of the first voxel of `stored`, LPS in mm."""
     signs = (-1, -1, 1) if frame.rotated else (1, 1, 1)
-    origin = tuple(
+    x, y, z = (
         o + t + (grid.spacing[i] * (grid.shape[2 - i] - 1) if signs[i] < 0 else 0)
         for i, (o, t) in enumerate(zip(grid.origin, frame.table, strict=True))
     )
-    return signs, origin
+    return signs, (x, y, z)
 
 
 def write_series(folder: Path, volume: np.ndarray, grid: Grid, frame: Frame, series: Series, site: Site) -> None:
-    """Writes `volume` (z, y, x, integer) as `1-001.dcm`, `1-002.dcm`, ... into `folder`."""
+    """Write an integer `volume` (z, y, x) as `1-001.dcm`, `1-002.dcm`, ... into the new folder `folder`."""
     folder.mkdir(parents=True)
     header = _header(volume, grid, frame, series, site)
     _, origin = direction_and_origin(grid, frame)
@@ -96,13 +96,13 @@ def _file_meta(header: Dataset) -> FileMetaDataset:
     meta.MediaStorageSOPClassUID = header.SOPClassUID
     meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = uid(IMPLEMENTATION)
+    meta.ImplementationClassUID = UID(uid(IMPLEMENTATION))
     meta.ImplementationVersionName = IMPLEMENTATION
     return meta
 
 
 def _header(volume: np.ndarray, grid: Grid, frame: Frame, series: Series, site: Site) -> Dataset:
-    """Everything that the slices of a series share."""
+    """Return the elements that all slices of a series share."""
     header = Dataset()
     for fill in (_patient_and_study, _equipment_and_protocol):
         fill(header, series, site)
@@ -147,7 +147,7 @@ def _equipment_and_protocol(header: Dataset, series: Series, site: Site) -> None
     header.ProtocolName = "breast bilateral"
     header.RepetitionTime, header.EchoTime = decimal(site.repetition_time), decimal(site.echo_time)
     header.FlipAngle, header.MagneticFieldStrength = decimal(site.flip_angle), decimal(site.field)
-    header.ImagingFrequency = decimal(42.577 * site.field)  # MHz of the proton
+    header.ImagingFrequency = decimal(42.577 * site.field)  # Larmor frequency of the proton, MHz
     header.ImagedNucleus, header.NumberOfAverages, header.EchoTrainLength = "1H", "1", 1
     header.InPlanePhaseEncodingDirection, header.PatientPosition = "ROW", "HFP"
     if series.trigger_ms is not None:

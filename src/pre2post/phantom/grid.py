@@ -1,14 +1,19 @@
-"""The sampling grid of one scan, and the body frame in which all anatomy is drawn.
+"""The sampling grid of a scan, and the body frame of the anatomy.
 
 Body frame, mm, LPS: x to the patient's left (0 = midline), y to the back (0 = skin over the sternum), z to the head
-(0 = height of the nipples). Anatomy is evaluated in this frame, so every grid shows the same patient.
+(0 = height of the nipples). Anatomy is evaluated in this frame, so that every grid shows the same patient.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-COVERED_HEIGHT = 120.0  # mm of the patient that the slab covers: most of both breasts
+COVERED_HEIGHT = 120.0  # height of the imaged slab in mm: most of both breasts
+
+
+Box = tuple[slice, slice, slice]  # (z, y, x)
+Coordinates = Sequence[float] | np.ndarray  # (x, y, z) in mm
 
 
 @dataclass(frozen=True)
@@ -20,12 +25,12 @@ class Grid:
     origin: tuple[float, float, float]
 
     def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(x, y, z) coordinates in mm, shaped to broadcast against a (z, y, x) array."""
+        """Return x, y and z coordinates in mm that broadcast against a (z, y, x) array."""
         x, y, z = (self.origin[i] + self.spacing[i] * np.arange(self.shape[2 - i]) for i in range(3))
         return x[None, None, :], y[None, :, None], z[:, None, None]
 
-    def box(self, low, high) -> tuple[slice, slice, slice]:
-        """Slices (z, y, x) of the voxels between the corners `low` and `high` (x, y, z in mm), plus one around."""
+    def box(self, low: Coordinates, high: Coordinates) -> Box:
+        """Return slices (z, y, x) of the voxels between corners `low` and `high` (x, y, z in mm), plus one voxel."""
         spans = []
         for i in range(3):
             first = int(np.floor((low[i] - self.origin[i]) / self.spacing[i]))
@@ -33,12 +38,13 @@ class Grid:
             spans.append(slice(max(first, 0), min(max(last, 0), self.shape[2 - i])))
         return spans[2], spans[1], spans[0]
 
-    def finer(self, box: tuple[slice, slice, slice], factor: int) -> "Grid":
-        """The grid of `box` with every voxel cut into `factor` parts along each axis."""
+    def finer(self, box: Box, factor: int) -> "Grid":
+        """Return the grid of `box` with every voxel divided into `factor` parts along each axis."""
         starts = [box[2].start, box[1].start, box[0].start]
-        spacing = tuple(s / factor for s in self.spacing)
-        origin = tuple(self.origin[i] + starts[i] * self.spacing[i] - (factor - 1) / 2 * spacing[i] for i in range(3))
-        return Grid(tuple(factor * (s.stop - s.start) for s in box), spacing, origin)
+        dx, dy, dz = spacing = tuple(s / factor for s in self.spacing)
+        x, y, z = (self.origin[i] + starts[i] * self.spacing[i] - (factor - 1) / 2 * spacing[i] for i in range(3))
+        slices, rows, columns = (factor * (s.stop - s.start) for s in box)
+        return Grid((slices, rows, columns), (dx, dy, dz), (x, y, z))
 
     @property
     def voxel_volume(self) -> float:
@@ -46,17 +52,17 @@ class Grid:
 
 
 def make_grid(field_of_view: float, front: float, matrix: int, slices: int) -> Grid:
-    """An axial slab. `field_of_view` in mm; `front` is the y of its anterior edge in the body frame.
+    """Return the grid of an axial slab; `field_of_view` in mm, `front` is the y of its anterior edge.
 
-    Spacings are rounded to what DICOM's decimal strings hold, so that headers and anatomy agree exactly.
+    Spacings are rounded to the digits of DICOM's decimal strings, so that headers and anatomy agree exactly.
     """
     pixel = round(field_of_view / matrix, 4)
     thickness = round(COVERED_HEIGHT / slices, 3)
-    origin = (-pixel * (matrix - 1) / 2, front + pixel / 2, -thickness * (slices - 1) / 2)
-    return Grid((slices, matrix, matrix), (pixel, pixel, thickness), tuple(round(value, 4) for value in origin))
+    x, y, z = -pixel * (matrix - 1) / 2, front + pixel / 2, -thickness * (slices - 1) / 2
+    return Grid((slices, matrix, matrix), (pixel, pixel, thickness), (round(x, 4), round(y, 4), round(z, 4)))
 
 
 def block_mean(array: np.ndarray, factor: int) -> np.ndarray:
-    """Averages blocks of `factor`³ voxels: partial volume from a finer grid."""
+    """Average blocks of `factor`³ voxels: partial volume from a finer grid."""
     z, y, x = (n // factor for n in array.shape)
     return array.reshape(z, factor, y, factor, x, factor).mean(axis=(1, 3, 5))

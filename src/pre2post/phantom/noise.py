@@ -1,6 +1,6 @@
-"""Smooth random fields in mm: one periodic lattice of normal numbers, read between its nodes by cubic B-splines.
+"""Smooth random fields in mm: a periodic lattice of normal numbers, interpolated by cubic B-splines.
 
-A field belongs to the patient and not to the grid: sampled on another grid it shows the same pattern.
+A field belongs to the patient, not to the grid: every grid samples the same pattern.
 """
 
 import numpy as np
@@ -8,8 +8,8 @@ from scipy.ndimage import map_coordinates
 
 from pre2post.phantom.grid import Grid
 
-LATTICE = 32  # nodes a side; the field repeats after 32 scales, further than any organ is wide
-MEAN_SQUARE_WEIGHT = 0.4793650793650794  # of the cubic B-spline per axis: integral of its square, 151/315
+LATTICE = 32  # nodes per side; the field repeats after 32 scales, more than the width of any organ
+MEAN_SQUARE_WEIGHT = 0.4793650793650794  # of the cubic B-spline, per axis: integral of its square, 151/315
 
 
 class NoiseField:
@@ -20,20 +20,20 @@ class NoiseField:
         self.scale = scale
 
     def on(self, grid: Grid) -> np.ndarray:
-        """The field at every voxel centre, (z, y, x)."""
+        """Return the field at every voxel centre, (z, y, x)."""
         field = self.lattice
         for axis, coordinate in enumerate(reversed(grid.axes())):
             field = _interpolate(field, axis, coordinate.ravel() / self.scale)
         return field
 
     def at(self, *coordinates: np.ndarray) -> np.ndarray:
-        """The field at points given by three arrays of one shape, in the unit of `scale` (mm or radians)."""
+        """Return the field at points, given as three arrays of equal shape in the unit of `scale` (mm or radians)."""
         nodes = np.stack([np.asarray(c, dtype=float) / self.scale for c in coordinates])
         return map_coordinates(self.lattice, nodes, order=3, mode="grid-wrap", prefilter=False)
 
 
 def _interpolate(array: np.ndarray, axis: int, position: np.ndarray) -> np.ndarray:
-    """Cubic B-spline interpolation of a periodic `array` along `axis` at `position` (in nodes)."""
+    """Interpolate a periodic `array` along `axis` at `position` (in nodes) by cubic B-splines."""
     node = np.floor(position).astype(int)
     t = position - node
     weights = ((1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6)

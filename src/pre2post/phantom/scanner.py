@@ -1,4 +1,4 @@
-"""The scanner: protocol of each site, spoiled gradient echo signal, fat suppression, coils, k-space, Rician noise."""
+"""The scanner: site protocols, spoiled gradient echo signal, fat suppression, coils, k-space, Rician noise."""
 
 from dataclasses import dataclass
 
@@ -24,19 +24,19 @@ class Site:
     flip_angle: float
     field_of_view: float
     front: float  # y of the anterior edge of the field of view in the body frame
-    matrix_ratio: float  # of the matrix and slices asked for
-    slices_ratio: float
+    matrix_ratio: float  # of this site to the requested matrix
+    slices_ratio: float  # likewise, slices
     r1: float
     r2: float
-    fat_left: float  # share of fat's signal that suppression leaves, on average
-    noise: float  # standard deviation, as a share of the gland's signal under full coil sensitivity
-    gain: float  # scanner units of the gland's signal there
+    residual_fat: float  # mean share of the fat signal that remains after suppression
+    noise: float  # standard deviation relative to the gland signal at full coil sensitivity
+    gain: float  # gland signal at full coil sensitivity, scanner units
     bits: int
     signed: bool
 
     @property
     def strength(self) -> int:
-        """Index into the pairs of relaxation times."""
+        """Return the index into the pairs of relaxation times: 0 for 1.5 T, 1 for 3 T."""
         return 0 if self.field < 2 else 1
 
     def grid(self, matrix: int, slices: int) -> Grid:
@@ -52,50 +52,52 @@ class Site:
 # r1 and r2 of gadobutrol in plasma at 37 C: Rohrer et al., Invest Radiol 40:715 (2005).
 SITES = {
     "A": Site(
-        "A",
-        "GE MEDICAL SYSTEMS",
-        "SIGNA EXCITE",
-        1.5,
-        5.3,
-        2.4,
-        10.0,
-        320.0,
-        -125.0,
-        1.0,
-        1.0,
-        5.2,
-        6.1,
-        0.055,
-        0.05,
-        420.0,
-        16,
-        True,
+        name="A",
+        manufacturer="GE MEDICAL SYSTEMS",
+        model="SIGNA EXCITE",
+        field=1.5,
+        repetition_time=5.3,
+        echo_time=2.4,
+        flip_angle=10.0,
+        field_of_view=320.0,
+        front=-125.0,
+        matrix_ratio=1.0,
+        slices_ratio=1.0,
+        r1=5.2,
+        r2=6.1,
+        residual_fat=0.055,
+        noise=0.05,
+        gain=420.0,
+        bits=16,
+        signed=True,
     ),
     "B": Site(
-        "B",
-        "SIEMENS",
-        "TrioTim",
-        3.0,
-        4.1,
-        1.5,
-        10.0,
-        340.0,
-        -132.0,
-        1.125,
-        20 / 24,
-        5.0,
-        7.1,
-        0.05,
-        0.035,
-        150.0,
-        12,
-        False,
+        name="B",
+        manufacturer="SIEMENS",
+        model="TrioTim",
+        field=3.0,
+        repetition_time=4.1,
+        echo_time=1.5,
+        flip_angle=10.0,
+        field_of_view=340.0,
+        front=-132.0,
+        matrix_ratio=1.125,
+        slices_ratio=20 / 24,
+        r1=5.0,
+        r2=7.1,
+        residual_fat=0.05,
+        noise=0.035,
+        gain=150.0,
+        bits=12,
+        signed=False,
     ),
 }
 
 
-def spoiled_gradient_echo(t1, t2_star, density, site: Site) -> np.ndarray:
-    """Steady-state signal S = M0 sin a (1 - E1) / (1 - cos a E1) exp(-TE / T2*), E1 = exp(-TR / T1); times in ms.
+def spoiled_gradient_echo(
+    t1: float | np.ndarray, t2_star: float | np.ndarray, density: float, site: Site
+) -> np.ndarray:
+    """Return the steady state S = M0 sin a (1 - E1) / (1 - cos a E1) exp(-TE / T2*), E1 = exp(-TR / T1), in ms.
 
     Ernst and Anderson, Rev Sci Instrum 37:93 (1966); Haase et al., J Magn Reson 67:258 (1986).
     """
@@ -104,8 +106,8 @@ def spoiled_gradient_echo(t1, t2_star, density, site: Site) -> np.ndarray:
     return density * np.sin(angle) * (1 - e1) / (1 - np.cos(angle) * e1) * np.exp(-site.echo_time / t2_star)
 
 
-def tissue_signal(name: str, site: Site, concentration=0.0) -> np.ndarray:
-    """Signal of a pure tissue with `concentration` (mM) of contrast agent: rates rise by r1 C and r2 C."""
+def tissue_signal(name: str, site: Site, concentration: float | np.ndarray = 0.0) -> np.ndarray:
+    """Return the signal of a pure tissue with `concentration` (mM) of contrast agent, which adds r1 C and r2 C."""
     tissue = TISSUES[name]
     rate1 = 1 / tissue.t1[site.strength] + site.r1 * np.asarray(concentration) / 1000
     rate2 = 1 / tissue.t2_star[site.strength] + site.r2 * np.asarray(concentration) / 1000
@@ -113,30 +115,30 @@ def tissue_signal(name: str, site: Site, concentration=0.0) -> np.ndarray:
 
 
 def acquire(patient: Patient, site: Site, minutes: list[float], rng: np.random.Generator) -> list[np.ndarray]:
-    """One integer volume (z, y, x) in scanner units per entry of `minutes` after the bolus (0: before it)."""
-    fat = fat_left(patient, site, rng)
+    """Return one integer volume (z, y, x) in scanner units per time in `minutes` after the bolus (0: before it)."""
+    fat = residual_fat(patient, site, rng)
     coils = coil_sensitivity(patient.grid, rng) * _flow(patient, rng)
     scale = site.gain / float(tissue_signal("gland", site))
     noise = site.gain * site.noise * rng.uniform(0.8, 1.25) * noise_profile(patient)
     volumes = []
     for phase, minute in enumerate(minutes):
-        drift = 1 + (rng.normal(0, 0.01) if phase else 0)  # of the receiver, between phases
-        shift = rng.normal(0, 0.25, 2) if phase else (0, 0)  # mm, the patient's own unrest
+        drift = 1 + (rng.normal(0, 0.01) if phase else 0)  # of the receiver gain between phases
+        shift = rng.normal(0, 0.25, 2) if phase else np.zeros(2)  # patient motion in mm
         image = magnetisation(patient, site, minute, fat) * coils * (scale * drift)
         volumes.append(_receive(image, noise, shift, patient.grid, site, rng))
     return volumes
 
 
 def acquire_plain(patient: Patient, site: Site, rng: np.random.Generator) -> np.ndarray:
-    """The T1-weighted volume without fat suppression that many protocols begin with."""
+    """Return the T1-weighted volume without fat suppression with which many protocols begin."""
     coils = coil_sensitivity(patient.grid, rng) * _flow(patient, rng)
     scale = site.gain / float(tissue_signal("gland", site))
     image = magnetisation(patient, site, 0.0, np.ones(patient.grid.shape)) * coils * scale
-    return _receive(image, site.gain * site.noise * noise_profile(patient), (0, 0), patient.grid, site, rng)
+    return _receive(image, site.gain * site.noise * noise_profile(patient), np.zeros(2), patient.grid, site, rng)
 
 
 def magnetisation(patient: Patient, site: Site, minutes: float, fat: np.ndarray) -> np.ndarray:
-    """Sum over tissues of share times signal, with the contrast agent that is there after `minutes`."""
+    """Return the sum over tissues of share times signal, with the contrast agent present after `minutes`."""
     total = np.zeros(patient.grid.shape)
     for name, share in patient.body.shares.items():
         filled = share > 0
@@ -145,9 +147,10 @@ def magnetisation(patient: Patient, site: Site, minutes: float, fat: np.ndarray)
     return total
 
 
-def _concentration(name: str, patient: Patient, filled: np.ndarray, minutes: float):
+def _concentration(name: str, patient: Patient, filled: np.ndarray, minutes: float) -> float | np.ndarray:
     tissue = TISSUES[name]
-    transfer, extravascular, plasma = tissue.transfer, tissue.extravascular, tissue.plasma
+    transfer: float | np.ndarray = tissue.transfer
+    extravascular, plasma = tissue.extravascular, tissue.plasma
     if name == "tumour":
         transfer, (extravascular, plasma) = patient.tumour_transfer[filled], patient.tumour_volumes
     elif name == "gland":
@@ -155,20 +158,20 @@ def _concentration(name: str, patient: Patient, filled: np.ndarray, minutes: flo
     return tissue_concentration(minutes, transfer, extravascular, plasma) if minutes > 0 else 0.0
 
 
-def fat_left(patient: Patient, site: Site, rng: np.random.Generator) -> np.ndarray:
-    """Share of fat's signal that suppression leaves: it follows the field's inhomogeneity, worst at the edges."""
-    level = site.fat_left * rng.uniform(0.7, 1.5)
+def residual_fat(patient: Patient, site: Site, rng: np.random.Generator) -> np.ndarray:
+    """Return the share of the fat signal left by suppression; it follows the field inhomogeneity, largest at edges."""
+    level = site.residual_fat * rng.uniform(0.7, 1.5)
     smooth = np.exp(0.35 * NoiseField(rng, 45).on(patient.grid))
     return np.clip(level * smooth * (1 + 0.5 * np.exp(np.minimum(patient.skin, 0) / 10)), 0, 0.6)
 
 
 def coil_sensitivity(grid: Grid, rng: np.random.Generator) -> np.ndarray:
-    """Root sum of squares of four loops at the breasts, over an even share of the body coil; near 1 in the breasts.
+    """Return the root sum of squares of four breast loops plus a uniform body coil; near 1 in the breasts.
 
-    On its axis a loop of radius R falls as (1 + (d/R)²)^-1.5 (Biot and Savart).
+    The sensitivity of a loop of radius R falls along its axis as (1 + (d/R)²)^-1.5 (Biot and Savart).
     """
     x, y, z = grid.axes()
-    power = 0.0
+    power: float | np.ndarray = 0.0
     for side in (-1, 1):
         for away in (25, 125):
             d2 = (x - side * away) ** 2 + (y + 30 + rng.normal(0, 5)) ** 2 + (0.5 * (z - rng.normal(0, 8))) ** 2
@@ -177,16 +180,16 @@ def coil_sensitivity(grid: Grid, rng: np.random.Generator) -> np.ndarray:
 
 
 def _flow(patient: Patient, rng: np.random.Generator) -> np.ndarray:
-    """Beating heart and flowing blood lose signal in patches, before and after contrast alike."""
+    """Return the patchy signal loss by heart motion and blood flow, equal before and after contrast."""
     moving = np.clip(patient.body.share("heart") + patient.body.share("blood"), 0, 1) * (patient.pleura < 0)
     return 1 - moving * np.clip(0.2 + 0.17 * NoiseField(rng, 6).on(patient.grid), 0, 0.7)
 
 
 def noise_profile(patient: Patient) -> np.ndarray:
-    """Noise gain of parallel imaging with a calibrated object mask.
+    """Return the noise gain of parallel imaging with a calibrated object mask.
 
-    Noise is amplified deep in the body (g-factor; Pruessmann et al., Magn Reson Med 42:952, 1999) and vanishes where
-    the calibration saw nothing: some 22 mm outside the skin and deep in the lungs.
+    Noise is amplified deep in the body (g-factor; Pruessmann et al., Magn Reson Med 42:952, 1999). It vanishes where
+    the calibration has no signal: beyond about 22 mm outside the skin and deep in the lungs.
     """
     outside = 1 / (1 + np.exp(np.clip((patient.skin - 20) / 2, -40, 40)))
     deep_lung = np.exp(-np.maximum(-patient.pleura - 14, 0) / 8)
@@ -194,16 +197,18 @@ def noise_profile(patient: Patient) -> np.ndarray:
     return outside * (0.5 + 0.7 * np.clip((6 - patient.skin) / 50, 0, 1)) * (1 - lung * (1 - deep_lung))
 
 
-def _receive(image, noise, shift, grid, site, rng) -> np.ndarray:
-    """Through k-space (finite resolution, displaced by `shift` mm), then complex noise, magnitude and rounding.
+def _receive(
+    image: np.ndarray, noise: np.ndarray, shift: np.ndarray, grid: Grid, site: Site, rng: np.random.Generator
+) -> np.ndarray:
+    """Filter and shift (mm) the image in k-space, add complex noise, and round the magnitude to integers.
 
     The magnitude of a signal in complex Gaussian noise is Rician: Gudbjartsson and Patz, Magn Reson Med 34:910 (1995).
     """
     ky, kx = np.meshgrid(np.fft.fftfreq(image.shape[1]), np.fft.fftfreq(image.shape[2]), indexing="ij")
     radius = np.sqrt(ky**2 + kx**2)
-    window = 1 / (1 + np.exp((radius - 0.47) / 0.03))  # Fermi filter, as vendors apply against ringing
+    window = 1 / (1 + np.exp((radius - 0.47) / 0.03))  # Fermi filter, as vendors apply it against ringing
     turn = np.exp(-2j * np.pi * (kx * shift[0] / grid.spacing[0] + ky * shift[1] / grid.spacing[1]))
     clean = np.fft.ifft2(np.fft.fft2(image) * (window * turn))
     noisy = clean + noise * (rng.standard_normal(image.shape) + 1j * rng.standard_normal(image.shape))
-    headroom = 2 ** (site.bits - 1) - 1 if site.signed else 2**site.bits - 1
-    return np.clip(np.rint(np.abs(noisy)), 0, headroom).astype(np.int16 if site.signed else np.uint16)
+    largest = 2 ** (site.bits - 1) - 1 if site.signed else 2**site.bits - 1
+    return np.clip(np.rint(np.abs(noisy)), 0, largest).astype(np.int16 if site.signed else np.uint16)

@@ -1,14 +1,19 @@
-"""Signed distances, coverage of voxels, and thin tubes: the drawing tools of the anatomy. All lengths in mm."""
+"""Geometric primitives of the anatomy: signed distances, voxel coverage and thin tubes. All lengths in mm."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from pre2post.phantom.grid import Grid
+from pre2post.phantom.grid import Coordinates, Grid
+
+Paths = list[np.ndarray]  # (n, 3) points x, y, z of each tube
+Radii = list[np.ndarray]  # (n,) of each tube
 
 
-def superellipsoid(offsets, semi_axes, power: float) -> np.ndarray:
-    """Signed distance (negative inside, first order) to |x/a|^p + |y/b|^p + |z/c|^p = 1.
+def superellipsoid(offsets: Sequence[np.ndarray], semi_axes: Coordinates, power: float) -> np.ndarray:
+    """Return the signed distance (negative inside, first order) to |x/a|^p + |y/b|^p + |z/c|^p = 1.
 
-    `offsets` are coordinates from the centre, any broadcastable shapes, as many as `semi_axes`.
+    `offsets` are broadcastable coordinates from the centre, as many as `semi_axes`.
     F is homogeneous of degree 1, so (F - 1) / |grad F| is the distance to first order near the surface.
     """
     ratios = [np.abs(o) / a for o, a in zip(offsets, semi_axes, strict=True)]
@@ -17,45 +22,47 @@ def superellipsoid(offsets, semi_axes, power: float) -> np.ndarray:
     return (level - 1) / np.maximum(np.sqrt(slope) * level ** (1 - power), 0.3 / max(semi_axes))
 
 
-def ellipsoid(axes, centre, semi_axes) -> np.ndarray:
-    """Signed distance to an ellipsoid at `centre`, on the axes of a grid."""
+def ellipsoid(axes: Sequence[np.ndarray], centre: Coordinates, semi_axes: Coordinates) -> np.ndarray:
+    """Return the signed distance to an ellipsoid at `centre`, on the axes of a grid."""
     return superellipsoid([a - c for a, c in zip(axes, centre, strict=True)], semi_axes, 2.0)
 
 
 def smooth_union(a: np.ndarray, b: np.ndarray, width: float) -> np.ndarray:
-    """Union of two signed distances with a fillet of about `width` (polynomial smooth minimum)."""
+    """Return the union of two signed distances with a fillet of about `width` (polynomial smooth minimum)."""
     blend = np.maximum(width - np.abs(a - b), 0) / width
     return np.minimum(a, b) - blend**2 * width / 4
 
 
 def cover(distance: np.ndarray, width: float) -> np.ndarray:
-    """Share (0..1) of a voxel of size `width` inside a surface at signed `distance`: linear partial volume."""
+    """Return the share (0 to 1) of a voxel of size `width` inside a surface at signed `distance`, linear."""
     return np.clip(0.5 - distance / width, 0, 1)
 
 
 def ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Smooth step from 0 at `low` to 1 at `high`."""
+    """Return a smooth step from 0 at `low` to 1 at `high`."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
-def curve(rng: np.random.Generator, start, end, wiggle: float, step: float = 1.0) -> np.ndarray:
-    """(n, 3) points about `step` apart from `start` to `end`, swinging aside by about `wiggle` mm on the way."""
+def curve(
+    rng: np.random.Generator, start: Coordinates, end: Coordinates, wiggle: float, step: float = 1.0
+) -> np.ndarray:
+    """Draw (n, 3) points from `start` to `end`, about `step` apart, deviating by about `wiggle` mm."""
     start, end = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
     t = np.linspace(0, 1, max(int(np.sqrt(((end - start) ** 2).sum()) / step), 2))[:, None]
     swings = sum(np.sin(np.pi * k * t) * rng.normal(0, wiggle / k, 3) for k in (1, 2, 3, 5))
     return start + (end - start) * t + swings
 
 
-# Seven points fill a ball well enough: its centre and six on the axes.
+# A ball is sampled by seven points: its centre and six on the axes.
 BALL = np.vstack([np.zeros(3), np.eye(3), -np.eye(3)])
 
 
-def tubes(grid: Grid, paths: list[np.ndarray], radii: list[np.ndarray]) -> np.ndarray:
-    """Share of each voxel filled by tubes along `paths` ((n, 3) points x, y, z) of `radii` ((n,) mm), at most 1.
+def tubes(grid: Grid, paths: Paths, radii: Radii) -> np.ndarray:
+    """Return the share of each voxel, at most 1, filled by tubes along `paths` with `radii`.
 
-    Each piece of tube hands its volume to the eight nearest voxels, so a tube thinner than a voxel keeps its true
-    partial volume however it lies.
+    Each piece of tube distributes its volume to the eight nearest voxels, so that a tube thinner than a voxel keeps
+    its true partial volume in any direction.
     """
     points, volumes = [], []
     for path, radius in zip(paths, radii, strict=True):
@@ -70,7 +77,7 @@ def tubes(grid: Grid, paths: list[np.ndarray], radii: list[np.ndarray]) -> np.nd
 
 
 def _splat(grid: Grid, points: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Adds `weights` at `points` to the grid, shared linearly among the eight voxels around each point."""
+    """Add `weights` at `points` to an empty grid, distributed linearly to the eight voxels around each point."""
     place = (points - np.asarray(grid.origin)) / np.asarray(grid.spacing)
     node = np.floor(place).astype(int)
     rest = place - node

@@ -1,32 +1,35 @@
-"""What each tissue is to the scanner and to the contrast agent.
+"""MR and contrast properties of each tissue, and the tissue composition of every voxel.
 
 Relaxation times (ms), at 1.5 T and 3 T:
 - gland and fat of the breast: Rakow-Penner et al., J Magn Reson Imaging 23:87 (2006);
 - muscle, heart, blood: Stanisz et al., Magn Reson Med 54:507 (2005);
 - liver: de Bazelaire et al., Radiology 230:652 (2004);
 - skin: Richard et al., J Invest Dermatol 97:120 (1991); bone marrow (red, water part): de Bazelaire et al. 2004;
-- lung T2*: Hatabu et al., Eur J Radiol 29:245 (1999); Yu et al., Magn Reson Med 66:248 (2011).
-- tumour: T2 of 83 ms, Liu et al., J Int Med Res 46:1928 (2018), above that of gland; T1 taken like gland's. Before
-  contrast it stands out only because it is compact: gland shares its voxels with fat, a tumour hardly does.
-T2* is taken as 0.5 to 0.7 T2 where no T2* was published for the breast coil's shim: at TE of 1.5 to 2.4 ms it changes
-the signal by a few percent only.
+- lung T2*: Hatabu et al., Eur J Radiol 29:245 (1999); Yu et al., Magn Reson Med 66:248 (2011);
+- tumour: T2 of 83 ms, Liu et al., J Int Med Res 46:1928 (2018), longer than that of gland; T1 as of gland. Before
+  contrast a tumour is visible only because it is compact, whereas gland shares its voxels with fat.
+Where no T2* is published for breast imaging, T2* is set to 0.5 to 0.7 T2. At a TE of 1.5 to 2.4 ms this changes the
+signal by a few percent only.
 
 Proton density is water content relative to water: Woodard and White, Br J Radiol 59:1209 (1986).
 
 Kinetics (K^trans 1/min, v_e, v_p): cancers Tofts et al. 1999 and Li et al., Magn Reson Med 71:1592 (2014); muscle
-Padhani et al., NMR Biomed 15:143 (2002). K^trans of gland (background enhancement) and of tumours is set per patient,
-see `patient.py` and `tumour.py`. Blood is its plasma, a share of 1 - haematocrit, which gives its own concentration
-back. Others are order-of-magnitude values that give the enhancement seen at 2 to 4 minutes.
+Padhani et al., NMR Biomed 15:143 (2002). K^trans of gland (background enhancement) and of tumours is drawn per
+patient, see `patient.py` and `tumour.py`. Blood has a plasma share of 1 - haematocrit, so that the model returns the
+blood concentration. The other values give the enhancement observed at 2 to 4 minutes in order of magnitude.
 """
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from pre2post.phantom.grid import Box
 from pre2post.phantom.kinetics import HAEMATOCRIT
 
 
 @dataclass(frozen=True)
 class Tissue:
-    """T1 and T2* in ms as (1.5 T, 3 T); proton density relative to water; K^trans 1/min, v_e, v_p."""
+    """T1 and T2* in ms as (1.5 T, 3 T); proton density relative to water; K^trans in 1/min, v_e, v_p."""
 
     label: int
     t1: tuple[float, float]
@@ -52,4 +55,35 @@ TISSUES: dict[str, Tissue] = {
     "core": Tissue(12, (1350, 1600), (50, 40), 0.86, 0.01, 0.30, 0.0),
     "connective": Tissue(13, (1000, 1200), (20, 16), 0.60, 0.01, 0.20, 0.005),
 }
-AIR = 0  # label where tissue fills less than half of the voxel
+AIR = 0  # label of voxels that tissue fills by less than half
+
+
+class Composition:
+    """Volume share of each tissue: (z, y, x) arrays of 0 to 1 whose sum is at most 1; the rest is air."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.shape = shape
+        self.shares: dict[str, np.ndarray] = {}
+
+    def paint(self, tissue: str, coverage: np.ndarray, box: Box | None = None) -> None:
+        """Paint `tissue` over the present tissues by `coverage` (0 to 1, of the size of `box`)."""
+        box = box or (slice(None), slice(None), slice(None))
+        remaining = 1 - coverage
+        for share in self.shares.values():
+            share[box] *= remaining
+        self.share(tissue)[box] += coverage
+
+    def share(self, tissue: str) -> np.ndarray:
+        """Return the share of a tissue, to read or to change in place."""
+        return self.shares.setdefault(tissue, np.zeros(self.shape))
+
+    def labels(self) -> np.ndarray:
+        """Return the uint8 label of the tissue with the largest share; AIR where tissue fills less than half."""
+        best, label = np.zeros(self.shape), np.full(self.shape, AIR, np.uint8)
+        total = np.zeros(self.shape)
+        for tissue, share in self.shares.items():
+            label[share > best] = TISSUES[tissue].label
+            best = np.maximum(best, share)
+            total += share
+        label[total < 0.5] = AIR
+        return label

@@ -1,21 +1,32 @@
 """The chest behind the breasts: outline, muscle, ribs, lungs, mediastinum with heart and great vessels, spine, liver.
 
-Sizes (mm) are those seen in axial breast MRI of prone women; each patient's are drawn around them.
+Sizes (mm) are typical of axial breast MRI in prone position and vary per patient.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from pre2post.phantom.composition import Composition
 from pre2post.phantom.grid import Grid
 from pre2post.phantom.noise import NoiseField
-from pre2post.phantom.shapes import cover, curve, ellipsoid, ramp, smooth_union, superellipsoid, tubes
+from pre2post.phantom.shapes import (
+    Coordinates,
+    Paths,
+    Radii,
+    cover,
+    curve,
+    ellipsoid,
+    ramp,
+    smooth_union,
+    superellipsoid,
+    tubes,
+)
+from pre2post.phantom.tissues import Composition
 
 
 @dataclass(frozen=True)
 class Torso:
-    """Outline and chest wall as superellipses in every axial plane: half-widths, depths and where their centres lie."""
+    """Outline and chest wall, superellipses in every axial plane: half-widths, half-depths and centres."""
 
     half_width: float
     half_depth: float
@@ -33,33 +44,33 @@ def draw_torso(rng: np.random.Generator) -> Torso:
     gap = rng.uniform(9, 16)  # skin and fat over the sternum
     wall_half_depth = half_depth - gap / 2 - rng.uniform(4, 8)
     return Torso(
-        half_width,
-        half_depth,
-        half_width - rng.uniform(14, 24),
-        wall_half_depth,
-        gap + wall_half_depth,
-        rng.uniform(7, 12),
-        tuple(rng.normal((6, 0, -4), (6, 3, 8))),
-        tuple(rng.normal((14, 112), (4, 3))),
-        rng.uniform(-70, -25),
+        half_width=half_width,
+        half_depth=half_depth,
+        wall_half_width=half_width - rng.uniform(14, 24),
+        wall_half_depth=wall_half_depth,
+        wall_centre=gap + wall_half_depth,
+        muscle=rng.uniform(7, 12),
+        heart=tuple(rng.normal((6, 0, -4), (6, 3, 8))),
+        aorta=tuple(rng.normal((14, 112), (4, 3))),
+        liver_top=rng.uniform(-70, -25),
     )
 
 
 def outline(torso: Torso, grid: Grid) -> np.ndarray:
-    """Signed distance to the skin of the chest without breasts; a little narrower towards the head."""
+    """Return the signed distance to the skin of the chest without breasts, slightly narrower towards the head."""
     x, y, z = grid.axes()
     return superellipsoid([x * (1 + 0.0006 * z), y - torso.half_depth], (torso.half_width, torso.half_depth), 2.3)
 
 
 def wall_distance(torso: Torso, grid: Grid) -> np.ndarray:
-    """Signed distance to the outer face of the pectoral muscle."""
+    """Return the signed distance to the outer face of the pectoral muscle."""
     x, y, _ = grid.axes()
     flat = superellipsoid([x, y - torso.wall_centre], (torso.wall_half_width, torso.wall_half_depth), 2.3)
     return np.broadcast_to(flat, grid.shape)
 
 
 def paint_torso(body: Composition, torso: Torso, grid: Grid, rng: np.random.Generator) -> np.ndarray:
-    """Paints everything from the pectoral muscle inwards; returns the signed distance to the pleura."""
+    """Paint all tissue from the pectoral muscle inwards; return the signed distance to the pleura."""
     x, y, _ = grid.axes()
     pixel = grid.spacing[0]
     ripple = NoiseField(rng, 14).on(grid)
@@ -76,8 +87,10 @@ def paint_torso(body: Composition, torso: Torso, grid: Grid, rng: np.random.Gene
     return pleura
 
 
-def _paint_muscle(body, wall, thickness, grid, streaks, broad) -> None:
-    """A layer of muscle with fatty streaks, and behind the arm a second one (serratus and latissimus)."""
+def _paint_muscle(
+    body: Composition, wall: np.ndarray, thickness: np.ndarray, grid: Grid, streaks: np.ndarray, broad: np.ndarray
+) -> None:
+    """Paint a layer of muscle with fatty streaks, and a second one behind the arm (serratus and latissimus)."""
     x, y, _ = grid.axes()
     pixel = grid.spacing[0]
     fleshy = np.clip(0.74 + 0.22 * streaks, 0.2, 1)
@@ -86,8 +99,8 @@ def _paint_muscle(body, wall, thickness, grid, streaks, broad) -> None:
     body.paint("muscle", outer * ramp(np.abs(x), 112, 128) * ramp(y, 40, 80) * np.clip(0.55 + 0.35 * broad, 0, 1))
 
 
-def _paint_ribs(body, depth, grid) -> None:
-    """Ribs slant downwards to the front, about 22 mm apart; intercostal muscle between them."""
+def _paint_ribs(body: Composition, depth: np.ndarray, grid: Grid) -> None:
+    """Paint ribs that slant downwards to the front, about 22 mm apart, with intercostal muscle between them."""
     x, y, z = grid.axes()
     pixel = grid.spacing[0]
     layer = cover(depth + 0.5, pixel) * cover(-(depth + 9), pixel)
@@ -98,14 +111,16 @@ def _paint_ribs(body, depth, grid) -> None:
     body.paint("bone", 0.9 * cover(ellipsoid((x, y + 0 * z), (0, 17), (15, 5)), pixel) + 0 * z)  # the sternum
 
 
-def _paint_mediastinum(body, torso, grid, rng, ripple, inside) -> None:
-    """Fat around heart and vessels, blood pools, muscle of the left ventricle, pulmonary vessels, liver dome."""
+def _paint_mediastinum(
+    body: Composition, torso: Torso, grid: Grid, rng: np.random.Generator, ripple: np.ndarray, inside: np.ndarray
+) -> None:
+    """Paint mediastinal fat, blood pools, myocardium of the left ventricle, pulmonary vessels and liver dome."""
     axes = grid.axes()
     pixel = grid.spacing[0]
     hx, hy, hz = torso.heart
     grain = NoiseField(rng, 6).on(grid)
 
-    def blob(centre, semi_axes):
+    def blob(centre: Coordinates, semi_axes: Coordinates) -> np.ndarray:
         shifted = (centre[0] + hx, centre[1] + hy, centre[2] + hz)
         return ellipsoid(axes, shifted, semi_axes) + 2.4 * ripple + 1.4 * grain
 
@@ -134,8 +149,9 @@ def _paint_mediastinum(body, torso, grid, rng, ripple, inside) -> None:
     body.paint("liver", cover(liver, pixel) * inside)
 
 
-def _pulmonary_vessels(grid, rng, torso) -> np.ndarray:
-    paths, radii = [], []
+def _pulmonary_vessels(grid: Grid, rng: np.random.Generator, torso: Torso) -> np.ndarray:
+    paths: Paths = []
+    radii: Radii = []
     for side in (-1, 1):
         hilum = np.array([side * 36 + torso.heart[0], 80, 8])
         for _ in range(28):
@@ -145,8 +161,8 @@ def _pulmonary_vessels(grid, rng, torso) -> np.ndarray:
     return tubes(grid, paths, radii)
 
 
-def _paint_back(body, torso, grid) -> None:
-    """Vertebral body and spinous process, and the muscle beside the spine."""
+def _paint_back(body: Composition, torso: Torso, grid: Grid) -> None:
+    """Paint vertebral body, spinous process and paraspinal muscle."""
     x, y, z = grid.axes()
     pixel = grid.spacing[0]
     depth = 2 * torso.half_depth

@@ -1,19 +1,19 @@
-"""Tumours: irregular masses of 5 to 40 mm in or at the gland, some spiculated, some with a core that stays dark."""
+"""Tumours: irregular masses of 5 to 40 mm in or at the gland, some spiculated, some with a non-enhancing core."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from pre2post.phantom.breast import Breast
-from pre2post.phantom.composition import Composition
 from pre2post.phantom.grid import Grid, block_mean
 from pre2post.phantom.noise import NoiseField
-from pre2post.phantom.shapes import cover, curve, ellipsoid, tubes
+from pre2post.phantom.shapes import Paths, Radii, cover, curve, ellipsoid, tubes
+from pre2post.phantom.tissues import Composition
 
 DIAMETERS = (5.0, 40.0)  # mm, smallest and largest
-MEDIAN_DIAMETER = 20.0  # mm; most cancers of the Duke cohort are T1 and T2: Saha et al., Br J Cancer 119:508 (2018)
-LOBES_ADD = 0.08  # of the radius: what lobes would add to the mean diameter, taken off again
-FINER = 2  # sub-voxels along each axis, for partial volume
+MEDIAN_DIAMETER = 20.0  # mm; most cancers of the Duke cohort are T1 or T2: Saha et al., Br J Cancer 119:508 (2018)
+LOBES_ADD = 0.08  # of the radius: compensates the growth of the mean diameter by lobulation
+FINER = 2  # subsampling along each axis, for partial volume
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,21 @@ class Tumour:
     radius: float
     semi_axes: tuple[float, float, float]
     spicules: int
-    core: float  # share of the radius without contrast uptake; 0: none
-    compact: float  # share of tumour tissue within the mass; the rest stays what it was
+    core: float  # share of the radius without contrast uptake; 0: no core
+    compact: float  # share of tumour tissue in the mass; the rest is the tissue before
     transfer: float
     extravascular: float
     plasma: float
 
 
 def draw_tumours(rng: np.random.Generator, breasts: list[Breast]) -> list[Tumour]:
-    """One tumour, or in a fifth of the patients a second, smaller one in the same breast."""
+    """Draw one tumour, and in a fifth of the patients a second, smaller one in the same breast."""
     breast = breasts[int(rng.integers(2))]
     first = _draw(rng, breast, 1.0)
     return [first, _draw(rng, breast, 0.6)] if rng.random() < 0.2 else [first]
 
 
-def _draw(rng, breast, size) -> Tumour:
+def _draw(rng: np.random.Generator, breast: Breast, size: float) -> Tumour:
     diameter = np.clip(size * MEDIAN_DIAMETER * np.exp(rng.normal(0, 0.50)), *DIAMETERS)
     direction = rng.normal(0, 1, 3) * (1, 1, 0.8)
     place = rng.uniform(0.35, 0.95) * direction / np.sqrt((direction**2).sum())
@@ -63,11 +63,11 @@ def paint_tumour(
     tumour: Tumour,
     grid: Grid,
     rng: np.random.Generator,
-    room: np.ndarray,
+    interior: np.ndarray,
     uptake: np.ndarray,
     extent: np.ndarray,
 ) -> None:
-    """Paints one tumour where `room` (0..1) allows it, writes its K^trans into `uptake` and its share into `extent`."""
+    """Paint one tumour within `interior` (0 to 1); write its K^trans into `uptake` and its share into `extent`."""
     lobes, bumps, patches = (NoiseField(rng, s) for s in (0.7 * tumour.radius, 3.0, 4.0))
     reach = 2.0 * tumour.radius + 4
     box = grid.box(np.subtract(tumour.centre, reach), np.add(tumour.centre, reach))
@@ -75,23 +75,24 @@ def paint_tumour(
     clefts = bumps.on(fine)
     relief = 0.22 * tumour.radius * lobes.on(fine) + min(0.2 * tumour.radius, 2.0) * clefts + LOBES_ADD * tumour.radius
     distance = ellipsoid(fine.axes(), tumour.centre, np.multiply(tumour.semi_axes, tumour.radius)) + relief
-    mass = block_mean(cover(distance, fine.spacing[0]), FINER) * room[box]
+    mass = block_mean(cover(distance, fine.spacing[0]), FINER) * interior[box]
     texture = np.exp(0.40 * block_mean(patches.on(fine), FINER))
     dense = tumour.compact * np.clip(1.02 - 0.16 * block_mean(clefts, FINER), 0.6, 1)
     rim = block_mean(0.75 + 0.5 * np.exp(-np.maximum(-distance, 0) / 4), FINER)
-    spicules = tubes(grid, *_spicules(tumour, rng))[box] * room[box]
+    spicules = tubes(grid, *_spicules(tumour, rng))[box] * interior[box]
     total = np.maximum(mass, spicules)
     uptake[box] = np.where(total > extent[box], tumour.transfer * texture * rim, uptake[box])
     body.paint("tumour", total * dense, box)
     if tumour.core:
         hollow = distance + (1 - tumour.core) * tumour.radius
-        body.paint("core", block_mean(cover(hollow, fine.spacing[0]), FINER) * room[box], box)
+        body.paint("core", block_mean(cover(hollow, fine.spacing[0]), FINER) * interior[box], box)
     extent[box] = np.maximum(extent[box], mass)
 
 
-def _spicules(tumour, rng) -> tuple[list, list]:
-    """Thin strands that leave the mass, thinning outwards."""
-    paths, radii = [], []
+def _spicules(tumour: Tumour, rng: np.random.Generator) -> tuple[Paths, Radii]:
+    """Draw strands that radiate from the mass and thin outwards."""
+    paths: Paths = []
+    radii: Radii = []
     for _ in range(tumour.spicules):
         direction = rng.normal(0, 1, 3)
         direction = direction / np.sqrt((direction**2).sum())
@@ -102,9 +103,10 @@ def _spicules(tumour, rng) -> tuple[list, list]:
     return paths, radii
 
 
-def feeding_vessels(tumour: Tumour, breast: Breast, rng: np.random.Generator) -> tuple[list, list]:
-    """Vessels that lead to a larger tumour from the base of the breast."""
-    paths, radii = [], []
+def feeding_vessels(tumour: Tumour, breast: Breast, rng: np.random.Generator) -> tuple[Paths, Radii]:
+    """Draw vessels from the base of the breast to a tumour larger than 12 mm."""
+    paths: Paths = []
+    radii: Radii = []
     for _ in range(int(rng.integers(1, 3)) if tumour.radius > 6 else 0):
         place = (rng.uniform(-0.8, 0.8), -0.15, rng.uniform(-0.6, 0.6))
         start = np.add(breast.centre, np.multiply(breast.semi_axes, place))

@@ -1,1 +1,1 @@
-"""What every stage shares: parameters, paths, errors, files, progress, the resume folder. Knows no imaging."""
+"""The pipeline as a whole: all parameters, the stages of dvc.yaml, provenance of results, and model cards."""

@@ -1,4 +1,4 @@
-"""A model's card, which travels beside its weights: who trained it, how, how good it is, and what it is for.
+"""Model cards, stored next to the weights: training data, parameters, metrics and intended use of a model.
 
 After Mitchell et al., Model Cards for Model Reporting (FAT* 2019), as far as a program can fill one in.
 """
@@ -28,12 +28,12 @@ SAME_AS_TRAINED = (
 )
 INTENDED_USE = (
     "Research into virtual contrast in breast MRI, on volumes like those of its training. Not for "
-    "diagnosis: what it shows is a prediction from other patients, and may be wrong where it matters."
+    "diagnosis: its output is a prediction learned from other patients, and may be wrong where it matters."
 )
 
 
 class Value(Section):
-    """A metric, mean over n patients, with its interval; low and high are None where n is too small for one."""
+    """A metric, averaged over n patients, with its confidence interval; None if n is too small for one."""
 
     value: float | None
     ci_low: float | None = None
@@ -42,16 +42,16 @@ class Value(Section):
 
 
 class ModelCard(Section):
-    """What is known of a file of weights.
+    """The card of a file of weights.
 
-    sha256: of that file. patients: a digest of each training patient (cohort.patients.digest); None: unknown.
+    sha256: of that file. n_patients: number of training patients, None if unknown.
     data, split: hashes of the cohort and of the split. params: values of params.yaml, by section, that shaped the
-    weights. made_with: commit and package versions. All None or empty for weights from elsewhere.
+    weights. made_with: hash of the code, and package versions. All are None or empty for external weights.
     """
 
     model: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    patients: list[str] | None = None
+    n_patients: Annotated[int, Field(ge=0)] | None = None
     data: str | None = None
     split: str | None = None
     params: Annotated[dict[str, Any], Field(default_factory=dict)]
@@ -64,19 +64,19 @@ class ModelCard(Section):
 
 
 def card_file(weights: Path) -> Path:
-    """Where the card of a file of weights lies: generator.card.json beside generator.safetensors."""
+    """Return the path of the card, such as generator.card.json next to generator.safetensors."""
     return Path(weights).with_suffix(".card.json")
 
 
-def write_card(weights: Path, model: str, **facts) -> None:
-    """Writes the card of a file of weights; `facts` are fields of ModelCard."""
+def write_card(weights: Path, model: str, **facts: Any) -> None:
+    """Write the card of a file of weights; `facts` are fields of ModelCard."""
     write_json(card_file(weights), ModelCard(model=model, sha256=sha256_of(weights), **facts).model_dump())
 
 
 def read_card(weights: Path) -> ModelCard | None:
-    """The card beside a file of weights; None where there is none.
+    """Read the card of a file of weights; return None if there is no card.
 
-    Raises InputError when the card is damaged, or is that of other weights.
+    Raises InputError if the card is damaged or belongs to other weights.
     """
     file = card_file(weights)
     if not file.is_file():
@@ -86,34 +86,33 @@ def read_card(weights: Path) -> ModelCard | None:
     except ValidationError as error:
         detail = error.errors()[0]
         raise InputError(
-            "this is no model card",
+            "this is not a model card",
             file=file,
             expected=detail["msg"],
-            found=".".join(map(str, detail["loc"])) or "another text",
+            found=".".join(map(str, detail["loc"])) or "other content",
             hint="pull weights and card again, together",
         ) from None
     found = sha256_of(weights)
     if found != card.sha256:
         raise InputError(
-            "the weights are not those of their card",
+            "the weights do not match their card",
             file=weights,
             found=f"sha256 {found}",
             expected=f"{card.sha256}, as {file.name} says",
-            hint="pull weights and card again, together; what a card says of other weights means nothing",
+            hint="pull weights and card again, together",
         )
     return card
 
 
 def check_card(weights: Path, params: StageParams) -> None:
-    """Checks a generator's weights against their card, and the parameters now against those of the training.
+    """Check a generator's weights against their card, and the current parameters against those of the training.
 
-    Raises InputError when they do not match. Weights without a card are used, with a warning.
+    Raises InputError if they differ. For weights without a card, print a warning.
     """
     card = read_card(weights)
     if card is None:
         print(
-            f"warning: {weights} has no card ({card_file(weights).name}), so nobody can tell whether these are the "
-            "weights that somebody shared, or what they were trained on",
+            f"warning: {weights} has no card ({card_file(weights).name}): their origin and training data are unknown",
             file=sys.stderr,
         )
         return
@@ -126,5 +125,5 @@ def check_card(weights: Path, params: StageParams) -> None:
                 file=weights,
                 found=f"{section}.{key} {json.dumps(now[section][key])} in params.yaml",
                 expected=f"{json.dumps(trained[key])}, as {card_file(weights).name} says",
-                hint=f"set {section}.{key} to that, or use other weights",
+                hint=f"set {section}.{key} to this value, or use other weights",
             )

@@ -45,7 +45,7 @@ class Params(StageParams):
 
     @model_validator(mode="after")
     def _slices_fit_the_generator(self) -> Self:
-        """As pix2pixhd.architecture.Architecture.check_size, which asks the weights that are used."""
+        """Check as pix2pixhd.architecture.Architecture.check_size does for given weights."""
         gan, size = self.gan, self.slices.size
         halvings = gan.downs + (gan.enhancers if gan.generator == "local" else 0)
         if size % 2**halvings or size < 2 * 2**halvings:

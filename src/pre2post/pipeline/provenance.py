@@ -12,8 +12,8 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from pre2post.core.files import write_json
-from pre2post.pipeline.stages import STAGES, code, locked_hash, made_by, parameters, read_stages, upstream
+from pre2post.core.files import round_floats, write_json
+from pre2post.pipeline.stages import STAGES, Stages, code, locked_hash, made_by, parameters, read_stages, upstream
 
 PACKAGES = ("dvc", "monai", "nnunetv2", "numpy", "scikit-image", "scipy", "SimpleITK", "torch")  # that numbers rest on
 PROVENANCE = "provenance"  # key in a file of metrics
@@ -58,17 +58,20 @@ def cohort_hash() -> str | None:
     return locked_hash("ingest", _cohort(stages)) if "ingest" in stages else None
 
 
-def _cohort(stages) -> str:
+def _cohort(stages: Stages) -> str:
     """Return the folder of the cohort: what ingest depends on and no stage makes."""
     return next(dep for dep in stages["ingest"]["deps"] if made_by(stages, Path(dep)) is None)
 
 
 def write_metrics(file: Path, content: Mapping[str, Any]) -> None:
-    """Write a file of metrics with its provenance, in a list: DVC's tables of metrics skip lists."""
-    write_json(file, {**content, PROVENANCE: [provenance(file)]})
+    """Write a file of metrics, floats rounded to six digits, with its provenance.
+
+    The provenance is in a list, since DVC's tables of metrics skip lists. NaN and infinity become null.
+    """
+    write_json(file, {**round_floats(content), PROVENANCE: [provenance(file)]})
 
 
-def _params(stages, name: str) -> str:
+def _params(stages: Stages, name: str) -> str:
     before = [stage for stage in upstream(stages, name) if stage != CHECK]
     values = json.dumps(parameters(stages, before), sort_keys=True)
     return hashlib.sha256(values.encode()).hexdigest()[:DIGITS]

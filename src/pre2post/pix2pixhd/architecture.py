@@ -1,17 +1,23 @@
-"""What has to be known to build a generator: it travels in the header of every weights file."""
+"""The architecture of a generator, stored in the header of every weights file."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pre2post.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pre2post.pix2pixhd.params import GanParams
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The published generator (arXiv 1711.11585, appendix A.1), by default; the last two fields are additions.
+    """The parameters that define a generator. Defaults are the published ones (arXiv 1711.11585, appendix A.1).
 
-    kind: global (G1), or local (G2): G1 inside `enhancers` local enhancers. channels: of the image, in and out.
-    width: filters of the first layer, of the outermost enhancer if local (published 64 and 32).
-    residual: the output is the input plus a change. upsampling: transposed convolution, or resize then convolve.
+    kind: global (G1), or local (G2): G1 inside `enhancers` local enhancers.
+    channels: of the image, both input and output.
+    width: filters of the first layer; if local, of the outermost enhancer (published: 64 and 32).
+    residual, upsampling: additions to the paper. With `residual` the output is the input plus a change; `upsampling` is
+    "transposed" (convolution, as published) or "resize" (then convolve).
     """
 
     kind: str = "global"
@@ -25,26 +31,26 @@ class Architecture:
     upsampling: str = "transposed"
 
     @classmethod
-    def of(cls, settings) -> "Architecture":
-        """From the gan section of params.yaml, which uses the same names but for `kind`."""
+    def from_settings(cls, settings: "GanParams") -> "Architecture":
+        """Read the architecture from the gan section of params.yaml, which calls `kind` "generator"."""
         names = set(cls.__dataclass_fields__) - {"kind"}
         return cls(kind=settings.generator, **{name: getattr(settings, name) for name in names})
 
     @property
     def size_multiple(self) -> int:
-        """Height and width of the input must be multiples of this."""
+        """Height and width of the input must be multiples of this number of pixels."""
         return 2 ** (self.downs + (self.enhancers if self.kind == "local" else 0))
 
     def check_size(self, size: int) -> None:
-        """Raises InputError when the generator cannot take slices of `size` pixels.
+        """Raise InputError if slices of `size` x `size` pixels do not fit.
 
-        At the lowest resolution a pixel needs a neighbour to reflect.
+        The lowest resolution needs at least 2 x 2 pixels, because reflection padding needs a neighbour.
         """
         multiple = self.size_multiple
         if size % multiple or size < 2 * multiple:
             raise InputError(
-                "the slices do not fit the generator",
+                "the slice size does not fit the generator's down-sampling",
                 found=f"slices.size {size}",
-                expected=f"a multiple of {multiple}, and at least {2 * multiple}, for its down-samplings",
+                expected=f"a multiple of {multiple}, and at least {2 * multiple}",
                 hint="change slices.size, or use a generator with other gan.downs",
             )

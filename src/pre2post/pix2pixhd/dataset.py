@@ -1,8 +1,8 @@
-"""Slices from disk to the device: read ahead by a thread, so that a step does not wait, and moved on the device."""
+"""Training slices from disk to the device. A thread reads ahead, so that training steps do not wait."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,15 +12,15 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from pre2post.pix2pixhd.sampling import Batch
 
-AHEAD = 2  # batches read in advance: one in use, one ready
+PREFETCH = 2  # batches read in advance: one in use, one ready
 
 
 @dataclass(frozen=True)
 class PairedSlices:
-    """The training slices, each (n, size, size), may be memory-mapped.
+    """The training slices, each array (n, size, size), possibly memory-mapped.
 
-    pre, post: float32, normalised (nominally 0 to 1); post of several phases: (n, phases, size, size).
-    lesion: uint8, 1 in the annotated lesion; None: not used.
+    pre, post: float32, normalised (nominally 0 to 1). post of several phases: (n, phases, size, size).
+    lesion: uint8, 1 in the annotated lesion; None if not used.
     """
 
     pre: np.ndarray
@@ -29,23 +29,25 @@ class PairedSlices:
 
 
 def load_batches(
-    pairs: PairedSlices, plan: Iterable[Batch], device: str
+    pairs: PairedSlices, batches: Iterable[Batch], device: str
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-    """Yields (pre, post, lesion) of every batch of the plan on the device: (N, 1, H, W), of several phases of
-    post (N, phases, H, W); pre and post in [-1, 1]."""
+    """Yield (pre, post, lesion) of every batch on the device.
+
+    pre and lesion: (N, 1, H, W). post: (N, phases, H, W). pre and post are in [-1, 1].
+    """
     pin = device == "cuda"
     with ThreadPoolExecutor(1) as reader:
-        ahead = deque()
-        for batch in plan:
+        ahead: deque[tuple[Batch, Future[list[Tensor]]]] = deque()
+        for batch in batches:
             ahead.append((batch, reader.submit(_read, pairs, batch, pin)))
-            if len(ahead) > AHEAD:
-                yield _moved(*ahead.popleft(), device)
+            if len(ahead) > PREFETCH:
+                yield _on_device(*ahead.popleft(), device)
         while ahead:
-            yield _moved(*ahead.popleft(), device)
+            yield _on_device(*ahead.popleft(), device)
 
 
 def _read(pairs: PairedSlices, batch: Batch, pin: bool) -> list[Tensor]:
-    """The slices of a batch, mirrored as it says, as (N, 1 or phases, H, W) float32 in the main memory."""
+    """Read the slices of a batch, flipped, as (N, 1 or phases, H, W) float32 in main memory."""
     images = []
     for slices in (pairs.pre, pairs.post, pairs.lesion):
         if slices is not None:
@@ -56,11 +58,11 @@ def _read(pairs: PairedSlices, batch: Batch, pin: bool) -> list[Tensor]:
     return images
 
 
-def _moved(batch: Batch, reading, device: str) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Brings a batch to the device, turns and shifts it, and gives pre and post the network's range."""
+def _on_device(batch: Batch, reading: Future[list[Tensor]], device: str) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Copy a batch to the device, apply its affine maps, and scale pre and post to the network's range."""
     images = [image.to(device, non_blocking=True) for image in reading.result()]
     if batch.moves is not None:
         grid = affine_grid(torch.from_numpy(batch.moves).to(device), list(images[0].shape), align_corners=False)
-        images = [grid_sample(image, grid, align_corners=False) for image in images]  # beyond the slice lies air: 0
+        images = [grid_sample(image, grid, align_corners=False) for image in images]  # outside the slice is air: 0
     pre, post = (image * 2 - 1 for image in images[:2])
     return pre, post, images[2] if len(images) > 2 else None

@@ -4,18 +4,18 @@ from torch import Tensor, nn
 
 from pre2post.pix2pixhd.generator import initialise
 
-WIDEST = 512  # filters; the doubling per layer stops here, as in the original implementation
-KERNEL, PADDING = 4, 2  # the original pads by ceil((4 - 1) / 2), so maps grow by one pixel a layer
+MAX_WIDTH = 512  # filters; doubling per layer stops here, as in the original implementation
+KERNEL, PADDING = 4, 2  # the original pads by ceil((4 - 1) / 2), so maps grow by one pixel per layer
 
 
 class PatchDiscriminator(nn.Module):
-    """Judges overlapping patches: (N, channels, H, W) to the list of all its layers' outputs, scores last."""
+    """Score overlapping patches: (N, channels, H, W) to the outputs of all layers, the scores last."""
 
     def __init__(self, channels: int, width: int, layers: int):
         super().__init__()
         self.layers = nn.ModuleList([nn.Sequential(_convolution(channels, width, stride=2), nn.LeakyReLU(0.2))])
         for layer in range(1, layers + 1):
-            before, width = width, min(width * 2, WIDEST)
+            before, width = width, min(width * 2, MAX_WIDTH)
             stride = 2 if layer < layers else 1
             self.layers.append(
                 nn.Sequential(_convolution(before, width, stride), nn.InstanceNorm2d(width), nn.LeakyReLU(0.2))
@@ -31,9 +31,10 @@ class PatchDiscriminator(nn.Module):
 
 
 class MultiscaleDiscriminator(nn.Module):
-    """The same discriminator at `scales` resolutions, each half of the last, with weights of its own.
+    """The same discriminator at `scales` resolutions, each half the previous one, with separate weights.
 
-    Takes the condition and the image side by side in channels; returns one list of layer outputs a scale, finest first.
+    Input: the condition and the image, concatenated as channels. Output: one list of layer outputs per scale, the
+    finest scale first.
     """
 
     def __init__(self, channels: int = 2, width: int = 64, layers: int = 3, scales: int = 2):

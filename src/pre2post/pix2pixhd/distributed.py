@@ -1,10 +1,10 @@
-"""Data-parallel training: one process a device, started here or by torchrun, on one machine or several."""
+"""Data-parallel training: one process per device, started here or by torchrun, on one machine or several."""
 
 import ctypes
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 @dataclass(frozen=True)
 class Group:
-    """The processes of a training; alone by default. Only the leader writes files and speaks."""
+    """The processes of a training, by default one. Only the main process writes files and prints."""
 
     rank: int = 0
     processes: int = 1
@@ -28,8 +28,8 @@ class Group:
     def is_main_process(self) -> bool:
         return self.rank == 0
 
-    def all_reduce(self, tensors: Sequence[Tensor]):
-        """Starts summing each tensor over the processes, in place; call the result to wait until it is done."""
+    def all_reduce(self, tensors: Sequence[Tensor]) -> Callable[[], None]:
+        """Start to sum each tensor over the processes, in place. Call the result to wait for the end."""
         if self.processes == 1:
             return lambda: None
         flat = torch.cat([tensor.flatten() for tensor in tensors])  # one message instead of hundreds
@@ -43,14 +43,14 @@ class Group:
 
         return finish
 
-    def check_equal(self, value: tuple[int, ...], meaning: str) -> None:
-        """Raises InputError when `value` is not the same in every process."""
-        values = [None] * self.processes
+    def check_equal(self, value: tuple[int, ...], name: str) -> None:
+        """Raise InputError if `value` differs between the processes."""
+        values: list[tuple[int, ...] | None] = [None] * self.processes
         if self.processes > 1:
             dist.all_gather_object(values, value)
             if len(set(values)) > 1:
                 raise InputError(
-                    f"the processes disagree about {meaning}",
+                    f"the processes disagree about {name}",
                     found=values,
                     expected="one value",
                     hint="let every machine see the same folder",
@@ -62,7 +62,7 @@ def started_by_torchrun() -> bool:
 
 
 def launch(processes: int, script: str, *arguments: str) -> None:
-    """Runs a Python script in that many processes of this machine; when one fails the others and this one end too."""
+    """Run a Python script in several processes of this machine. If one fails, end the others and this one too."""
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -80,14 +80,14 @@ def launch(processes: int, script: str, *arguments: str) -> None:
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         sys.exit(
-            f"error: process {rank} of {processes} ended with exit code {failure.exitcode}, so all were ended; "
-            "what it said is above; what to do: mend the cause and run the command again, it carries on"
+            f"error: process {rank} of {processes} ended with exit code {failure.exitcode}, so all were ended; its "
+            "message is above; what to do: correct the cause and run the command again, which resumes the training"
         )
 
 
 @contextmanager
-def join():
-    """Yields the Group that torchrun's environment describes, or one of this process alone."""
+def join() -> Iterator[Group]:
+    """Yield the Group described by torchrun's environment, or a group of this process only."""
     if not started_by_torchrun():
         yield Group()
         return
@@ -100,6 +100,6 @@ def join():
 
 
 def _end_with_parent() -> None:
-    """Asks Linux to kill this process when the one that started it is killed: else it would go on training unseen."""
+    """Let Linux kill this process if its parent is killed; otherwise it would train on unnoticed."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,7 +1,9 @@
-"""The losses of Pix2PixHD (arXiv 1711.11585, section 3.2), and the pixel-wise terms that are added to them here.
+"""The losses of Pix2PixHD (arXiv 1711.11585, section 3.2) and the pixel-wise terms added in this project.
 
-Every loss is a mean over the images of a batch, so that means over parts of a batch average to that of the whole.
+Every loss is a mean over the images of a batch. Weighted by size, the means of parts of a batch give the batch's mean.
 """
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -10,49 +12,57 @@ Outputs = list[list[Tensor]]  # of the multi-scale discriminator: [scale][layer]
 
 
 def adversarial(outputs: Outputs, real: bool) -> Tensor:
-    """Least-squares GAN loss (arXiv 1611.04076), summed over the scales: scores should be 1 if `real`, else 0."""
-    return sum(_mean((scale[-1] - float(real)) ** 2) for scale in outputs)
+    """Return the least-squares GAN loss (arXiv 1611.04076), summed over scales. Target score: 1 if `real`, else 0."""
+    return total(_mean((scale[-1] - float(real)) ** 2) for scale in outputs)
 
 
 def feature_matching(fake: Outputs, real: Outputs) -> Tensor:
-    """Equation 4: L1 between the discriminator's features of the fake and the real image, scores left out.
+    """Equation 4: L1 between the discriminator's features of the fake and the real image, without the scores.
 
-    Weighted as the original implementation does: 4 / (layers + 1) a layer, averaged over the scales.
+    Weighted as in the original implementation: 4 / (layers + 1) per layer, averaged over the scales.
     """
     per_layer = [
         4 / (len(scale) - 1) * _mean((fake_features - real_features.detach()).abs())
         for scale, real_scale in zip(fake, real, strict=True)
         for fake_features, real_features in zip(scale[:-1], real_scale[:-1], strict=True)
     ]
-    return sum(per_layer) / len(fake)
+    return total(per_layer) / len(fake)
 
 
 def lesion_weights(lesion: Tensor, weight: float) -> Tensor:
-    """(N, 1, H, W): 1 + weight in the annotated lesion (1 in `lesion`), 1 elsewhere."""
+    """Return pixel weights (N, 1, H, W): 1 + weight in the annotated lesion (1 in `lesion`), 1 elsewhere."""
     return 1 + weight * lesion
 
 
 def enhancement_weights(pre: Tensor, post: Tensor, weight: float) -> Tensor:
-    """(N, C, H, W): a pixel that enhances by e counts 1 + weight * e times; images in [-1, 1].
+    """Return pixel weights (N, C, H, W): 1 + weight * e, where e >= 0 is the enhancement; images are in [-1, 1].
 
-    e is in normalised units (half of the network's) and at least 0.
+    e is in normalised units, half of the network's.
     """
     return 1 + weight * (post - pre).clamp(min=0) / 2
 
 
 def absolute_error(fake: Tensor, post: Tensor, weights: Tensor) -> Tensor:
-    """Weighted L1, the mean over an image's pixels."""
+    """Return the weighted L1 loss: the mean over the pixels of each image, then over images."""
     return _weighted_mean((fake - post).abs(), weights)
 
 
 def squared_error(fake: Tensor, post: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean squared error over an image's pixels.
+    """Return the weighted mean squared error: the mean over the pixels of each image, then over images.
 
-    L1 is least for the median, which in tissue that seldom enhances is "it does not": tumours, a hundredth of the
-    pixels, would be painted as gland. The square is least for the mean, and weights that grow with the enhancement say
-    how much worse a missed one is than a false one.
+    The optimum of L1 is the median, and the median of tissue that seldom enhances is "no enhancement": tumours, about
+    1 % of the pixels, would look like gland. The optimum of the squared error is the mean. Weights that grow with the
+    enhancement make a missed enhancement cost more than a false one.
     """
     return _weighted_mean((fake - post) ** 2, weights)
+
+
+def total(losses: Iterable[Tensor]) -> Tensor:
+    """Add tensors in their order; the built-in sum would start with an integer."""
+    first, *others = losses
+    for loss in others:
+        first = first + loss
+    return first
 
 
 def _weighted_mean(errors: Tensor, weights: Tensor) -> Tensor:
@@ -61,5 +71,5 @@ def _weighted_mean(errors: Tensor, weights: Tensor) -> Tensor:
 
 
 def _mean(x: Tensor) -> Tensor:
-    """At least in float32, whatever the precision of `x`."""
+    """Return the mean in float32 or better, whatever the precision of `x`."""
     return x.mean(dtype=torch.promote_types(x.dtype, torch.float32))

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pre2post.core.section import Count, Digest, NotNegative, Positive, Section, Share, check_hashed
+from pre2post.core.section import Count, Digest, Fraction, NotNegative, Positive, Section, check_hashed
 
 
 class GanParams(Section):
@@ -31,7 +31,7 @@ class GanParams(Section):
     epochs: Count
     global_epochs: Annotated[int, Field(ge=0)]
     fix_global_epochs: Annotated[int, Field(ge=0)]
-    lr_decay_fraction: Share
+    lr_decay_fraction: Fraction
     slices_per_case: Annotated[int, Field(ge=0)]
     batch_size: Literal["auto"] | Count
     learning_rate: Positive

@@ -1,21 +1,27 @@
-"""How a training runs on the machine at hand: device, precision, memory layout, compilation, processes."""
+"""How a training runs on this machine: device, precision, memory layout, compilation, processes, allocator."""
 
+import ctypes
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from pre2post.core.errors import InputError
 
-AUTO = "auto"
-WIDE = 32  # filters of the first layer; narrower networks spend their time elsewhere than in convolutions, and train
-# for minutes, which compiling would take too
+if TYPE_CHECKING:
+    from pre2post.pix2pixhd.params import GanParams
+
+MIN_WIDTH = 32  # filters of the first layer; narrower networks spend little time in convolutions, and their training
+# takes minutes, about as long as compilation
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from malloc.h of glibc
+NEVER = -1  # disables trimming; see the manual page of mallopt
 
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """Everything is decided here. A training only ever carries on under the very execution it began with.
+    """The resolved settings of a run. A training resumes only with the config that it began with.
 
-    batch_size: slices a step, over all processes. device: "cuda" or "cpu".
+    device: "cuda" or "cpu". batch_size: slices per step, summed over all processes.
     """
 
     device: str = "cpu"
@@ -27,7 +33,7 @@ class RuntimeConfig:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the networks' activations; weights, losses and optimisers are float32 always."""
+        """The type of the networks' activations; weights, losses and optimisers always use float32."""
         return getattr(torch, self.precision)
 
     @property
@@ -45,57 +51,73 @@ class RuntimeConfig:
         return ", ".join(words)
 
 
-def count_processes(settings) -> int:
-    """Processes to start for gan.devices: as said, or one a GPU, but never more than there are slices in a batch.
+def count_processes(settings: "GanParams") -> int:
+    """Return the number of processes for gan.devices; "auto": one per GPU, but at most one per slice of a batch.
 
-    Raises InputError when there are GPUs, but fewer than gan.devices.
+    Raises InputError if there are GPUs, but fewer than gan.devices.
     """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if settings.devices != AUTO:
-        if 0 < gpus < settings.devices:
+    devices, batch_size = settings.devices, settings.batch_size
+    if isinstance(devices, int):
+        if 0 < gpus < devices:
             raise InputError(
                 "there are not enough GPUs",
                 found=gpus,
-                expected=f"gan.devices {settings.devices}",
-                hint="lower gan.devices, or free more GPUs with CUDA_VISIBLE_DEVICES",
+                expected=f"gan.devices {devices}",
+                hint="lower gan.devices, or allow more GPUs with CUDA_VISIBLE_DEVICES",
             )
-        return settings.devices
-    return max(1, gpus if settings.batch_size == AUTO else min(gpus, settings.batch_size))
+        return devices
+    return max(1, min(gpus, batch_size) if isinstance(batch_size, int) else gpus)
 
 
-def resolve_runtime(settings, processes: int = 1) -> RuntimeConfig:
-    """Decides what the gan section of params.yaml leaves to "auto".
+def resolve_runtime(settings: "GanParams", processes: int = 1) -> RuntimeConfig:
+    """Replace every "auto" in the gan section of params.yaml by a value for this machine.
 
-    Raises InputError when a batch has fewer slices than there are processes.
+    Raises InputError if a batch has fewer slices than there are processes.
     """
     gpu = torch.cuda.is_available()
-    batch_size = processes if settings.batch_size == AUTO else settings.batch_size
+    batch_size = settings.batch_size if isinstance(settings.batch_size, int) else processes
     if batch_size < processes:
         raise InputError(
             "a batch has fewer slices than there are processes",
             found=f"gan.batch_size {batch_size}",
             expected=f"at least {processes}",
-            hint="raise gan.batch_size, or use fewer gan.devices",
+            hint="raise gan.batch_size, or lower gan.devices",
         )
-    precision = settings.precision
-    if precision == AUTO:
-        precision = "bfloat16" if (_gpu_has_bfloat16() if gpu else _bfloat16_pays(settings.width)) else "float32"
+    precision: str = settings.precision
+    if precision == "auto":
+        fast = _gpu_has_bfloat16() if gpu else _bfloat16_is_faster(settings.width)
+        precision = "bfloat16" if fast else "float32"
     layout, compiled = settings.channels_last, settings.compile
     return RuntimeConfig(
         "cuda" if gpu else "cpu",
         precision,
-        gpu and precision == "bfloat16" if layout == AUTO else layout,
-        gpu and settings.width >= WIDE if compiled == AUTO else compiled,
+        layout if isinstance(layout, bool) else gpu and precision == "bfloat16",
+        compiled if isinstance(compiled, bool) else gpu and settings.width >= MIN_WIDTH,
         processes,
         batch_size,
     )
 
 
+def keep_freed_memory() -> None:
+    """Make glibc's malloc keep freed memory for the next step; do nothing with other C libraries.
+
+    By default every large tensor gets new pages, which the system clears each time: a third of a training step on a
+    CPU.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, NEVER)
+
+
 def _gpu_has_bfloat16() -> bool:
-    return torch.cuda.get_device_capability() >= (8, 0)  # Ampere; older ones only imitate it
+    return torch.cuda.get_device_capability() >= (8, 0)  # Ampere; older GPUs emulate it
 
 
-def _bfloat16_pays(width: int) -> bool:
-    """On a CPU: with instructions for it, and a network wide enough."""
+def _bfloat16_is_faster(width: int) -> bool:
+    """Return whether a CPU has instructions for bfloat16 and the network is wide enough to benefit."""
     able = torch.cpu.get_capabilities()
-    return width >= WIDE and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return width >= MIN_WIDTH and bool(able.get("avx512_bf16") or able.get("amx_bf16"))

@@ -1,11 +1,11 @@
-"""Which slices an epoch shows, in which order and how moved: a function of (seed, epoch), so resume is exact."""
+"""The batches of an epoch: slices, their order and augmentation. A function of (seed, epoch), so resume is exact."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-# How patients of one cohort differ in position and size; a resampled slice still looks like a patient.
+# Ranges of augmentation: about the variation of position and size between the patients of one cohort.
 ROTATION = 0.2  # rad, either way
 SCALE = 0.15  # of the logarithm of the size along each axis, either way
 SHIFT = 0.1  # of half the slice, either way
@@ -14,14 +14,14 @@ SHIFT = 0.1  # of half the slice, either way
 @dataclass(frozen=True)
 class Batch:
     slices: np.ndarray  # (n,) indices into the slice arrays
-    flips: np.ndarray  # (n,) whether to mirror each left to right
-    moves: np.ndarray | None = None  # (n, 2, 3) float32 affine maps from output to input, both in [-1, 1]; None: stay
+    flips: np.ndarray  # (n,) whether to mirror each slice left to right
+    moves: np.ndarray | None = None  # (n, 2, 3) float32 affine maps from output to input, both in [-1, 1]; None: none
     share: float = 1.0  # of the joint batch of all processes
 
-    def part(self, rank: int, processes: int) -> "Batch":
-        """What one of several processes takes of it: every so-many-th slice.
+    def shard(self, rank: int, processes: int) -> "Batch":
+        """Return the part of one process: every slice number rank + k * processes.
 
-        One that would go empty-handed takes a slice that does not count, since every process has to take every step.
+        A process without a slice gets one that does not count (share 0), because all processes must take every step.
         """
         own = np.arange(len(self.slices))[rank::processes]
         share = len(own) / len(self.slices)
@@ -38,16 +38,19 @@ def epoch_batches(
     flip: bool,
     augment: bool = False,
 ) -> list[Batch]:
-    """Draws an epoch's batches. `cases[i]` is the patient of slice i; 0 `slices_per_case` means every slice.
+    """Draw the batches of one epoch.
 
-    A patient with fewer slices than asked for gives all of them. The last batch may be smaller: none is dropped.
-    `augment` moves each slice by a random rotation, scale and shift.
+    cases: the patient of each slice.
+    slices_per_case: slices drawn per patient; 0 means all. A patient with fewer slices gives all of them.
+    flip: mirror half of the slices, at random.
+    augment: apply a random rotation, scale and shift to each slice.
+    The last batch may be smaller; no slice is dropped.
     """
     random = np.random.default_rng([seed, epoch])
-    cases = np.asarray(cases)
+    case_array = np.asarray(cases)
     chosen = []
-    for case in np.unique(cases):
-        own = random.permutation(np.flatnonzero(cases == case))
+    for case in np.unique(case_array):
+        own = random.permutation(np.flatnonzero(case_array == case))
         chosen.append(own[:slices_per_case] if slices_per_case else own)
     order = random.permutation(np.concatenate(chosen))
     flips = random.random(len(order)) < 0.5 if flip else np.zeros(len(order), bool)
@@ -57,7 +60,7 @@ def epoch_batches(
 
 
 def _draw_moves(random: np.random.Generator, count: int) -> np.ndarray:
-    """(count, 2, 3) random affine maps: a rotation, then a scale along each axis and a shift."""
+    """Draw affine maps (count, 2, 3): a rotation, a scale along each axis and a shift."""
     angle = random.uniform(-ROTATION, ROTATION, count)
     scale = np.exp(random.uniform(-SCALE, SCALE, (count, 2)))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).transpose(2, 0, 1)

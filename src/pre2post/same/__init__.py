@@ -1,0 +1,1 @@
+"""Scaled Aggregate Measure (SAMe): checkpoint scores, selection, stability, and correlation with Dice."""

@@ -1,21 +1,23 @@
-"""Scaled Aggregate Measure (SAMe): one number per checkpoint out of several metrics, to choose the checkpoint by.
+"""Scaled Aggregate Measure (SAMe): one number per checkpoint from several metrics, for the selection of a checkpoint.
 
-Idea: arXiv 2311.10879 scales {SSIM, MSE, MAE, FID_Img, FID_Rad} over checkpoints to [0, 1], averages them and selects
-by the result. Neither formula nor code was published: min-max over the checkpoints compared, similarities inverted and
-equal weights are our reading; the other scalings and weights are there to see how firm the choice is. For the
-checkpoints c and metrics m with values v(c, m) and weights w(m):
+arXiv 2311.10879 scales {SSIM, MSE, MAE, FID_Img, FID_Rad} over checkpoints to [0, 1], averages them and selects the
+best. It gives neither formula nor code: min-max over the compared checkpoints, inverted similarities and equal weights
+are our interpretation. The other scalings and weights test the stability of the choice. For checkpoints c and metrics m
+with values v(c, m) and weights w(m):
 
     minmax   s(c, m) = (v(c, m) - min_c v) / (max_c v - min_c v)
     max      s(c, m) = v(c, m) / max_c |v|
     zscore   s(c, m) = (v(c, m) - mean_c v) / SD_c v          (population SD)
 
-Similarities (higher is better) are turned round: 1 - s, for zscore -s. Then SAMe(c) = sum_m w(m) s(c, m) / sum_m
-w(m), and the lowest is best. With minmax each s is 0 for the best and 1 for the worst checkpoint compared, so the
-score depends on the company: it ranks these checkpoints and means nothing beside another table.
+Similarities (higher is better) are inverted: 1 - s, for zscore -s. Then
 
-Degenerate columns: equal values say nothing about the order and contribute 0 to every checkpoint (so does everything
-when there is one checkpoint, whose score is 0); a checkpoint with a value that is not finite is left out of the
-comparison, as if it had not been given. Each of these is said in a note.
+    SAMe(c) = sum_m w(m) s(c, m) / sum_m w(m)
+
+and the lowest is best. With minmax, s is 0 for the best and 1 for the worst compared checkpoint. The score therefore
+depends on the set of checkpoints: it ranks them and is not comparable between tables.
+
+Special cases, each reported in a note: a metric with equal values contributes 0 to every checkpoint; a single
+checkpoint has score 0; a checkpoint with a value that is not finite is excluded from the comparison.
 """
 
 from collections.abc import Collection, Mapping
@@ -32,7 +34,7 @@ EQUAL = 1e-12  # relative spread below which values differ by rounding only
 
 @dataclass(frozen=True)
 class Same:
-    """Scores (lowest is best) and scaled parts of each compared checkpoint, the chosen one, notes on odd columns."""
+    """Scores (lowest is best) and scaled metrics of the compared checkpoints, the selected one, and notes."""
 
     scores: dict[str, float]
     components: dict[str, dict[str, float]]
@@ -46,22 +48,24 @@ def same(
     scaling: str = "minmax",
     similarities: Collection[str] = SIMILARITIES,
 ) -> Same:
-    """SAMe of a table checkpoint -> metric -> value under weights metric -> number >= 0 (0 leaves the metric out).
+    """Compute SAMe; of equal scores the first checkpoint in the table is selected.
 
-    Of equal scores the first checkpoint in the table's order wins. Metrics of the table without a weight are ignored.
-    Raises InputError for an empty table, a missing value (checkpoint and metric named), no checkpoint with finite
-    values, a bad weight or scaling.
+    table: checkpoint -> metric -> value. Metrics without a weight are ignored.
+    weights: metric -> number >= 0; 0 excludes the metric.
+    scaling: one of SCALINGS.
+    similarities: metrics for which higher is better.
+
+    Raises InputError for an empty table, a missing value (naming checkpoint and metric), no checkpoint with finite
+    values, or an invalid weight or scaling.
     """
     metrics = _weighted(weights)
     if scaling not in SCALINGS:
         raise InputError("unknown scaling of SAMe", found=scaling, expected=", ".join(SCALINGS))
     if not table:
-        raise InputError(
-            "there is no checkpoint to choose from", hint="train at least gan.checkpoint_every_epochs epochs"
-        )
+        raise InputError("there is no checkpoint to select", hint="train at least gan.checkpoint_every_epochs epochs")
     every = {name: [_value(table, name, metric) for metric in metrics] for name in table}
     finite = {name: row for name, row in every.items() if np.isfinite(row).all()}
-    notes = [_left_out(name, metrics, row) for name, row in every.items() if name not in finite]
+    notes = [_excluded(name, metrics, row) for name, row in every.items() if name not in finite]
     if not finite:
         raise InputError(
             "no checkpoint can be compared",
@@ -88,7 +92,7 @@ def same(
 
 
 def _weighted(weights: Mapping[str, float]) -> list[str]:
-    """The metrics that count."""
+    """Return the metrics with a weight above 0."""
     bad = {metric: weight for metric, weight in weights.items() if not (np.isfinite(weight) and weight >= 0)}
     if bad or not any(weights.values()):
         raise InputError(
@@ -108,13 +112,13 @@ def _value(table: Mapping[str, Mapping[str, float]], checkpoint: str, metric: st
     return float(value)
 
 
-def _left_out(name: str, metrics: list[str], row: list[float]) -> str:
+def _excluded(name: str, metrics: list[str], row: list[float]) -> str:
     metric, value = next((metric, value) for metric, value in zip(metrics, row, strict=True) if not np.isfinite(value))
-    return f"checkpoint {name} is left out: its {metric} is {value}"
+    return f"checkpoint {name} is excluded: its {metric} is {value}"
 
 
 def _scaled(column: np.ndarray, scaling: str, similarity: bool) -> np.ndarray:
-    """One metric's values over the checkpoints, scaled, lower is better."""
+    """Scale one metric's values over the checkpoints; lower is better."""
     if _all_equal(column):
         return np.zeros_like(column)
     if scaling == "minmax":
@@ -132,7 +136,7 @@ def _all_equal(column: np.ndarray) -> bool:
 
 def _notes(names: list[str], metrics: list[str], values: np.ndarray) -> list[str]:
     if len(names) == 1:
-        return [f"{names[0]} is the only checkpoint: nothing to compare, every component is 0"]
+        return [f"{names[0]} is the only checkpoint: no comparison, every component is 0"]
     return [
         f"{metric} is the same for all checkpoints and contributes 0"
         for metric, column in zip(metrics, values.T, strict=True)

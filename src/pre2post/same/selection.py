@@ -1,14 +1,13 @@
-"""Score every checkpoint with SAMe on the validation patients, and describe the one that is chosen."""
+"""Score every checkpoint with SAMe on the validation patients, and describe the selected one."""
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
 from pre2post.core.errors import InputError, error_context
-from pre2post.core.files import read_table, sha256_of
-from pre2post.core.numbers import rounded
+from pre2post.core.files import read_table, rounded, sha256_of
 from pre2post.core.paths import CHECKPOINTS, GENERATOR, SLICES, SPLITS
 from pre2post.core.progress import progress
 from pre2post.core.section import Seed, StageParams
@@ -21,16 +20,17 @@ from pre2post.metrics.params import MetricsParams
 from pre2post.pipeline.model_card import SAME_AS_TRAINED
 from pre2post.pipeline.provenance import cohort_hash, made_with
 from pre2post.pix2pixhd.checkpoint import load_generator, read_trained_on
+from pre2post.pix2pixhd.generator import Generator
 from pre2post.pix2pixhd.infer import infer
 from pre2post.pix2pixhd.params import GanParams
 from pre2post.same.checkpoint_scores import CheckpointScores, Infer, Slices, score_checkpoints
 from pre2post.same.params import SameParams
 from pre2post.same.score import Same
 from pre2post.same.stability import rank_correlation, under_each_scaling, without_each_metric
-from pre2post.stats.bootstrap import draw_patients
+from pre2post.stats.bootstrap import resample_patients
 from pre2post.stats.params import StatisticsParams
 
-INGEST_ON_CARD = [key for section, key in SAME_AS_TRAINED if section == "ingest"]  # the scale of images
+INGEST_ON_CARD = [key for section, key in SAME_AS_TRAINED if section == "ingest"]  # the intensity scale
 PIXEL_METRICS = ("mae", "mse", "psnr", "nmse", "ssim")  # on the card: means over patients
 SELECTION_STREAM = 8  # number of this stage's random stream, so that no other stage draws the same numbers
 
@@ -47,11 +47,11 @@ class SelectionParams(StageParams):
     ingest: IngestParams
 
 
-def card_facts(params: SelectionParams, found: CheckpointScores, best: str, slices: Slices) -> dict:
-    """What the chosen generator's card says of it; its metrics are means over the validation patients."""
+def card_facts(params: SelectionParams, found: CheckpointScores, best: str, slices: Slices) -> dict[str, Any]:
+    """Return the content of the generator's card. Its metrics are means over the validation patients."""
     trained_on, settings, n = read_trained_on(GENERATOR), params.model_dump(), len(set(slices.patients))
     return {
-        "patients": None if trained_on is None else sorted(trained_on),
+        "n_patients": None if trained_on is None else len(trained_on),
         "data": cohort_hash(),
         "split": sha256_of(SPLITS),
         "made_with": made_with(GENERATOR),
@@ -62,26 +62,26 @@ def card_facts(params: SelectionParams, found: CheckpointScores, best: str, slic
             metric: {
                 "value": rounded(found.table[best][metric]),
                 "n": n,
-                **interval(found.drawn[best][metric], n, params.statistics),
+                **interval(found.resampled[best][metric], n, params.statistics),
             }
             for metric in PIXEL_METRICS
         },
-        "metrics_of": "slices of the validation patients, intervals by drawing patients with replacement; for the "
-        "test patients see metrics/synthesis.json of the same commit",
+        "metrics_of": "slices of the validation patients, with bootstrap intervals over patients; for the test "
+        "patients see metrics/synthesis.json of the same commit",
     }
 
 
-def interval(drawn: np.ndarray, n: int, settings: StatisticsParams) -> dict[str, float | None]:
-    """The percentile interval of a metric over draws of n patients; withheld where n is too small."""
+def interval(resampled: np.ndarray, n: int, settings: StatisticsParams) -> dict[str, float | None]:
+    """Return the percentile interval of a metric over resamples of n patients; None if n is too small."""
     if n < settings.min_patients:
         return {"ci_low": None, "ci_high": None}
     tail = (1 - settings.confidence_level) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])  # NaN, so withheld as well, where a draw has no value
+    low, high = np.quantile(resampled, [tail, 1 - tail])  # NaN, hence None, if a resample has no value
     return {"ci_low": rounded(low), "ci_high": rounded(high)}
 
 
 def find_checkpoints() -> dict[str, Path]:
-    """The kept checkpoints by their epoch, oldest first."""
+    """Return the kept checkpoints by epoch, oldest first."""
     found = {path.stem.removeprefix("epoch_").lstrip("0"): path for path in sorted(CHECKPOINTS.glob("epoch_*"))}
     if not found:
         raise InputError(
@@ -94,13 +94,13 @@ def find_checkpoints() -> dict[str, Path]:
 
 
 def load_slices() -> Slices:
-    """The validation slices, memory-mapped."""
-    arrays = [map_array(SLICES / f"validation_{kind}.npy") for kind in ("pre", "post", "lesion")]
-    return Slices(*arrays, tuple(row["case"] for row in read_table(SLICES / "index_validation.csv")))
+    """Map the validation slices into memory."""
+    pre, post, lesion = (map_array(SLICES / f"validation_{kind}.npy") for kind in ("pre", "post", "lesion"))
+    return Slices(pre, post, lesion, tuple(row["case"] for row in read_table(SLICES / "index_validation.csv")))
 
 
 def score(params: SelectionParams, checkpoints: dict[str, Path], slices: Slices, device: str) -> CheckpointScores:
-    """Every metric of every checkpoint, also under resampled patients."""
+    """Compute every metric of every checkpoint, also for resampled patients."""
     settings = params.metrics
     bar = progress(None, "SAMe", unit="checkpoint")
 
@@ -108,13 +108,13 @@ def score(params: SelectionParams, checkpoints: dict[str, Path], slices: Slices,
         bar.update()
         return partial(run, path, load_generator(path).to(device))
 
-    def run(path: Path, generator: torch.nn.Module, images: np.ndarray) -> np.ndarray:
+    def run(path: Path, generator: Generator, images: np.ndarray) -> np.ndarray:
         with error_context(file=path):
             return infer(generator, images, phases=len(params.slices.phases))
 
     pre, post = (map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post"))
     lookups = [fit_lookup_table(pre, phase) for phase in by_phase(post)]
-    counts = draw_patients(len(set(slices.patients)), params.same.n_resamples, [params.seed, SELECTION_STREAM])
+    counts = resample_patients(len(set(slices.patients)), params.same.n_resamples, [params.seed, SELECTION_STREAM])
     with bar:
         return score_checkpoints(
             {epoch: partial(load, path) for epoch, path in checkpoints.items()},
@@ -132,14 +132,14 @@ def score(params: SelectionParams, checkpoints: dict[str, Path], slices: Slices,
         )
 
 
-def as_rows(found: CheckpointScores, result: Same, wins: dict[str, float]) -> list[dict]:
-    """A row a checkpoint: SAMe, how often it wins, the metrics, and each scaled to how far it lies from the best."""
+def as_rows(found: CheckpointScores, result: Same, frequency: dict[str, float]) -> list[dict[str, Any]]:
+    """Return a row per checkpoint: SAMe, selection frequency, the metrics, and each metric scaled as in SAMe."""
     metrics = list(next(iter(result.components.values())))
     return [
         {
             "epoch": epoch,
             "same": result.scores.get(epoch),
-            "wins": wins[epoch],
+            "selection_frequency": frequency[epoch],
             "lesion_mae": found.lesion_mae[epoch],
             **found.table[epoch],
             **{f"scaled_{metric}": result.components.get(epoch, {}).get(metric) for metric in metrics},
@@ -148,8 +148,8 @@ def as_rows(found: CheckpointScores, result: Same, wins: dict[str, float]) -> li
     ]
 
 
-def vary(found: CheckpointScores, weights: dict[str, float], scaling: str) -> list[dict]:
-    """A row for each other way to put SAMe together, and the epoch that it would choose."""
+def vary(found: CheckpointScores, weights: dict[str, float], scaling: str) -> list[dict[str, str]]:
+    """Return a row per variation of SAMe (without a metric, other scaling) with the epoch that it selects."""
     left_out = without_each_metric(found.table, weights, scaling)
     scaled = under_each_scaling(found.table, weights)
     return [{"variation": f"without {metric}", "epoch": epoch} for metric, epoch in left_out.items()] + [
@@ -160,21 +160,19 @@ def vary(found: CheckpointScores, weights: dict[str, float], scaling: str) -> li
 def summary(
     found: CheckpointScores,
     result: Same,
-    wins: dict[str, float],
-    variations: list[dict],
+    frequency: dict[str, float],
+    variations: list[dict[str, str]],
     slices: Slices,
     dice: dict[str, float],
-) -> dict:
-    """What metrics/same.json holds: the chosen checkpoint, its metrics, the baselines', and how firm the choice is."""
+) -> dict[str, Any]:
+    """Return the content of metrics/same.json: the selected checkpoint, its metrics, stability, and the baselines."""
     return {
         "epoch": int(result.best),
         "same": rounded(result.scores[result.best]),
         **{metric: rounded(value) for metric, value in found.table[result.best].items()},
         "lesion_mae": rounded(found.lesion_mae[result.best]),
-        "wins": {
-            "draws_of_patients": wins[result.best],
-            "variations": rounded(np.mean([row["epoch"] == result.best for row in variations])),
-        },
+        "selection_frequency": frequency[result.best],
+        "selection_stability": rounded(np.mean([row["epoch"] == result.best for row in variations])),
         "rank_correlation": {
             "lesion_mae": rounded(rank_correlation(result.scores, found.lesion_mae)),
             "dice": rounded(rank_correlation(result.scores, dice)),
@@ -193,7 +191,7 @@ def summary(
 
 
 def read_dice(path: str) -> dict[str, float]:
-    """Epoch -> Dice of checkpoints that were segmented, from the table that same.dice_table names; empty without."""
+    """Read the Dice of segmented checkpoints by epoch from the table same.dice_table; empty without a table."""
     try:
         return {str(int(row["epoch"])): float(row["dice"]) for row in read_table(Path(path))} if path else {}
     except (KeyError, TypeError, ValueError) as error:

@@ -1,50 +1,48 @@
-"""One breast or both: what a segmenter is given to learn from and to segment, and where its prediction counts."""
+"""One breast or both: which part of a volume a segmenter sees, and which part of its prediction is scored."""
 
-from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pre2post.cohort.case import Case
-from pre2post.image.body_mask import body_mask
-from pre2post.image.laterality import half_with_centre, halves
+from pre2post.image.laterality import half_with_centre
 from pre2post.image.volume import Volume
-from pre2post.io.volume_file import read_volume
 from pre2post.segmentation.prediction import preprocess_array, segment
+from pre2post.segmentation.volumes import body_halves
+
+if TYPE_CHECKING:
+    from pre2post.segmentation.prediction import nnUNetPredictor
+
+Preprocessed = tuple[np.ndarray, dict]  # an array as the network takes it, and nnU-Net's notes to undo that
 
 
-@cache  # every mix and phase of a case needs them, and finding a body takes its time
-def body_halves(case: Case) -> tuple[slice, slice]:
-    """Columns of the right and left half of a case, found in its pre-contrast volume without a look at the mask."""
-    pre = read_volume(case.path("pre"))
-    return halves(body_mask(pre.array, pre.spacing))
+def preprocess_parts(image: Volume, case: Case, train_crop: str, predictor: "nnUNetPredictor") -> list[Preprocessed]:
+    """Preprocess a volume as in the training: complete, or each half of the body alone if trained on one breast.
 
-
-def prepare(image: Volume, case: Case, train_crop: str, predictor) -> list[tuple[np.ndarray, dict]]:
-    """A volume preprocessed as the segmenter saw its like: whole, or each half alone if trained on one breast.
-
-    nnU-Net scales each volume by its own mean, so a whole one would look different to a network that knows halves.
+    nnU-Net scales each volume by its own mean, so a network trained on halves needs halves.
     """
     parts = body_halves(case) if train_crop == "breast" else (slice(None),)
-    return [preprocess_array(image.columns(part).array, image.spacing[::-1], predictor) for part in parts]
+    z_y_x = (image.spacing[2], image.spacing[1], image.spacing[0])
+    return [preprocess_array(image.columns(part).array, z_y_x, predictor) for part in parts]
 
 
-def segment_prepared(predictor, prepared: list[tuple[np.ndarray, dict]], threads: int) -> np.ndarray:
-    """The predicted mask, uint8 (z, y, x), of what prepare() gave, in the volume's own geometry."""
-    return np.concatenate([segment(predictor, *part, threads) for part in prepared], axis=2)
+def segment_parts(predictor: "nnUNetPredictor", parts: list[Preprocessed], threads: int) -> np.ndarray:
+    """Return the predicted mask, uint8 (z, y, x), of preprocessed parts, in the volume's own geometry."""
+    return np.concatenate([segment(predictor, *part, threads) for part in parts], axis=2)
 
 
-def counted(predicted: np.ndarray, true: np.ndarray, case: Case, score_region: str) -> np.ndarray:
-    """The predicted mask (z, y, x) with the half of the body left out that does not count.
+def keep_scored_region(predicted: np.ndarray, true: np.ndarray, case: Case, score_region: str) -> np.ndarray:
+    """Return the predicted mask (z, y, x) with the half of the body that is not scored set to 0.
 
-    score_region: both leaves it as it is; predicted_breast keeps the half with more predicted voxels; annotated_breast that
-    with the true mask's centre of mass, as in the published study, which spares the segmenter false positives in the
-    other breast by telling it the answer.
+    score_region: both keeps all; predicted_breast keeps the half with more predicted voxels; annotated_breast keeps
+    the half with the true mask's centre of mass, as published. The last one leaks the tumour side: false positives in
+    the other breast do not count.
     """
     if score_region == "both" or not predicted.any() or not true.any():
         return predicted
     sides = body_halves(case)
     fullest = max(sides, key=lambda side: np.count_nonzero(predicted[..., side]))
     kept = half_with_centre(true, sides) if score_region == "annotated_breast" else fullest
-    found = np.zeros_like(predicted)
-    found[..., kept] = predicted[..., kept]
-    return found
+    scored = np.zeros_like(predicted)
+    scored[..., kept] = predicted[..., kept]
+    return scored

@@ -1,38 +1,44 @@
-"""A network that nnU-Net trained elsewhere, out of its folder with plans.json, dataset.json and a fold's checkpoint.
+"""Load a network that nnU-Net trained elsewhere, from its folder with plans.json, dataset.json and checkpoints.
 
-Neither the checkpoint nor the plans, which name classes, may run any code of their own.
+Neither the checkpoint nor the plans, which name classes, can run code.
 """
 
 import contextlib
 import pydoc
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pre2post.core.errors import InputError
 from pre2post.core.files import read_json
-from pre2post.segmentation.prediction import CHECKPOINT, Segmenter, make_predictor, read_checkpoint
+from pre2post.segmentation.checkpoint import CHECKPOINT, read_checkpoint
+from pre2post.segmentation.prediction import Segmenter, make_predictor
 
-NETWORKS, LAYERS = "dynamic_network_architectures.architectures.", "torch.nn."  # packages of what plans may name
-NEEDED = ("network_weights", "init_args")  # of a checkpoint
-LONGEST = 200  # characters of what an error says: torch lists every weight
-TODO = "give the folder that nnUNetv2_train wrote, whole"
+if TYPE_CHECKING:
+    from pre2post.segmentation.prediction import nnUNetPredictor
+
+NETWORKS, LAYERS = "dynamic_network_architectures.architectures.", "torch.nn."  # packages of the allowed classes
+NEEDED_KEYS = ("network_weights", "init_args")  # of a checkpoint
+MAX_LENGTH = 200  # characters of an error of torch, which lists every weight
+HINT = "give the complete folder that nnUNetv2_train wrote"
 
 
-def load_trained_folder(folder: Path, fold: str = "0"):
-    """nnU-Net's predictor for one fold, use_mirroring as trained, the rest as `nnUNetv2_predict` has it.
+def load_trained_folder(folder: Path, fold: str = "0") -> "nnUNetPredictor":
+    """Return nnU-Net's predictor for one fold, with the mirroring of its training and the defaults of nnUNetv2_predict.
 
-    Raises InputError when a file is missing or damaged, the weights are of another network than the plans', or the
-    network takes more than one image.
+    Raises InputError if a file is missing or damaged, the weights do not fit the network of the plans, or the network
+    takes more than one image.
     """
     file = Path(folder) / f"fold_{fold}" / CHECKPOINT
     for needed in (Path(folder) / "plans.json", Path(folder) / "dataset.json", file):
         if not needed.is_file():
-            raise InputError("a file of this trained network is missing", file=needed, hint=TODO)
+            raise InputError("a file of this trained network is missing", file=needed, hint=HINT)
     plans, dataset = read_json(Path(folder) / "plans.json"), read_json(Path(folder) / "dataset.json")
     with _numpy_allowed():
-        checkpoint = read_checkpoint(file, TODO)
-    absent = [key for key in NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
+        checkpoint = read_checkpoint(file, HINT)
+    absent = [key for key in NEEDED_KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
     if absent:
-        raise InputError("this is no checkpoint of nnU-Net", file=file, found=f"no {absent[0]}", hint=TODO)
+        raise InputError("this is not a checkpoint of nnU-Net", file=file, found=f"no {absent[0]}", hint=HINT)
     configuration = checkpoint["init_args"].get("configuration")
     _check_plans(plans, dataset, configuration, Path(folder))
     axes = checkpoint.get("inference_allowed_mirroring_axes")
@@ -49,26 +55,26 @@ def load_trained_folder(folder: Path, fold: str = "0"):
         predictor.network.load_state_dict(checkpoint["network_weights"])
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            "these weights are not of the network in plans.json", file=file, found=_one_line(error), hint=TODO
+            "these weights do not fit the network of plans.json", file=file, found=_one_line(error), hint=HINT
         ) from None
     return predictor
 
 
 @contextlib.contextmanager
-def _numpy_allowed():
+def _numpy_allowed() -> Iterator[None]:
     """Within the block, torch also loads NumPy numbers, which nnU-Net writes into the log of a checkpoint."""
     import numpy as np
     import torch
     from numpy._core.multiarray import scalar
 
     kinds = [type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int32, np.int64)]
-    names = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]  # before NumPy 2, and since
+    names = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]  # before and since NumPy 2
     with torch.serialization.safe_globals([np.dtype, *names, *kinds]):
         yield
 
 
-def _check_plans(plans: dict, dataset: dict, configuration: str, folder: Path) -> None:
-    """Refuses plans that name anything but networks and layers, and networks of several images."""
+def _check_plans(plans: dict[str, Any], dataset: dict[str, Any], configuration: str, folder: Path) -> None:
+    """Raises InputError if plans name anything but networks and layers, or the network takes several images."""
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     try:
@@ -81,29 +87,32 @@ def _check_plans(plans: dict, dataset: dict, configuration: str, folder: Path) -
             "these plans cannot be used",
             file=folder / "plans.json",
             found=_one_line(error),
-            expected="plans and dataset.json as nnU-Net writes them",
-            hint=TODO,
+            expected="plans.json and dataset.json as written by nnU-Net",
+            hint=HINT,
         ) from None
     for name, package in names:
         if name is not None and not _is_module(name, package):
             raise InputError(
-                "these plans name a class that may not be loaded from a shared file",
+                "these plans name a class that is not allowed in a shared file",
                 file=folder / "plans.json",
                 found=name,
                 expected=f"a class of {package.strip('.')}",
             )
     if channels is None or len(channels) != 1:
         raise InputError(
-            "this network does not take one image", file=folder / "dataset.json", expected="one channel", found=channels
+            "this network takes more than one image",
+            file=folder / "dataset.json",
+            expected="one channel",
+            found=channels,
         )
 
 
 def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST]
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:MAX_LENGTH]
 
 
-def _is_module(name, package: str) -> bool:
-    """Whether this is the name of a class of torch modules that is defined in the package."""
+def _is_module(name: object, package: str) -> bool:
+    """Return whether this is the name of a subclass of torch.nn.Module that is defined in the package."""
     from torch import nn
 
     found = pydoc.locate(name) if isinstance(name, str) and name.startswith(package) else None

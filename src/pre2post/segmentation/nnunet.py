@@ -1,38 +1,46 @@
-"""nnU-Net inside this process: its folders without the user's environment, its work without pools of processes."""
+"""nnU-Net in this process: its names and folders, without its environment variables and its printed output."""
 
 import contextlib
 import io
 import os
 import shutil
-import sys
 from collections.abc import Iterator
-from functools import partial
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 DATASET = "Dataset200_pre2post"
 CONFIGURATION = "3d_fullres"
-OWN_PLANS = "nnUNetPlans"  # the name that nnU-Net gives to what it plans by itself
+NNUNET_PLANS = "nnUNetPlans"  # the name that nnU-Net gives to its own plan
 SMALL_PLANS = "smallPlans"  # nnU-Net's plan with the network of small_plan.json
-PLANS_OF = {"nnunet": OWN_PLANS, "small": SMALL_PLANS}  # by the parameter segmentation.plan
-SECONDS_BETWEEN_LINES = 30  # of nnU-Net's progress bars where output goes to a file
+PLANS_OF = {"nnunet": NNUNET_PLANS, "small": SMALL_PLANS}  # by the parameter segmentation.plan
+SEPARATOR = "__"  # between case and phase in the name of an nnU-Net case
 CPU_FLAGS = Path("/proc/cpuinfo")
 
+Fold = dict[str, list[str]]  # nnU-Net cases of "train" and "val", as in splits_final.json
 
-def use_folders(nnunet: Path, results: Path, augmenters: int = 1) -> None:
-    """Points nnU-Net to its raw, preprocessed and results folders, whatever the user's environment says.
 
-    nnU-Net knows its folders by environment variables only, and looks them up each time it uses one. Call this before
-    nnunetv2 is imported: it then needs no subprocess to guess how many processes may augment.
+def nnunet_case(case_id: str, phase: str) -> str:
+    """Return the nnU-Net case of one phase of a case: nnU-Net sees each volume as a case of its own."""
+    return f"{case_id}{SEPARATOR}{phase}"
+
+
+def case_of(name: str) -> str:
+    """Return the case behind an nnU-Net case: the inverse of `nnunet_case`."""
+    return name.rpartition(SEPARATOR)[0]
+
+
+def set_nnunet_folders(nnunet: Path, results: Path, augmenters: int = 1) -> None:
+    """Set nnU-Net's raw, preprocessed and results folders, and override those in the user's environment.
+
+    nnU-Net reads these environment variables at each use. Call this before nnunetv2 is imported; otherwise nnU-Net
+    starts a subprocess to find its number of augmentation processes.
     """
     os.environ.update(
         {
             "nnUNet_raw": str(nnunet / "nnUNet_raw"),
             "nnUNet_preprocessed": str(nnunet / "nnUNet_preprocessed"),
             "nnUNet_results": str(results),
-            "nnUNet_n_proc_DA": str(augmenters),  # processes that augment; with 0 this one does, but planning fails
-            "nnUNet_wandb_enabled": "0",  # a stage talks to nobody
+            "nnUNet_n_proc_DA": str(augmenters),  # augmentation processes; 0: this process augments. Planning needs 1
+            "nnUNet_wandb_enabled": "0",  # no stage sends data
         }
     )
 
@@ -45,48 +53,18 @@ def preprocessed_folder(nnunet: Path) -> Path:
     return nnunet / "nnUNet_preprocessed" / DATASET
 
 
-@contextlib.contextmanager
-def in_process(module: ModuleType, threads: int) -> Iterator[None]:
-    """Within the block, the pools that an nnU-Net module opens are threads of this process.
-
-    Its spawned processes import everything anew, which takes far longer than the work on a small cohort.
-    Each volume is worked on alone, so the result is the same.
-    """
-    pools = SimpleNamespace(get_context=lambda method: SimpleNamespace(Pool=lambda number: ThreadPool(threads)))
-    seldom = 0.1 if sys.stderr.isatty() else SECONDS_BETWEEN_LINES
-    kept = module.multiprocessing, module.tqdm
-    module.multiprocessing, module.tqdm = pools, partial(module.tqdm, mininterval=seldom)
-    try:
-        yield
-    finally:
-        module.multiprocessing, module.tqdm = kept
-
-
-@contextlib.contextmanager
-def ordered_compression() -> Iterator[None]:
-    """Within the block, blosc2 compresses on one thread: several write their blocks in the order in which they finish,
-    so that equal volumes would give files of different bytes."""
-    import blosc2
-
-    kept = blosc2.asarray
-
-    def asarray(array, **options):
-        return kept(array, **options | {"cparams": options.get("cparams", {}) | {"nthreads": 1}})
-
-    blosc2.asarray = asarray
-    try:
-        yield
-    finally:
-        blosc2.asarray = kept
+def segmenter_folder(segmenters: Path, mix: str, fold: int) -> Path:
+    """Return the folder of one training, artifacts/segmenters/<mix>_<fold>."""
+    return segmenters / f"{mix}_{fold}"
 
 
 def quiet() -> contextlib.AbstractContextManager:
-    """Swallows what nnU-Net prints: pages of plans that it also writes to files."""
+    """Suppress nnU-Net's printed output, such as plans that it also writes to files."""
     return contextlib.redirect_stdout(io.StringIO())
 
 
 def has_bfloat16(device: str = "cpu") -> bool:
-    """Whether this CPU, or the GPU, multiplies bfloat16 in hardware; without that it would be slower than float32."""
+    """Return whether the CPU or GPU multiplies bfloat16 in hardware; otherwise float32 is faster."""
     if device == "cuda":
         import torch
 
@@ -95,8 +73,8 @@ def has_bfloat16(device: str = "cpu") -> bool:
 
 
 @contextlib.contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Yields an empty folder beside `folder` that takes its place on success, so that it is never half written."""
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder, which replaces `folder` on success: readers never see half of the files."""
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)

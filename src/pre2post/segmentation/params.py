@@ -26,12 +26,12 @@ class SegmentationParams(Section):
     threads: Count
 
     @model_validator(mode="after")
-    def _known_settings(self) -> Self:
+    def _check_mixes(self) -> Self:
         unknown = [name for name in self.train if name not in self.mixes]
         if unknown:
-            raise ValueError(f"train names {unknown[0]!r}, which is not among mixes: {', '.join(self.mixes)}")
+            raise ValueError(f"train names {unknown[0]!r}, which is not in mixes: {', '.join(self.mixes)}")
         if self.evaluator not in self.mixes:
-            raise ValueError(f"evaluator is {self.evaluator!r}, which is not among mixes: {', '.join(self.mixes)}")
+            raise ValueError(f"evaluator is {self.evaluator!r}, which is not in mixes: {', '.join(self.mixes)}")
         taken = next((name for name in self.mixes if name in ("gain", "provenance")), None)
         if taken:
             raise ValueError(f"a mix cannot be called {taken!r}: metrics/segmentation.json has a key of that name")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,29 +10,30 @@ from pre2post.core.device import best_device
 from pre2post.core.errors import InputError
 from pre2post.core.files import read_json
 from pre2post.pipeline.model_card import read_card
-from pre2post.segmentation.nnunet import CONFIGURATION, DATASET, has_bfloat16, quiet
+from pre2post.segmentation.checkpoint import find_checkpoint, read_checkpoint
+from pre2post.segmentation.nnunet import CONFIGURATION, DATASET, Fold, has_bfloat16, quiet
 
-CHECKPOINT = "checkpoint_final.pth"
+if TYPE_CHECKING:
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 
 @dataclass(frozen=True)
 class Segmenter:
-    """The trained folds of one mix: state dictionaries of one network, and the plans that it was trained by."""
+    """The trained folds of one mix: state dictionaries of one network, and its nnU-Net plans and dataset.json."""
 
     name: str
-    plans: dict
-    dataset: dict
-    weights: list[dict]
+    plans: dict[str, Any]
+    dataset: dict[str, Any]
+    weights: list[dict[str, Any]]
     mirroring_axes: tuple[int, ...] | None
     configuration: str = CONFIGURATION
 
 
-def load_segmenter(name: str, folders: list[Path], plans_name: str, folds: list[dict] | None = None) -> Segmenter:
-    """Loads the folds of a mix from their folders artifacts/segmenters/<mix>_<fold>.
+def load_segmenter(name: str, folders: list[Path], plans_name: str, folds: list[Fold] | None = None) -> Segmenter:
+    """Load the folds of a mix from their folders artifacts/segmenters/<mix>_<fold>.
 
-    Raises InputError when a fold was not trained, was trained by another plan, cannot be read or, where `folds` are
-    given (fold_keys of every fold), was trained on other patients than these say; also when weights do not match their
-    model card.
+    Raises InputError if a fold was not trained, used another plan or cannot be read, or if its weights do not match
+    their model card. If `folds` is given (`mix_folds`), it also raises if a fold was trained on other patients.
     """
     files = [find_checkpoint(folder, plans_name) for folder in folders]
     plans = [read_json(file.parents[1] / "plans.json") for file in files]
@@ -39,14 +41,14 @@ def load_segmenter(name: str, folders: list[Path], plans_name: str, folds: list[
         check_same_plans(own, plans[0], folder)
         if folds is not None and read_json(folder / DATASET / "splits_final.json") != folds:
             raise InputError(
-                "the folds have changed since this was trained",
-                found="other volumes than now",
+                "the folds have changed since this training",
+                found="volumes of other patients",
                 expected="the folds of splits.json",
                 file=folder / DATASET / "splits_final.json",
-                hint="run `dvc repro evaluate_segmentation`, which trains this again",
+                hint="run `dvc repro evaluate_segmentation`, which trains this fold again",
             )
     for file in files:
-        read_card(file)  # which refuses weights that are not those of their card
+        read_card(file)  # refuses weights that do not match their card
     checkpoints = [read_checkpoint(file) for file in files]
     return Segmenter(
         name,
@@ -57,45 +59,18 @@ def load_segmenter(name: str, folders: list[Path], plans_name: str, folds: list[
     )
 
 
-def check_same_plans(plans: dict, expected: dict, folder: Path) -> None:
-    """Raises InputError when trainings that are to be compared or averaged come from different plans."""
+def check_same_plans(plans: dict[str, Any], expected: dict[str, Any], folder: Path) -> None:
+    """Raises InputError if trainings to compare or average used different plans."""
     if plans != expected:
         raise InputError(
-            "this was trained by other plans than the rest",
+            "this training used other plans than the rest",
             file=folder,
             hint="train every mix and fold again: `dvc repro evaluate_segmentation`",
         )
 
 
-def find_checkpoint(folder: Path, plans_name: str) -> Path:
-    found = sorted(folder.glob(f"{DATASET}/*__{plans_name}__{CONFIGURATION}/fold_*/{CHECKPOINT}"))
-    if len(found) != 1:
-        raise InputError(
-            "this training is missing or another plan's",
-            file=folder,
-            found=f"{len(found)} checkpoints of {plans_name}",
-            expected="one",
-            hint="run `dvc repro train_segmentation`",
-        )
-    return found[0]
-
-
-def read_checkpoint(file: Path, hint: str = "delete its folder and run `dvc repro train_segmentation`") -> dict:
-    """The checkpoint, without running any code that it might hold. Raises InputError when it cannot be read."""
-    import pickle
-
-    import torch
-
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
-        raise InputError(
-            "the checkpoint cannot be read", file=file, found=str(error).split("\n")[0], hint=hint
-        ) from None
-
-
-def make_predictor(segmenter: Segmenter, use_mirroring: bool):
-    """nnU-Net's predictor over all folds of the segmenter; like `nnUNetv2_predict` it averages their logits."""
+def make_predictor(segmenter: Segmenter, use_mirroring: bool) -> "nnUNetPredictor":
+    """Return nnU-Net's predictor over all folds of the segmenter; like `nnUNetv2_predict`, it averages their logits."""
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
@@ -126,9 +101,13 @@ def make_predictor(segmenter: Segmenter, use_mirroring: bool):
     return predictor
 
 
-def preprocess_array(array: np.ndarray, spacing: tuple[float, float, float], predictor) -> tuple[np.ndarray, dict]:
-    """An array (z, y, x) with voxels of `spacing` (z, y, x) in mm as the network sees it, (1, z, y, x), and nnU-Net's
-    notes on how to undo that. No mask is used."""
+def preprocess_array(
+    array: np.ndarray, spacing: tuple[float, float, float], predictor: "nnUNetPredictor"
+) -> tuple[np.ndarray, dict]:
+    """Preprocess an array (z, y, x) with voxels of `spacing` (z, y, x) in mm; no mask is used.
+
+    Return the array (1, z, y, x) that the network takes, and nnU-Net's notes on how to undo the preprocessing.
+    """
     preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
     data, _, properties = preprocessor.run_case_npy(
         array[None],
@@ -141,12 +120,13 @@ def preprocess_array(array: np.ndarray, spacing: tuple[float, float, float], pre
     return data, properties
 
 
-def segment(predictor, data: np.ndarray, properties: dict, threads: int, bfloat16: bool | None = None) -> np.ndarray:
-    """The predicted mask of a preprocessed volume, uint8 (z, y, x) in the volume's own geometry.
+def segment(
+    predictor: "nnUNetPredictor", data: np.ndarray, properties: dict, threads: int, bfloat16: bool | None = None
+) -> np.ndarray:
+    """Return the predicted mask of a preprocessed volume, uint8 (z, y, x) in the volume's own geometry.
 
-    On a CPU the network computes in bfloat16 if that is asked for, by default where the CPU has it, since this
-    project's networks are trained so; nnU-Net itself, and everybody's networks from elsewhere, take float32. On a GPU
-    it is nnU-Net's own precision.
+    bfloat16: precision on a CPU. By default bfloat16 if the CPU has it, as in this project's trainings. Use False,
+    nnU-Net's float32, for networks from elsewhere. On a GPU the precision is nnU-Net's own.
     """
     import torch
     from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape

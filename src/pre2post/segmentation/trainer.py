@@ -1,4 +1,4 @@
-"""nnU-Net's trainer, made repeatable to the byte and fit for a CPU; loss, augmentation and schedule are its own."""
+"""nnU-Net's trainer, repeatable to the byte and fast enough on a CPU; loss, augmentation and schedule are nnU-Net's."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from pre2post.core.errors import InputError
 from pre2post.core.files import atomic_path
 from pre2post.core.progress import progress
+from pre2post.segmentation.nnunet import Fold
 from pre2post.segmentation.training_state import load_state, save_state
 
 HISTORY = {
@@ -19,19 +20,26 @@ HISTORY = {
     "train_loss": "train_losses",
     "validation_loss": "val_losses",
     "pseudo_dice": "mean_fg_dice",
-}  # our columns, and nnU-Net's names for them
-PLOT_FROM_EPOCHS = 50  # nnU-Net's progress.png takes seconds to draw and says little about a shorter training
+}  # our columns: nnU-Net's names
+PLOT_FROM_EPOCHS = 50  # shorter trainings get no progress.png, which takes seconds to draw
 
 
 class RepeatableTrainer(nnUNetTrainer):
-    """nnU-Net's trainer with given case names instead of a split of its own, and nothing that depends on the clock.
+    """nnU-Net's trainer with a given split, and without anything that depends on the clock.
 
-    Set `split`, `bfloat16` and the numbers of epochs and steps before `initialize`, which builds the learning rate's
-    schedule from them. Every `resume_every_steps` steps the whole state goes to `state_folder`, if there is one, and training
-    starts from what lies there. `report` is given the history after every epoch.
+    Set `split`, `bfloat16` and the numbers of epochs and steps before `initialize`, which builds the schedule of the
+    learning rate from them.
+
+    Attributes:
+        split: The nnU-Net cases that train and validate.
+        bfloat16: Whether the network computes in bfloat16.
+        title: The name of the training in messages.
+        state_folder: The folder of the saved state, from which the training resumes; None: no state is saved.
+        resume_every_steps: Steps between saves of the state.
+        report: Called after every epoch with the history.
     """
 
-    split: dict[str, list[str]]
+    split: Fold
     bfloat16: bool = False
     title: str = "train"
     state_folder: Path | None = None
@@ -43,7 +51,7 @@ class RepeatableTrainer(nnUNetTrainer):
 
     @staticmethod
     def get_training_transforms(*args, **kwargs):
-        """nnU-Net's augmentation, its blur without the stop-watch that picks one of two algorithms by their speed."""
+        """Return nnU-Net's augmentation. Its blur does not time two algorithms to choose the faster one."""
         transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
         for step in transforms.transforms:
             if isinstance(step, RandomTransform) and isinstance(step.transform, GaussianBlurTransform):
@@ -51,15 +59,17 @@ class RepeatableTrainer(nnUNetTrainer):
         return transforms
 
     def configure_optimizers(self):
-        """nnU-Net's SGD and schedule, with the momentum of the plan where that names one."""
+        """Return nnU-Net's SGD and schedule, with the momentum of the plan if it has one."""
         optimizer, schedule = super().configure_optimizers()
         for group in optimizer.param_groups:
             group["momentum"] = self.configuration_manager.configuration.get("momentum", group["momentum"])
         return optimizer, schedule
 
     def train_step(self, batch: dict) -> dict:
-        """One step of SGD. The network, not the loss, computes in bfloat16 where that is set, which needs no gradient
-        scaler; nnU-Net's own float16, for GPUs without it, does."""
+        """Take one step of SGD; the network, but not the loss, computes in bfloat16 if that is set.
+
+        bfloat16 needs no gradient scaler. nnU-Net's float16, for GPUs without bfloat16, does.
+        """
         self.bar.update()
         if self.device.type == "cuda" and not self.bfloat16:
             return super().train_step(batch)
@@ -75,7 +85,7 @@ class RepeatableTrainer(nnUNetTrainer):
         return {"loss": loss.detach().cpu().numpy()}
 
     def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
-        """nnU-Net's, but a loss that is no number ends the training: it would go on to the end and predict nothing."""
+        """Raises InputError if the loss is not finite: nnU-Net would train to the end and predict nothing."""
         super().on_train_epoch_end(train_outputs)
         if not np.isfinite(self.logger.get_value("train_losses", step=-1)):
             raise InputError(
@@ -88,13 +98,13 @@ class RepeatableTrainer(nnUNetTrainer):
         self.logger.log("epoch_start_timestamps", 0.0, self.current_epoch)
 
     def on_epoch_end(self) -> None:
-        """nnU-Net's, without durations, without checkpoints on the way (see training_state), and with fewer plots."""
+        """Log the epoch as nnU-Net does, without durations, intermediate checkpoints (see training_state) and plots."""
         self.logger.log("epoch_end_timestamps", 0.0, self.current_epoch)
         for values in self.logger.get_checkpoint().values():
-            values[:] = np.asarray(values).tolist()  # plain numbers: files with them load without running code
-        said = {name: self.logger.get_value(name, step=-1) for name in ("train_losses", "val_losses", "mean_fg_dice")}
+            values[:] = np.asarray(values).tolist()  # plain numbers load without running code
+        logged = {name: self.logger.get_value(name, step=-1) for name in ("train_losses", "val_losses", "mean_fg_dice")}
         self.print_to_log_file(
-            "train_loss {train_losses:.4f}  val_loss {val_losses:.4f}  Pseudo dice {mean_fg_dice:.4f}".format(**said)
+            "train_loss {train_losses:.4f}  val_loss {val_losses:.4f}  Pseudo dice {mean_fg_dice:.4f}".format(**logged)
         )
         self.report(self._history())
         if self.current_epoch == self.num_epochs - 1 >= PLOT_FROM_EPOCHS - 1:
@@ -102,7 +112,7 @@ class RepeatableTrainer(nnUNetTrainer):
         self.current_epoch += 1
 
     def _history(self) -> list[dict]:
-        """A row an epoch so far, six digits each."""
+        """Return one row per epoch so far, with six digits."""
         columns = {name: self.logger.get_value(logged, step=None) for name, logged in HISTORY.items()}
         return [
             {"epoch": epoch + 1, **{name: float(f"{values[epoch]:.6g}") for name, values in columns.items()}}
@@ -110,12 +120,12 @@ class RepeatableTrainer(nnUNetTrainer):
         ]
 
     def save_checkpoint(self, filename: str) -> None:
-        """nnU-Net's checkpoint, whole or not at all; through a file object, since a file's name enters its bytes."""
+        """Write nnU-Net's checkpoint atomically, through a file object, since torch stores the name of a path."""
         with atomic_path(Path(filename)) as temporary, open(temporary, "wb") as file:
             super().save_checkpoint(file)
 
     def run_training(self) -> None:
-        """nnU-Net's loop, which can start within an epoch."""
+        """Run nnU-Net's loop, which can resume within an epoch."""
         self.on_train_start()
         losses = load_state(self.state_folder, self) if self.state_folder else []
         done, steps = self._steps_done(losses), self.num_epochs * self.num_iterations_per_epoch
@@ -138,7 +148,7 @@ class RepeatableTrainer(nnUNetTrainer):
         self.on_train_end()
 
     def _train_epoch(self, losses: list[dict]) -> None:
-        """The steps that the epoch lacks; `losses` grows by theirs."""
+        """Take the remaining steps of the epoch and append their losses to `losses`."""
         self.network.train()
         while len(losses) < self.num_iterations_per_epoch:
             losses.append(self.train_step(next(self.dataloader_train)))
@@ -150,12 +160,12 @@ class RepeatableTrainer(nnUNetTrainer):
         return self.current_epoch * self.num_iterations_per_epoch + len(losses)
 
     def plot_network_architecture(self) -> None:
-        """Nothing: nnU-Net's drawing needs a package that no longer works."""
+        """Do nothing: nnU-Net's drawing needs a package that no longer works."""
 
     def _save_debug_information(self) -> None:
-        """Nothing: it names the computer and the addresses of objects."""
+        """Do nothing: nnU-Net writes the name of the computer and the addresses of objects."""
 
     def print_to_log_file(self, *args, also_print_to_console: bool = False, add_timestamp: bool = False) -> None:
-        """To one log file, without the time of day in it or in its name, so that equal trainings leave equal logs."""
+        """Write to one log file without times, so that equal trainings write equal logs."""
         self.log_file = str(Path(self.output_folder) / "training_log.txt")
         super().print_to_log_file(*args, also_print_to_console=False, add_timestamp=False)

@@ -1,22 +1,26 @@
-"""The whole state of a training of nnU-Net, saved whole or not at all: a killed training carries on exactly.
+"""The complete state of a training, written atomically, so that a killed training resumes exactly.
 
-nnU-Net's own checkpoints lack the random generators and the place in the epoch, so that what continues from them is
-another training.
+nnU-Net's own checkpoints lack the random generators and the step within the epoch: resuming from them gives another
+training.
 """
 
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pre2post.core.errors import InputError
 from pre2post.core.files import atomic_path
 
-FILE = "state.pt"
+if TYPE_CHECKING:
+    from pre2post.segmentation.trainer import RepeatableTrainer
+
+STATE_FILE = "state.pt"
 
 
-def save_state(folder: Path, trainer, losses: list[dict]) -> None:
-    """Writes everything that the next step depends on; `losses` are those of the epoch under way."""
+def save_state(folder: Path, trainer: "RepeatableTrainer", losses: list[dict]) -> None:
+    """Write everything that the next step depends on; `losses` are those of the current epoch."""
     import torch
 
     content = {
@@ -24,23 +28,23 @@ def save_state(folder: Path, trainer, losses: list[dict]) -> None:
         "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.grad_scaler.state_dict() if trainer.grad_scaler else None,
         "epoch": trainer.current_epoch,
-        "losses": [float(one["loss"]) for one in losses],
+        "losses": [float(step["loss"]) for step in losses],
         "logging": trainer.logger.get_checkpoint(),
         "log": Path(trainer.log_file).read_text(encoding="utf-8"),
         "random": _random_states(),
     }
-    with atomic_path(folder / FILE) as temporary, open(temporary, "wb") as file:
+    with atomic_path(folder / STATE_FILE) as temporary, open(temporary, "wb") as file:
         torch.save(content, file)
 
 
-def load_state(folder: Path, trainer) -> list[dict]:
-    """Puts the saved state, if there is one, into a trainer whose data are open; the losses of its epoch so far.
+def load_state(folder: Path, trainer: "RepeatableTrainer") -> list[dict]:
+    """Load the saved state, if there is one, into a trainer with open data; return the losses of its current epoch.
 
-    Raises InputError when it is damaged or of another training.
+    Raises InputError if the state is damaged or belongs to another training.
     """
     import torch
 
-    file = folder / FILE
+    file = folder / STATE_FILE
     if not file.is_file():
         return []
     try:
@@ -52,23 +56,25 @@ def load_state(folder: Path, trainer) -> list[dict]:
         trainer.current_epoch = saved["epoch"]
         trainer.logger.load_checkpoint(saved["logging"])
         Path(trainer.log_file).write_text(saved["log"], encoding="utf-8")
-        _restore_random(saved["random"])
+        _restore_random_states(saved["random"])
         return [{"loss": np.float32(loss)} for loss in saved["losses"]]
     except Exception as error:
         raise InputError(
             "the saved training state cannot be used",
             file=file,
             found=" ".join(str(error).split())[:200],
-            expected="the state of this very training",
-            hint="delete its folder to start the training afresh",
+            expected="the state of this training",
+            hint="delete its folder to start the training again",
         ) from None
 
 
-def _random_states() -> dict:
-    """The generators that nnU-Net draws from, in types that load without running code."""
+def _random_states() -> dict[str, Any]:
+    """Return the state of each generator that nnU-Net uses, in types that load without running code."""
     import torch
 
-    kind, keys, *rest = np.random.get_state()
+    state = np.random.get_state()
+    assert isinstance(state, tuple)  # the form of the legacy generator
+    kind, keys, *rest = state
     return {
         "torch": torch.get_rng_state(),
         "python": random.getstate(),
@@ -77,7 +83,7 @@ def _random_states() -> dict:
     }
 
 
-def _restore_random(saved: dict) -> None:
+def _restore_random_states(saved: dict[str, Any]) -> None:
     import torch
 
     kind, keys, *rest = saved["numpy"]

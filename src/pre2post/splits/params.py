@@ -1,4 +1,4 @@
-"""Section `split` of params.yaml; see the comments there for units and reasons."""
+"""Section `split` of params.yaml, where comments explain units and reasons."""
 
 from typing import Annotated, Literal
 

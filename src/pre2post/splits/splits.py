@@ -1,20 +1,22 @@
-"""Which patients train the generator, select it and train the segmentation, test it, or stand outside."""
+"""The splits of a cohort: generator training, validation with folds, test and external."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from pre2post.core.errors import InputError, error_context
 from pre2post.core.files import read_json, write_json
 
-PARTS = ("gan_train", "validation", "test", "external")
-SCORED = PARTS[1:]  # whose synthetic volumes are made and measured: nobody of them may have trained the generator
+SPLIT_NAMES = ("gan_train", "validation", "test", "external")
+SCORED = SPLIT_NAMES[1:]  # splits whose synthetic volumes are scored: their patients must not train the generator
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Case ids of each part, sorted; fold k of the segmentation validates on folds[k] and trains on the others.
+    """Sorted case ids of each split; segmentation fold k validates on folds[k] and trains on the other folds.
 
-    The folds hold each patient of `validation` once, but for the `multifocal` ones where these are left out.
+    validation: selects the generator, and trains and validates the segmenters in `folds`.
+    folds: each validation case once, except those in `multifocal`, of patients with several lesions.
     """
 
     gan_train: list[str]
@@ -26,95 +28,103 @@ class Splits:
 
     @property
     def in_folds(self) -> list[str]:
-        """Whoever trains or validates the segmentation, sorted."""
-        return sorted(patient for fold in self.folds for patient in fold)
+        """Return the cases that train or validate a segmenter, sorted."""
+        return sorted(case for fold in self.folds for case in fold)
+
+    def members(self, name: str) -> list[str]:
+        """Return the cases of one of SPLIT_NAMES."""
+        return list(getattr(self, name))
 
     def __str__(self) -> str:
-        folds = f"{len(self.in_folds)} in {len(self.folds)} folds, {len(self.multifocal)} with several lesions left out"
+        folds = f"{len(self.in_folds)} in {len(self.folds)} folds, {len(self.multifocal)} multifocal left out"
         return (
-            f"{len(self.gan_train)} train the generator, {len(self.validation)} validate ({folds}), "
+            f"{len(self.gan_train)} generator training, {len(self.validation)} validation ({folds}), "
             f"{len(self.test)} test, {len(self.external)} external"
         )
 
 
 def check_splits(splits: Splits) -> None:
-    """Asserts that no patient is in two parts or two folds, and that every validation patient is in one or left out."""
-    _refuse_repeats({name: getattr(splits, name) for name in PARTS})
-    _refuse_repeats(
-        {f"fold {number}": fold for number, fold in enumerate(splits.folds)} | {"those left out": splits.multifocal}
+    """Raise InputError if a case is in two splits or folds, or the folds do not partition the validation split."""
+    _check_disjoint({name: splits.members(name) for name in SPLIT_NAMES})
+    _check_disjoint(
+        {f"fold {number}": fold for number, fold in enumerate(splits.folds)} | {"multifocal": splits.multifocal}
     )
     odd = set(splits.validation) ^ {*splits.in_folds, *splits.multifocal}
     if odd:
         raise InputError(
-            "the folds are not a partition of the validation patients",
+            "the folds are not a partition of the validation split",
             case=min(odd),
-            hint="run `dvc repro split` to make them again",
+            found=f"{len(odd)} cases in the validation split or in the folds, but not in both",
+            expected="each validation case in one fold or multifocal",
+            hint="run `dvc repro split` to create the split again",
         )
 
 
 def check_sizes(splits: Splits) -> None:
-    """Raises InputError when a part that the pipeline cannot do without is empty, or a fold."""
+    """Raise InputError if generator training, the test split or a fold is empty."""
     if not splits.gan_train:
         raise InputError(
-            "nobody is left to train the generator",
+            "no patient is left to train the generator",
             expected="at least one",
             found="no patient without a mask outside the external site",
             hint="set split.gan_fraction above 0, or choose another split.external_site",
         )
     if not splits.test or not all(splits.folds):
         raise InputError(
-            "too few masked patients for the folds and the test",
-            found=f"{len(splits.in_folds)} for validation and {len(splits.test)} for the test, and "
-            f"{len(splits.multifocal)} with several lesions, left out",
-            expected=f"at least {len(splits.folds)} for validation, one a fold, and one for the test",
+            "too few masked patients for the folds and the test split",
+            found=f"{len(splits.in_folds)} for the folds, {len(splits.test)} for the test split, and "
+            f"{len(splits.multifocal)} multifocal left out",
+            expected=f"at least {len(splits.folds)} for the folds, one per fold, and one for the test split",
             hint="add masked patients, or lower split.folds or split.test_fraction",
         )
 
 
 def write_splits(path: Path, splits: Splits) -> None:
-    """Writes the splits as JSON, refusing any in which a patient is in two parts."""
+    """Check the splits and write them as JSON. Raises InputError as check_splits does."""
     check_splits(splits)
     write_json(path, asdict(splits))
 
 
 def read_splits(path: Path) -> Splits:
-    """Reads and checks the splits. Raises InputError when the file is missing, damaged or has a patient twice."""
+    """Read and check the splits. Raises InputError for a missing or damaged file, and as check_splits does."""
     with error_context(file=path):
         splits = parse_splits(read_json(path))
         check_splits(splits)
     return splits
 
 
-def parse_splits(content) -> Splits:
-    """The splits in what a JSON file holds, each list sorted. Raises InputError where it is something else."""
+def parse_splits(content: object) -> Splits:
+    """Convert the content of a JSON file to splits with sorted lists. Raises InputError if it is not splits."""
     try:
+        if not isinstance(content, Mapping):
+            raise TypeError("not a JSON object")
         lists = {field.name: content[field.name] for field in fields(Splits)}
         folds = lists.pop("folds")
         if not all(
-            isinstance(own, list) and all(isinstance(name, str) for name in own) for own in (*lists.values(), *folds)
+            isinstance(cases, list) and all(isinstance(case, str) for case in cases)
+            for cases in (*lists.values(), *folds)
         ):
-            raise TypeError("list: ids must be texts in lists")
-        splits = Splits(**{name: sorted(own) for name, own in lists.items()}, folds=[*map(sorted, folds)])
+            raise TypeError("ids that are not strings in lists")
+        return Splits(**{name: sorted(cases) for name, cases in lists.items()}, folds=[*map(sorted, folds)])
     except (KeyError, TypeError) as error:
         raise InputError(
             "these are not splits",
-            found=f"no usable {error}",
+            found=f"no key {error}" if isinstance(error, KeyError) else str(error),
             expected=", ".join(field.name for field in fields(Splits)),
             hint="run `dvc repro split`",
         ) from None
-    return splits
 
 
-def _refuse_repeats(parts: dict[str, list[str]]) -> None:
+def _check_disjoint(groups: Mapping[str, Sequence[str]]) -> None:
     owner: dict[str, str] = {}
-    for name, patients in parts.items():
-        for patient in patients:
-            if patient in owner:
+    for name, cases in groups.items():
+        for case in cases:
+            if case in owner:
                 raise InputError(
-                    "a patient is in two parts of the split",
-                    case=patient,
-                    found=f"in {owner[patient]} and in {name}",
+                    "a case is in two splits or folds",
+                    case=case,
+                    found=f"in {owner[case]} and in {name}",
                     expected="in one",
-                    hint="run `dvc repro split` to make the split again",
+                    hint="run `dvc repro split` to create the split again",
                 )
-            owner[patient] = name
+            owner[case] = name

@@ -1,0 +1,1 @@
+"""Statistics over patients: summaries, paired tests, correlation, bootstrap."""

@@ -1,4 +1,4 @@
-"""A small project with a matrix of four quick stages after one that makes their data."""
+"""A small project with a matrix of four fast stages after a stage that writes their data."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ pathlib.Path(f"out/{mix}_{fold}").write_text(mix + fold + pathlib.Path("data/num
 
 
 class Project:
-    """The project, and commands run in it as a user would. Every training leaves a note of itself."""
+    """The project, and the commands that a user runs in it. Each training writes a note."""
 
     def __init__(self, path: Path):
         self.path, self.notes = path / "project", path / "notes"
@@ -74,7 +74,7 @@ class Project:
         return [sys.executable, str(RUN_MATRIX), *arguments]
 
     def run(self, *arguments: str, expect: int = 0, **environment: str) -> str:
-        """Runs run_matrix.py and returns what it printed (both streams)."""
+        """Run run_matrix.py and return both streams of its output."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.path,
@@ -88,7 +88,7 @@ class Project:
         return done.stdout
 
     def trained(self) -> list[str]:
-        """The trainings that were started since the last look, sorted."""
+        """Return the trainings started since the last call, sorted, and remove their notes."""
         found = sorted(self.notes.iterdir())
         names = [note.stem for note in found]
         for note in found:

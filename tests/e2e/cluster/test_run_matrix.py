@@ -22,7 +22,7 @@ def run_matrix():
     return module
 
 
-def test_a_failed_stage_costs_itself_only_and_the_next_run_does_what_is_missing(project):
+def test_a_failed_stage_does_not_stop_others_and_the_next_run_runs_the_missing_ones(project):
     (project.path / "broken.txt").write_text("b_0\n")
     printed = project.run("train*", "--jobs", "2", expect=1)
     assert project.trained() == ALL
@@ -33,14 +33,14 @@ def test_a_failed_stage_costs_itself_only_and_the_next_run_does_what_is_missing(
     assert sorted(path.name for path in (project.path / "out").iterdir()) == ["a_0", "a_1", "b_1"]
     assert list((project.path / ".matrix/clones").iterdir()) == []
 
-    (project.path / "broken.txt").write_text("none of them\n")  # not committed: jobs see the project as it stands
+    (project.path / "broken.txt").write_text("none of them\n")  # not committed: jobs see uncommitted changes
     project.run("train@b-0", "--jobs", "2")
     assert project.trained() == ["b_0"]
     subprocess.run(["dvc", "repro"], cwd=project.path, env=project.environment, check=True)
     assert (project.path / "all.txt").read_text() == "".join(f"{name.replace('_', '')}1 2 3" for name in ALL)
 
 
-def test_what_is_done_is_not_done_again_and_the_head_alone_writes_the_lock(project):
+def test_finished_stages_do_not_run_again_and_the_head_alone_writes_the_lock(project):
     project.run("train@a*", "--jobs", "2")
     assert project.trained() == ["a_0", "a_1"]
     assert "done now: 0, failed: 0" in project.run("train@a*")
@@ -51,7 +51,7 @@ def test_what_is_done_is_not_done_again_and_the_head_alone_writes_the_lock(proje
         ["dvc", "status"], cwd=project.path, env=project.environment, text=True, capture_output=True, check=True
     )
     assert "up to date" in status.stdout
-    # What another checkout ran comes out of the run cache, without a training.
+    # Another checkout takes the results from the run cache, without a training.
     subprocess.run(["git", "checkout", "-q", "--", "."], cwd=project.path, check=True)
     (project.path / "dvc.lock").unlink()
     subprocess.run(["dvc", "repro"], cwd=project.path, env=project.environment, check=True)
@@ -61,7 +61,7 @@ def test_what_is_done_is_not_done_again_and_the_head_alone_writes_the_lock(proje
 @pytest.mark.parametrize(
     ("environment", "expected"), [({"CUDA_VISIBLE_DEVICES": "3,5"}, {"3", "5"}), ({}, {"GPU-a", "GPU-b"})]
 )
-def test_every_job_has_a_gpu_of_its_own(project, tmp_path, environment, expected):
+def test_every_job_has_its_own_gpu(project, tmp_path, environment, expected):
     smi = tmp_path / "bin/nvidia-smi"
     smi.parent.mkdir()
     smi.write_text("#!/bin/sh\necho 'GPU 0: Some GPU (UUID: GPU-a)'\necho 'GPU 1: Some GPU (UUID: GPU-b)'\n")
@@ -79,7 +79,7 @@ def test_without_gpus_there_is_one_job_at_a_time(project, tmp_path):
 
 
 def _without(command, path, folder):
-    """A PATH with all commands that these tests need, but not this one."""
+    """Return a PATH with all commands that these tests need, except this one."""
     folder.mkdir()
     for name in ("git", "dvc", "python", "sh", "cat"):
         (folder / name).symlink_to(shutil.which(name, path=path))
@@ -88,13 +88,13 @@ def _without(command, path, folder):
 
 
 def _runs(process):
-    """Whether a process is there and not only waiting for its parent to take notice of its end."""
+    """Return whether a process runs and is not a zombie."""
     stat = Path(f"/proc/{process}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_the_children_and_leaves_nothing_half_done(project, how):
+def test_an_interrupt_ends_the_children_and_leaves_no_partial_result(project, how):
     process = subprocess.Popen(
         project.command("train*", "--jobs", "2"),
         cwd=project.path,
@@ -119,7 +119,7 @@ def test_an_interrupt_ends_the_children_and_leaves_nothing_half_done(project, ho
     assert project.trained() == ALL
 
 
-def test_jobs_see_files_that_git_does_not_know_yet_and_git_stays_as_it_was(project):
+def test_jobs_see_untracked_files_and_the_state_of_git_does_not_change(project):
     train = (project.path / "train.py").read_text()
     (project.path / "train.py").write_text("import helper\n" + train)
     (project.path / "helper.py").touch()
@@ -130,7 +130,7 @@ def test_jobs_see_files_that_git_does_not_know_yet_and_git_stays_as_it_was(proje
     assert set(after.splitlines()) - set(before.splitlines()) == {"?? dvc.lock"}
 
 
-def test_states_of_killed_trainings_are_the_heads(project):
+def test_states_of_killed_trainings_are_saved_at_the_head(project):
     train = (project.path / "train.py").read_text()
     (project.path / "train.py").write_text(
         train + "pathlib.Path(os.environ['DVC_ROOT'], '.resume/' + mix + fold).write_text('here')\n"
@@ -139,10 +139,10 @@ def test_states_of_killed_trainings_are_the_heads(project):
     assert (project.path / ".resume/a0").read_text() == "here"
 
 
-def test_what_cannot_be_run_is_refused_in_one_line(project, tmp_path):
+def test_an_unknown_stage_is_refused_in_one_line(project, tmp_path):
     printed = project.run("tain*", expect=1)
     assert printed.splitlines() == [
-        "error: no stage has such a name; found: tain*; expected: gather, prepare, "
+        "error: no stage has this name; found: tain*; expected: gather, prepare, "
         "train@a-0, train@a-1, train@b-0, train@b-1"
     ]
     (tmp_path / "elsewhere").mkdir()
@@ -157,12 +157,12 @@ def test_the_real_pipeline_has_its_matrix(run_matrix, monkeypatch):
     assert {job.before for job in jobs} == {("plan_and_preprocess",)}
 
 
-def test_slurm_that_is_not_there_is_told(project, tmp_path):
+def test_a_missing_slurm_is_reported(project, tmp_path):
     path = _without("sbatch", project.environment["PATH"], tmp_path / "bin")
-    assert "there is no Slurm here" in project.run("train*", "--slurm", PATH=path, expect=1)
+    assert "Slurm is not installed on this machine" in project.run("train*", "--slurm", PATH=path, expect=1)
 
 
-def test_metrics_of_a_stage_travel_too(project):
+def test_metrics_of_a_stage_arrive_too(project):
     yaml = (
         (project.path / "dvc.yaml")
         .read_text()
@@ -192,7 +192,7 @@ def _start(project, *arguments, **environment):
 
 
 def _notes(project, count, process):
-    """The first notes that trainings leave, each with the number of its process."""
+    """Wait for the first notes of trainings and return them; their suffix is the process number."""
     deadline = time.monotonic() + 120
     while len(notes := list(project.notes.iterdir())) < count:
         assert time.monotonic() < deadline and process.poll() is None
@@ -201,13 +201,13 @@ def _notes(project, count, process):
 
 
 def _wait_for_the_end_of(processes):
-    deadline = time.monotonic() + 20  # less than they would run
+    deadline = time.monotonic() + 20  # shorter than they would run
     while any(map(_runs, processes)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def test_sigterm_also_ends_a_stage_before_that_runs_here(project):
+def test_sigterm_also_ends_an_earlier_stage_that_runs_locally(project):
     (project.path / "prepare.py").write_text(
         "import os, pathlib, time\n"
         "pathlib.Path(os.environ['NOTES'], f'prepare.{os.getpid()}').touch()\n"
@@ -221,10 +221,10 @@ def test_sigterm_also_ends_a_stage_before_that_runs_here(project):
     _wait_for_the_end_of([child])
 
 
-def test_a_second_run_is_refused_also_while_jobs_of_a_killed_one_go_on(project):
+def test_a_second_run_is_refused_also_while_jobs_of_a_killed_one_continue(project):
     process = _start(project, "train*", "--jobs", "2", SECONDS="600")
     children = [int(note.suffix[1:]) for note in _notes(project, 2, process)]
-    refusal = "error: another run_matrix.py, or a job of one that was killed, is at work in this project"
+    refusal = "error: another run_matrix.py, or a job of a killed one, is active in this project"
     assert project.run("train*", expect=1).startswith(refusal)
     process.kill()
     process.communicate()
@@ -234,12 +234,12 @@ def test_a_second_run_is_refused_also_while_jobs_of_a_killed_one_go_on(project):
     _wait_for_the_end_of(children)
 
 
-def test_stages_that_need_each_other_are_refused(project):
+def test_stages_that_depend_on_each_other_are_refused(project):
     printed = project.run("train*", "gather", expect=1)
-    assert printed.startswith("error: these stages cannot run side by side; found: gather needs train@a-0; what to do:")
+    assert printed.startswith("error: these stages cannot run in parallel; found: gather needs train@a-0; what to do:")
 
 
-def test_the_environment_need_not_be_activated(project, tmp_path):
+def test_the_environment_does_not_have_to_be_activated(project, tmp_path):
     (tmp_path / "bin").mkdir()
     for name in ("git", "sh"):
         (tmp_path / "bin" / name).symlink_to(shutil.which(name))
@@ -247,7 +247,7 @@ def test_the_environment_need_not_be_activated(project, tmp_path):
     assert project.trained() == ["a_0"]
 
 
-def test_parts_of_a_divided_gpu_are_had_one_by_one(run_matrix, tmp_path, monkeypatch):
+def test_partitions_of_a_gpu_are_listed_one_by_one(run_matrix, tmp_path, monkeypatch):
     smi = tmp_path / "nvidia-smi"
     smi.write_text(
         "#!/bin/sh\necho 'GPU 0: Some GPU (UUID: GPU-a)'\n"
@@ -259,7 +259,7 @@ def test_parts_of_a_divided_gpu_are_had_one_by_one(run_matrix, tmp_path, monkeyp
     assert run_matrix.visible_gpus({"CUDA_VISIBLE_DEVICES": ""}) == []
 
 
-def test_inputs_are_linked_unless_the_project_says_otherwise(project):
+def test_inputs_are_linked_unless_the_project_sets_cache_type(project):
     with open(project.path / "train.py", "a") as file:
         file.write("notes.joinpath('names').write_text(str(os.stat('data/numbers.txt').st_nlink))\n")
     project.run("train@a-0")
@@ -271,6 +271,6 @@ def test_inputs_are_linked_unless_the_project_says_otherwise(project):
     assert (project.notes / "names").read_text() == "1"
 
 
-def test_more_threads_than_cores_are_told(project):
+def test_more_threads_than_cores_are_reported(project):
     (project.path / "params.yaml").write_text("segmentation: {threads: 1000}\n")
-    assert "note: 1 jobs with segmentation.threads 1000 each have more threads" in project.run("train@a-0")
+    assert "note: 1 jobs with segmentation.threads 1000 have more threads" in project.run("train@a-0")

@@ -1,4 +1,4 @@
-"""Against a real Slurm of one node, which these tests start with its own configuration, ports and keys, and stop."""
+"""Run a real Slurm of one node, with its own configuration, ports and keys, and stop it at the end."""
 
 import os
 import shutil
@@ -15,8 +15,8 @@ DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "squeue", "scancel")
 SBIN = "/usr/sbin:/sbin"
 ALL = ["a_0", "a_1", "b_0", "b_1"]
-PATIENCE_S = 120  # a busy machine starts daemons and jobs slowly
-# Two cores whatever the machine has; no cgroups and no accounting database, so that it runs in a container too.
+LIMIT_S = 120  # a busy machine starts daemons and jobs slowly
+# Always two cores; no cgroups and no accounting database, so that it runs in a container too.
 CONFIGURATION = """ClusterName=test
 SlurmctldHost=localhost(127.0.0.1)
 SlurmUser=root
@@ -51,22 +51,22 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_until(true, what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + LIMIT_S
     while not true():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s in vain until {what}"
+        assert time.monotonic() < deadline, f"waited {LIMIT_S} s until {what}"
         time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
 def slurm():
-    """The environment in which Slurm's commands find the Slurm of these tests."""
+    """Yield the environment in which Slurm's commands find the Slurm of these tests."""
     path = f"{os.environ['PATH']}:{SBIN}"
     missing = [name for name in (*DAEMONS, *CLIENTS) if not shutil.which(name, path=path)]
     if missing:
         pytest.skip(f"no {', '.join(missing)}: apt-get install --no-install-recommends slurm-wlm munge")
     if os.geteuid() != 0:
         pytest.skip("slurmd must be started by root")
-    # Munge wants a folder that everybody may enter, which pytest's is not, and a socket's path must be short.
+    # Munge needs a folder that all users can enter, unlike pytest's, and the path of a socket must be short.
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     folder.chmod(0o755)
     for name in ("state", "spool"):
@@ -99,7 +99,7 @@ def slurm():
         for daemon in reversed(daemons):
             daemon.terminate()
         for daemon in reversed(daemons):
-            daemon.wait(timeout=PATIENCE_S)
+            daemon.wait(timeout=LIMIT_S)
         shutil.rmtree(folder)
 
 
@@ -109,19 +109,19 @@ def ask(environment, *command: str) -> str:
 
 @pytest.fixture
 def project(project, slurm):
-    """The small project, from where jobs go to the Slurm of these tests."""
+    """Return the small project, whose jobs run in the Slurm of these tests."""
     project.environment |= {name: slurm[name] for name in ("SLURM_CONF",)}
     project.environment["PATH"] += f":{SBIN}"
     return project
 
 
 def started(project) -> list[Path]:
-    """The notes of the trainings that were started: <mix>_<fold>.<process>."""
+    """Return the notes of the started trainings: <mix>_<fold>.<process>."""
     return sorted(project.notes.iterdir())
 
 
 def is_alive(note: Path) -> bool:
-    """Whether the training that left this note still runs; a dead one that nobody has asked for is no longer alive."""
+    """Return whether the training that wrote this note runs and is not a zombie."""
     try:
         return Path(f"/proc/{note.suffix[1:]}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -129,7 +129,7 @@ def is_alive(note: Path) -> bool:
 
 
 def start(project, *arguments: str, **environment: str) -> subprocess.Popen:
-    """Starts run_matrix.py with Slurm and leaves it to run."""
+    """Start run_matrix.py with Slurm without waiting for it."""
     return subprocess.Popen(
         project.command("train*", "--slurm", *arguments),
         cwd=project.path,
@@ -145,7 +145,7 @@ def clones(project) -> list[Path]:
     return list((project.path / ".matrix/clones").iterdir())
 
 
-def test_an_array_with_a_failure_then_what_is_missing(project):
+def test_an_array_with_a_failure_then_the_missing_stages(project):
     (project.path / "broken.txt").write_text("b_0\n")
     printed = project.run("train*", "--slurm", "--jobs", "2", "--sbatch", "--partition=short --time=5", expect=1)
     assert project.trained() == ALL
@@ -161,14 +161,14 @@ def test_an_array_with_a_failure_then_what_is_missing(project):
     assert project.trained() == []
 
 
-def test_a_task_that_slurm_ends_costs_itself_only(project, slurm):
+def test_a_task_that_slurm_ends_does_not_stop_the_others(project, slurm):
     process = start(project, "--jobs", "2", SECONDS="3")
     wait_until(lambda: len(started(project)) >= 1 or process.poll() is not None, "a training runs")
     victim = started(project)[0]
     names = ["a_0", "a_1", "b_0", "b_1"]
     array = ask(slurm, "squeue", "--noheader", "--format=%F").split()[0]
     subprocess.run(["scancel", f"{array}_{names.index(victim.stem)}"], env=slurm, check=True)
-    printed = process.communicate(timeout=PATIENCE_S)[0]
+    printed = process.communicate(timeout=LIMIT_S)[0]
     assert process.returncode == 1, printed
     stage = f"train@{victim.stem.replace('_', '-')}"
     assert printed.splitlines()[-1].startswith(f"error: {stage} failed, see .matrix/logs/{stage}.log;")
@@ -183,7 +183,7 @@ def test_an_interrupt_cancels_the_array(project, slurm):
     process = start(project, "--jobs", "2", SECONDS="600")
     wait_until(lambda: len(started(project)) == 2 or process.poll() is not None, "two trainings run")
     process.send_signal(signal.SIGINT)
-    printed = process.communicate(timeout=PATIENCE_S)[0]
+    printed = process.communicate(timeout=LIMIT_S)[0]
     assert process.returncode == 130, printed
     wait_until(lambda: not ask(slurm, "squeue", "--noheader"), "the array is gone")
     assert len(started(project)) == 2
@@ -192,7 +192,7 @@ def test_an_interrupt_cancels_the_array(project, slurm):
     assert not (project.path / "out").exists()
 
 
-def test_clones_may_lie_on_a_disk_of_the_node(project, tmp_path):
+def test_clones_can_be_on_a_disk_of_the_node(project, tmp_path):
     with open(project.path / "train.py", "a") as file:
         file.write("notes.joinpath('where').write_text(os.getcwd())\n")
     (tmp_path / "scratch").mkdir()
@@ -202,14 +202,14 @@ def test_clones_may_lie_on_a_disk_of_the_node(project, tmp_path):
     assert (project.path / "out/a_0").is_file()
 
 
-def test_options_that_slurm_refuses_are_told_in_one_line(project):
+def test_options_that_slurm_refuses_are_reported_in_one_line(project):
     printed = project.run("train*", "--slurm", "--sbatch=--partition=nowhere", expect=1)
     assert printed.splitlines()[-1].startswith("error: ")
     assert "invalid partition" in printed.splitlines()[-1]
     assert project.trained() == []
 
 
-def test_an_array_that_outlives_its_head_is_not_joined_by_another(project, slurm):
+def test_an_array_that_outlives_its_head_blocks_another_run(project, slurm):
     process = start(project, "--jobs", "2", SECONDS="600")
     wait_until(lambda: len(started(project)) == 2 or process.poll() is not None, "two trainings run")
     process.kill()
@@ -217,7 +217,7 @@ def test_an_array_that_outlives_its_head_is_not_joined_by_another(project, slurm
     array = ask(slurm, "squeue", "--noheader", "--format=%F").split()[0]
     printed = project.run("train*", "--slurm", expect=1)
     assert printed.splitlines() == [
-        f"error: an array of an earlier run is still at work; found: Slurm's job {array}; "
+        f"error: an array of an earlier run is still active; found: Slurm job {array}; "
         f"what to do: wait for it, or `scancel {array}`"
     ]
     subprocess.run(["scancel", array], env=slurm, check=True)

@@ -1,14 +1,13 @@
 """A fresh clone of the repository with a tiny cohort and tiny parameters, for tests through real commands."""
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import PRE2POST, code_of, environment, run
+from params_file import change_params
 from repository import ROOT
-from ruamel.yaml import YAML
 
 TINY = {
     "slices.size": 32,
@@ -40,39 +39,21 @@ class Clone:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The user's, with the commands of this Python environment, without the paths of these tests, and with a home
-        beside the clone, in which the repository's own remote lies."""
-        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        return inherited | {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "HOME": str(self.path.parent),
-        }
+        """The user's, with a home next to the clone, in which the repository's own remote is."""
+        return environment(HOME=str(self.path.parent))
 
     def run(self, *command: str, expect: int = 0) -> str:
-        """Runs a command, checks its exit code, returns what it printed (both streams)."""
-        done = subprocess.run(
-            command,
-            cwd=self.path,
-            env=self.environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=600,
-        )
-        assert done.returncode == expect, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
-        return done.stdout
+        """Run a command, check its exit code, and return both streams of its output."""
+        return run(*command, cwd=self.path, expect=expect, env=self.environment)
+
+    def pre2post(self, *arguments: str, expect: int = 0) -> str:
+        """Run the command pre2post with the code of the clone."""
+        env = self.environment | code_of(self.path)
+        return run(*PRE2POST, *arguments, cwd=self.path, expect=expect, env=env)
 
     def set_params(self, **values) -> None:
-        """Sets dotted names in params.yaml, comments kept."""
-        yaml = YAML()
-        content = yaml.load(self.path / "params.yaml")
-        for name, value in values.items():
-            *sections, key = name.split(".")
-            target = content
-            for section in sections:
-                target = target[section]
-            target[key] = value
-        yaml.dump(content, self.path / "params.yaml")
+        """Set dotted names in params.yaml, comments kept."""
+        change_params(self.path / "params.yaml", values)
 
     def restore(self) -> None:
         """Puts files and outputs back to the last commit."""
@@ -105,7 +86,7 @@ def reproduced(tmp_path_factory) -> Clone:
     """A clone in which the whole pipeline ran once on a tiny phantom, everything committed."""
     clone = clone_repository(tmp_path_factory.mktemp("clone") / "repository")
     clone.set_params(**TINY)
-    clone.run("python", "src/make_phantom.py", "--cases", "14", "--matrix", "32", "--slices", "8")
+    clone.pre2post("phantom", "--cases", "14", "--matrix", "32", "--slices", "8")
     clone.run("dvc", "add", "--quiet", "data")
     clone.printed = clone.run("dvc", "repro")
     clone.commit("A tiny study")

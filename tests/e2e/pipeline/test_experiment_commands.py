@@ -1,4 +1,4 @@
-"""The commands of `dvc exp` and `dvc queue` on the tiny study, as the README has them."""
+"""The commands of `dvc exp` and `dvc queue` on the tiny study, as in docs/how-to/run-and-compare-experiments.md."""
 
 import csv
 import io
@@ -21,7 +21,8 @@ def swept(reproduced):
     printed = reproduced.run("dvc", "exp", "run", "--queue", "-n", "fm", "-S", "gan.lambda_fm=5,20", "train_gan")
     assert all(f"Queued experiment '{name}'" in printed for name in SWEEP)
     assert reproduced.run("dvc", "queue", "status").count("Queued") == 2
-    script, original = reproduced.path / "src/train_gan.py", (reproduced.path / "src/train_gan.py").read_text()
+    script = reproduced.path / "src/pre2post/pix2pixhd/train.py"
+    original = script.read_text()
     script.write_text("raise SystemExit('code of a later moment')\n")  # a queued experiment runs what was queued
     reproduced.run("dvc", "queue", "start", "--jobs", "2")
     end = time.monotonic() + PATIENCE

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import yaml
+from params_file import change_params
 from repository import ROOT
 
 from pre2post.pipeline.params import load_params
@@ -35,15 +36,13 @@ def applied(tmp_path):
     """The parameters with settings put in, as DVC would."""
 
     def apply(settings):
-        content = yaml.safe_load((ROOT / "params.yaml").read_text())
-        for name, value in settings:
-            *sections, key = name.split(".")
-            section = content
-            for part in sections:
-                section = section[part]
-            assert key in section, f"{name} is no parameter"
-            section[key] = value
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+        known = yaml.safe_load((ROOT / "params.yaml").read_text())
+        for name, _ in settings:
+            section = known
+            for key in name.split("."):
+                assert key in section, f"{name} is no parameter"
+                section = section[key]
+        change_params(tmp_path / "params.yaml", dict(settings), source=ROOT / "params.yaml")
         return load_params(tmp_path / "params.yaml")
 
     return apply
@@ -72,7 +71,7 @@ def test_the_last_experiment_of_the_ablation_is_the_default_at_half_length(appli
 def test_spie2024_is_the_published_generator_and_training(applied):
     params = applied(settings_of(*lines_of(ROOT / "experiments/spie2024.args")))
     gan = params.gan
-    assert Architecture.of(gan) == Architecture(channels=3)
+    assert Architecture.from_settings(gan) == Architecture(channels=3)
     assert (params.slices.size, gan.epochs, gan.lr_decay_fraction, gan.batch_size) == (512, 200, 0.5, 1)
     assert gan.slices_per_case == params.slices.min_foreground == 0  # every slice of every patient
     assert (gan.discriminator_width, gan.discriminator_scales, gan.discriminator_layers) == (64, 2, 3)
@@ -85,5 +84,5 @@ def test_spie2024_is_the_published_generator_and_training(applied):
 def test_journal2025_is_the_published_joint_training(applied):
     params = applied(settings_of(*lines_of(ROOT / "experiments/journal2025.args")))
     assert params.slices.phases == ["post1", "post2", "post3"] and params.slices.size == 512
-    assert Architecture.of(params.gan) == Architecture(channels=3)
+    assert Architecture.from_settings(params.gan) == Architecture(channels=3)
     assert (params.gan.batch_size, params.gan.checkpoint_every_epochs, params.gan.epochs) == (8, 5, 200)

@@ -1,4 +1,4 @@
-"""A cohort in the form of the Duke download, with the paper's own split, through the commands of the README."""
+"""A cohort in the form of the Duke download, with the published split: docs/how-to/reproduce-duke.md, step by step."""
 
 import shutil
 
@@ -17,7 +17,7 @@ def duke(reproduced, tmp_path_factory):
     """The tiny clone with a folder `duke` in it: phantoms under the names of real patients, as the archive has them."""
     from pre2post.phantom.cohort import write_cohort
 
-    published = read_json(reproduced.path / "src/cohort/published/duke_spie2024.json")
+    published = read_json(reproduced.path / "src/pre2post/cohort/published/duke_spie2024.json")
     made = tmp_path_factory.mktemp("made") / "data"
     write_cohort(made, cases=24, seed=3, matrix=SIZE, slices=8, workers=2)
     masked = sorted(path.stem for path in (made / "segmentations").iterdir())
@@ -47,7 +47,7 @@ def duke(reproduced, tmp_path_factory):
 
 def test_the_published_split_of_a_cohort_as_it_comes(duke):
     clone, patients = duke
-    told = clone.run("python", "src/check_cohort.py", "duke")
+    told = clone.pre2post("check-cohort", "duke")
     assert f"layout duke, {len(patients)} cases" in told and f"usable: {len(patients)}" in told
     lines = (clone.path / "experiments/duke.args").read_text().splitlines()
     settings = " ".join(line for line in lines if not line.startswith("#")).split()

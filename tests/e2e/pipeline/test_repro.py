@@ -9,7 +9,7 @@ from pre2post.core.files import read_json, read_table
 from pre2post.image.volume import same_geometry
 from pre2post.io.volume_file import read_volume
 
-SETTINGS = ("pre", "pre_synthetic")
+MIXES = ("pre", "pre_synthetic")
 GENERATOR = "artifacts/generator/generator.safetensors"
 DOMAINS = tuple(
     f"{group}_{phase}" for group in ("test", "external") for phase in ("pre", "post1", "post2", "synthetic")
@@ -26,13 +26,13 @@ def numbers(content):
 
 
 def test_every_metric_is_there_and_finite(reproduced):
-    for name in ("same", "synthesis", "segmentation", "detection", "same_dice"):
+    for name in ("same", "synthesis", "segmentation", "detection", "same_dice", "headline"):
         found = numbers(read_json(reproduced.path / "metrics" / f"{name}.json"))
         assert found
         assert all(map(math.isfinite, found))
     dice = read_json(reproduced.path / "metrics" / "segmentation.json")
-    assert {(setting, domain) for setting in SETTINGS for domain in dice[setting]} == {
-        (setting, domain) for setting in SETTINGS for domain in DOMAINS
+    assert {(mix, domain) for mix in MIXES for domain in dice[mix]} == {
+        (mix, domain) for mix in MIXES for domain in DOMAINS
     }
     assert set(dice["gain"]["pre_synthetic"]) == set(DOMAINS)
 
@@ -64,7 +64,7 @@ def test_per_patient_rows_back_the_summaries(reproduced):
     rows = [
         float(row["dice"])
         for row in read_table(reproduced.path / "plots" / "segmentation.csv")
-        if (row["setting"], row["domain"]) == ("pre", "test_post1")
+        if (row["mix"], row["domain"]) == ("pre", "test_post1")
     ]
     assert summary["n"] == len(rows)
     assert math.isclose(summary["dice"], sum(rows) / len(rows), rel_tol=1e-5, abs_tol=1e-9)
@@ -91,7 +91,7 @@ def test_a_second_repro_does_nothing(reproduced):
 
 
 def test_make_lock_tells_whether_dvc_lock_is_of_this_code(reproduced):
-    lock = ("make", "-o", ".venv/.installed", "lock")
+    lock = ("make", "-o", ".venv/.installed", "-o", ".venv/.package", "lock")
     assert "error" not in reproduced.run(*lock)
     reproduced.set_params(**{"split.test_fraction": 0.4})
     printed = reproduced.run(*lock, expect=2)
@@ -131,7 +131,9 @@ def test_metrics_and_plots_compare_revisions(reproduced):
 
 def test_an_unknown_parameter_ends_in_one_line(reproduced):
     reproduced.set_params(**{"gan.learning_rate": -1.0})
-    printed = reproduced.run("python", "src/split.py", expect=1)
+    printed = reproduced.run("python", "src/train_gan.py", expect=1)
     assert printed.startswith("error: file params.yaml: gan.learning_rate: found -1.0")
     assert len(printed.splitlines()) == 1
+    printed = reproduced.run("dvc", "repro", "split", expect=255)
+    assert "failed to reproduce 'check_params'" in printed and "Running stage 'split'" not in printed
     reproduced.run("git", "checkout", "-q", "--", "params.yaml")

@@ -58,7 +58,7 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bytes(clone):
     moments = random.Random(2026)
     for _ in range(3):
         kill_while_training(clone, *command, after=moments.uniform(0, 0.3))
-    assert "carries on with epoch" in clone.run(*command)
+    assert "resumes at epoch" in clone.run(*command)
     assert checkpoints(clone) == whole
     assert not list(clone.path.glob(".resume/**/state.pt"))
 
@@ -76,7 +76,7 @@ def test_a_segmenters_training_killed_again_and_again_ends_with_the_same_bytes(c
     whole, moments = trained(), random.Random(2026)
     for _ in range(2):
         kill_while_training(clone, *command, after=moments.uniform(0, 0.5))
-    assert "carries on from the state" in clone.run(*command)
+    assert "resumes from" in clone.run(*command)
     assert trained() == whole
     assert not list(clone.path.glob(".resume/**/state.pt"))
 
@@ -85,13 +85,13 @@ def test_a_killed_experiment_in_a_temporary_copy_carries_on(clone):
     changes = [word for name, value in LONG.items() for word in ("-S", f"{name}={value}")]
     command = ("dvc", "exp", "run", "--temp", "-n", "moved", *changes, "-S", "gan.flip=false", "train_gan")
     kill_while_training(clone, *command, after=0.1)
-    assert "carries on with epoch" in clone.run(*command)
+    assert "resumes at epoch" in clone.run(*command)
 
 
 def test_a_longer_training_goes_on_from_the_shorter_one(clone):
     clone.run("dvc", "exp", "run", "-f", "-S", "gan.epochs=2", "-S", "gan.ema=0.5", "train_gan")
     printed = clone.run("dvc", "exp", "run", "-S", "gan.epochs=4", "-S", "gan.ema=0.5", "train_gan")
-    assert "carries on with epoch 3, step 1" in printed
+    assert "resumes at epoch 3, step 1" in printed
     assert "2_epochs_decay_0.5/constant_rate.pt; up to there its learning rates are those of this training" in printed
     assert len(checkpoints(clone)) == len(read_table(clone.path / "plots" / "gan_losses.csv")) == 4
 

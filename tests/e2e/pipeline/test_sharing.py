@@ -2,7 +2,6 @@
 
 import hashlib
 import subprocess
-import sys
 
 import dvc.api
 import pytest
@@ -75,7 +74,7 @@ def test_checkpoints_alone_are_pulled_and_nothing_has_to_run_until_something_cha
 
 def test_with_the_cohort_at_hand_everything_but_the_trainings_is_made_anew(shared, second):
     second.run("dvc", "pull", "--allow-missing")
-    second.run("python", "src/make_phantom.py", "--cases", "14", "--matrix", "32", "--slices", "8")
+    second.pre2post("phantom", "--cases", "14", "--matrix", "32", "--slices", "8")
     printed = second.run("dvc", "repro")
     assert "Running stage 'ingest'" in printed and "Running stage 'synthesize'" in printed
     assert "Running stage 'train" not in printed
@@ -98,7 +97,7 @@ def test_another_project_gets_and_imports_the_generator_with_its_card(shared, tm
     project.run("dvc", "import", str(shared.path), "artifacts/generator", "--out", "imported")
     for folder in ("got", "imported"):
         weights = tmp_path / folder / "generator.safetensors"
-        assert load_generator(weights) and read_card(weights).patients
+        assert load_generator(weights) and read_card(weights).n_patients
     assert "rev_lock" in (tmp_path / "imported.dvc").read_text()
 
 
@@ -117,11 +116,11 @@ def test_a_tagged_model_is_found_by_its_name(shared, tmp_path):
 
 
 def test_metrics_are_computed_anew_and_compared_with_git(shared):
-    assert "all as in HEAD" in shared.run("python", "src/verify.py", "metrics/same.json")
+    assert "all as in HEAD" in shared.pre2post("verify", "metrics/same.json")
     content = (shared.path / "metrics/same.json").read_text()
     (shared.path / "metrics/same.json").write_text(content.replace('"mae": 0', '"mae": 1', 1))
     shared.run("git", "commit", "-qam", "A better number")
-    told = shared.run("python", "src/verify.py", "metrics/same.json:mae", expect=1)
+    told = shared.pre2post("verify", "metrics/same.json:mae", expect=1)
     shared.run("git", "reset", "-q", "--hard", "HEAD~1")
     assert "metrics/same.json:mae: 1 of 1 values differ: value: 1." in told and "computed" in told
 
@@ -129,11 +128,11 @@ def test_metrics_are_computed_anew_and_compared_with_git(shared):
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (["metrics/none.json"], "no stage makes these metrics"),
+        (["metrics/none.json"], "no stage writes these metrics"),
         (["metrics/same.json:a.b"], "there is no a.b"),
         (["metrics/same.json", "--revision", "nowhere"], "this is not in Git"),
     ],
 )
 def test_what_cannot_be_verified_is_told_in_one_line(shared, wanted, words):
-    told = shared.run(sys.executable, "src/verify.py", *wanted, expect=1)
+    told = shared.pre2post("verify", *wanted, expect=1)
     assert told.startswith("error: ") and words in told and len(told.splitlines()) == 1

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 import remotes
 import yaml
-from project import FOLDER, ROOT, Project, save_generator_and_card
+from project import FOLDER, Project, save_generator_and_card
+from repository import ROOT
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,11 @@
 """A small DVC project with a generator and its card."""
 
-import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from commands import PRE2POST, code_of, environment, run
 from dvc.repo import Repo
 from remotes import Remote
 
@@ -27,37 +25,33 @@ class Project:
     @property
     def environment(self) -> dict[str, str]:
         """The user's, without what would let a command look elsewhere than it is told."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHONPATH"))}
-        return inherited | {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "HOME": str(self.path.parent),  # the repository's own remote lies there
-            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",  # Swift knows no other
-            "AWS_MAX_ATTEMPTS": "1",  # no waiting for a server that is down
-            "DVC_SITE_CACHE_DIR": str(self.path.with_name(f"{self.path.name}.site")),
-        }
+        return environment(
+            "AWS_",
+            HOME=str(self.path.parent),  # the repository's own remote is there
+            AWS_REQUEST_CHECKSUM_CALCULATION="when_required",  # the only kind that Swift supports
+            AWS_MAX_ATTEMPTS="1",  # do not wait for a server that is down
+            DVC_SITE_CACHE_DIR=str(self.path.with_name(f"{self.path.name}.site")),
+        )
 
     def start(self, *command: str) -> subprocess.Popen:
         return subprocess.Popen(
             command, cwd=self.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.environment
         )
 
-    def run(self, *command: str, expect: int = 0) -> str:
-        """Runs a command, checks its exit code, returns what it printed (both streams)."""
-        code, printed = self._finish(command)
-        assert code == expect, f"{' '.join(command)}: {code}\n{printed}"
+    def run(self, *command: str, expect: int | None = 0) -> str:
+        """Run a command, check its exit code, and return both streams of its output."""
+        printed = run(*command, cwd=self.path, expect=expect, env=self.environment, limit=LIMIT)
+        assert "Traceback" not in printed, printed
         return printed
+
+    def check_remote(self, *arguments: str, expect: int = 0) -> str:
+        """Run `pre2post check-remote` with the code of this project."""
+        env = self.environment | code_of(self.path)
+        return run(*PRE2POST, "check-remote", *arguments, cwd=self.path, expect=expect, env=env, limit=LIMIT)
 
     def fail(self, *command: str) -> str:
-        """As run, for a command that must fail, with whatever code."""
-        code, printed = self._finish(command)
-        assert code, f"{' '.join(command)}: 0\n{printed}"
-        return printed
-
-    def _finish(self, command: Sequence[str]) -> tuple[int, str]:
-        process = self.start(*command)
-        printed, _ = process.communicate(timeout=LIMIT)
-        assert "Traceback" not in printed, printed
-        return process.returncode, printed
+        """As run, for a command that must fail, with any exit code."""
+        return self.run(*command, expect=None)
 
     def pull(self) -> None:
         """`dvc pull` within this process, where only what it does is of interest: it takes a fifth of the time."""

@@ -129,7 +129,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @contextmanager
 def http(folder: Path) -> Iterator[Remote]:
-    """A folder behind a web server: to read only; whoever owns the folder pushes into it."""
+    """A folder behind a web server: read only. The owner of the folder pushes into it."""
     store = folder / "store"
     store.mkdir(parents=True)
     with in_background(ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(store)))) as server:

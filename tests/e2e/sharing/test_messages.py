@@ -1,6 +1,6 @@
-"""What DVC itself prints where nothing can be reached or entered: SHARING.md quotes these, and says what to do.
+"""What DVC prints where nothing can be reached or entered: docs/reference/dvc-messages.md has the answers to it.
 
-A web server that is down, a wrong folder and a wrong bucket all look as if nobody had pushed.
+A web server that is down, a wrong folder and a wrong bucket all look like a remote without any push.
 """
 
 import shutil
@@ -45,8 +45,8 @@ SITUATIONS = {
         ),
         Situation(
             "no such user",
-            ("Permission denied for user nobody-here on host 127.0.0.1", NOT_FETCHED),
-            {"user": "nobody-here"},
+            ("Permission denied for user absent-user on host 127.0.0.1", NOT_FETCHED),
+            {"user": "absent-user"},
         ),
         Situation(
             "server down",
@@ -113,7 +113,7 @@ SITUATIONS = {
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory) -> str:
-    """A key that no server knows; "" without OpenSSH, where nobody asks for it."""
+    """A key that no server knows; "" without OpenSSH, where it is not needed."""
     if shutil.which("ssh-keygen") is None:
         return ""
     path = tmp_path_factory.mktemp("stranger") / "key"

@@ -53,10 +53,10 @@ def test_a_damaged_object_is_refused_named_and_healed(owner, clone, remote, dama
         clone.forget()
     assert NOT_CHECKED_OUT in clone.run("dvc", "pull", FOLDER, expect=1)
     assert not (clone.path / FILE).exists()
-    told = clone.run("python", "src/check_remote.py", expect=1)
-    assert f"{FILE}: damaged: 0 bytes" in told and "check_remote.py --repair" in told
+    told = clone.check_remote(expect=1)
+    assert f"{FILE}: damaged: 0 bytes" in told and "check-remote --repair" in told
     if not remote.pushes_to:
-        assert "sent again, whole now" in owner.run("python", "src/check_remote.py", "--repair")
+        assert "uploaded again, intact now" in owner.check_remote("--repair")
         clone.pull()
         assert clone.content() == owner.content()
 
@@ -66,11 +66,11 @@ def test_a_removed_object_is_told_and_sent_again_though_push_sees_nothing_to_do(
     md5 = "".join(objects[WEIGHTS].split("/")[-2:])
     assert f"failed to transfer '{md5}' - {NO_OBJECT[remote.kind]}" in clone.fail("dvc", "pull", FOLDER)
     assert not (clone.path / FILE).exists()
-    told = owner.run("python", "src/check_remote.py", FOLDER, expect=1)
+    told = owner.check_remote(FOLDER, expect=1)
     assert f"{FILE}: missing" in told and "1 missing or damaged" in told
     if not remote.pushes_to:
         assert "up to date" in owner.run("dvc", "push")  # the trap
-        owner.run("python", "src/check_remote.py", "--repair")
+        owner.check_remote("--repair")
         clone.pull()
         assert clone.content() == owner.content()
 
@@ -80,7 +80,7 @@ def test_a_damaged_list_of_files_is_refused(clone, damage):
     damage("list", DAMAGE["truncated"])
     assert "is corrupted" in clone.run("dvc", "pull", FOLDER, expect=255)
     assert not (clone.path / FOLDER).exists()
-    assert f"{FOLDER}: damaged" in clone.run("python", "src/check_remote.py", expect=1)
+    assert f"{FOLDER}: damaged" in clone.check_remote(expect=1)
 
 
 @over_http
@@ -100,7 +100,7 @@ def test_without_verify_dvc_takes_what_it_gets_and_the_card_refuses_it(clone, re
     damage(WEIGHTS, DAMAGE["one bit"])
     clone.use(remote, verify="false")
     clone.run("dvc", "pull", FOLDER)
-    refused(lambda: read_card(clone.path / FILE), WEIGHTS, "not those of their card")
+    refused(lambda: read_card(clone.path / FILE), WEIGHTS, "do not match their card")
     damage(WEIGHTS, DAMAGE["truncated"])
     clone.forget()
     clone.run("dvc", "pull", FOLDER)
@@ -109,10 +109,10 @@ def test_without_verify_dvc_takes_what_it_gets_and_the_card_refuses_it(clone, re
 
 
 def test_what_cannot_be_reached_or_entered_is_told_in_one_line(clone, remote):
-    """One line of ours for each; what DVC says of the same stands in SHARING.md."""
+    """One line of ours for each; docs/reference/dvc-messages.md has what DVC prints."""
 
     def told(*more: str) -> str:
-        printed = clone.run("python", "src/check_remote.py", *more, expect=1)
+        printed = clone.check_remote(*more, expect=1)
         last = printed.splitlines()[-1]
         assert last.startswith("error: ") and sum("error: " in line for line in printed.splitlines()) == 1, printed
         return last
@@ -120,18 +120,18 @@ def test_what_cannot_be_reached_or_entered_is_told_in_one_line(clone, remote):
     assert "remote 'nowhere' doesn't exist" in told("--remote", "nowhere")
     if remote.kind == "ssh":
         clone.use(remote, keyfile="/nonexistent")
-        assert "does not let you in" in told() and "/nonexistent" in told()
+        assert "refuses access" in told() and "/nonexistent" in told()
         clone.use(remote, port="1")
         assert "Connect call failed" in told()
     elif remote.kind == "http":
         clone.use(remote, url="http://127.0.0.1:1")
-        assert "nothing of this is there" in told()
+        assert "no object is on the remote" in told()
     else:
         clone.use(remote, endpointurl="http://127.0.0.1:1")
         assert "Could not connect" in told()
         if remote.server != "moto":  # which lets everybody in
             clone.use(remote, secret_access_key="wrong")
-            assert "does not let you in" in told()
+            assert "refuses access" in told()
 
 
 def test_the_repositorys_own_remote_is_a_folder_at_home_and_verifies_wherever_it_is_pointed(owner, tmp_path):

@@ -1,4 +1,4 @@
-"""The README's example of a layout is what it says: one file, found by being there, that ingest can use."""
+"""The layout in docs/how-to/extend.md is complete: one file, found automatically, that ingest can use."""
 
 import re
 
@@ -11,8 +11,9 @@ from pre2post.ingest.ingest_case import ingest_case
 from pre2post.io.volume_file import write_volume
 
 
-def test_the_example_of_the_readme_reads_a_cohort(tmp_path, monkeypatch, dicom, ingest_settings):
-    text = re.search(r"<!-- layout -->\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
+def test_the_layout_of_the_documentation_reads_a_cohort(tmp_path, monkeypatch, dicom, ingest_settings):
+    page = (ROOT / "docs/how-to/extend.md").read_text()
+    text = re.search(r"<!-- layout -->\n```python\n(.*?)```", page, re.S).group(1)
     assert len(text.splitlines()) <= 30
     (tmp_path / "code").mkdir()
     (tmp_path / "code/bids.py").write_text(text)
@@ -23,6 +24,6 @@ def test_the_example_of_the_readme_reads_a_cohort(tmp_path, monkeypatch, dicom, 
         write_volume(Volume(array), root / f"sub-07/anat/sub-07_{role}.nii.gz")
     write_volume(Volume((pre > 800).astype(np.uint8)), root / "derivatives/masks/sub-07.nii.gz")
     name, listing = layouts.read_cohort(root)
-    taken = ingest_case(listing.entries[0], tmp_path / "out", ingest_settings())
-    assert name == "bids" and taken.error is None
-    assert (taken.case.id, taken.case.phases, taken.case.has_mask) == ("07", ("pre", "post1", "post2"), True)
+    result = ingest_case(listing.sources[0], tmp_path / "out", ingest_settings())
+    assert name == "bids" and result.error is None
+    assert (result.case.id, result.case.phases, result.case.has_mask) == ("07", ("pre", "post1", "post2"), True)

@@ -1,4 +1,4 @@
-"""The Duke download: both ways of naming its folders, its spreadsheets, masks under several names, wrong folders."""
+"""The Duke download: both kinds of folder names, its spreadsheets, names of masks, and wrong folders."""
 
 import csv
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydicom import dcmread
 
 from pre2post.ingest.layouts import layouts, read_cohort
 from pre2post.ingest.layouts.duke import read_listing, recognises
-from pre2post.ingest.study import open_examination
+from pre2post.ingest.study import open_study
 
 ORIGINS = ("pre", "post_1", "post_2")
 CLINICAL = [
@@ -25,7 +25,7 @@ CLINICAL = [
 
 
 def save_sheet(path: Path, rows) -> None:
-    """Rows as .xlsx, or as .csv by the name."""
+    """Write rows as .xlsx or .csv, by the suffix."""
     if path.suffix == ".csv":
         with open(path, "w", newline="") as file:
             csv.writer(file).writerows(rows)
@@ -37,20 +37,20 @@ def save_sheet(path: Path, rows) -> None:
 
 
 def save_duke(root: Path, dicom, cases=("Breast_MRI_001", "Breast_MRI_002"), classic=False) -> dict[str, list[str]]:
-    """The archive's folders with neutral descriptions, and its mapping; returns the paths of each case's series."""
+    """Write the archive's folders and its mapping, with neutral descriptions; return the series paths by case."""
     rows, folders = [["original_path_and_filename", "classic_path", "descriptive_path"]], {}
     for seed, case in enumerate(cases):
         for phase, origin in enumerate(ORIGINS):
-            made = root / "work"
+            work = root / "work"
             files = dicom.save_series(
-                made, dicom.body_array(seed) + 100 * phase, f"ax dyn {phase}", 5 + phase, f"09{phase:02d}00", case
+                work, dicom.body_array(seed) + 100 * phase, f"ax dyn {phase}", 5 + phase, f"09{phase:02d}00", case
             )
             head = dcmread(files[0], stop_before_pixels=True)
             named = f"{5 + phase}.000000-ax dyn {phase}-{phase}2345"
             parts = (head.StudyInstanceUID, head.SeriesInstanceUID) if classic else ("01-01-1990-MRI BREAST-9", named)
             target = root / "Duke-Breast-Cancer-MRI" / case / parts[0] / parts[1]
             target.parent.mkdir(parents=True, exist_ok=True)
-            made.rename(target)
+            work.rename(target)
             folders.setdefault(case, []).append(str(target))
             rows += [
                 [
@@ -65,41 +65,41 @@ def save_duke(root: Path, dicom, cases=("Breast_MRI_001", "Breast_MRI_002"), cla
 
 
 @pytest.mark.parametrize("classic", [False, True], ids=["descriptive", "classic"])
-def test_both_ways_of_naming_folders_give_the_phases_of_the_mapping(tmp_path, dicom, classic):
+def test_both_kinds_of_folder_names_give_the_phases_of_the_mapping(tmp_path, dicom, classic):
     folders = save_duke(tmp_path, dicom, classic=classic)
     name, listing = read_cohort(tmp_path)
-    assert name == "duke" and [entry.case for entry in listing.entries] == ["Breast_MRI_001", "Breast_MRI_002"]
-    for entry in listing.entries:
-        phases = open_examination(entry).phases
+    assert name == "duke" and [source.case for source in listing.sources] == ["Breast_MRI_001", "Breast_MRI_002"]
+    for source in listing.sources:
+        phases = open_study(source).phases
         assert {role: str(phase.file) for role, phase in phases.items()} == dict(
-            zip(("pre", "post1", "post2"), folders[entry.case], strict=True)
+            zip(("pre", "post1", "post2"), folders[source.case], strict=True)
         )
         assert [phase.seconds for phase in phases.values()] == [0, 60, 120]
 
 
-def test_the_mapping_counts_more_than_names_and_times(tmp_path, dicom):
+def test_the_mapping_overrides_names_and_times(tmp_path, dicom):
     folders = save_duke(tmp_path, dicom, cases=("Breast_MRI_001",))
     path = tmp_path / "Breast-Cancer-MRI-filepath_filename-mapping.xlsx"
     rows = [[cell.value for cell in row] for row in openpyxl.load_workbook(path).active.iter_rows()]
-    for row in rows[1:]:  # the archive's table says that the last series is pre
+    for row in rows[1:]:  # in this mapping the last series is pre
         row[0] = row[0].replace("/pre/", "/X/").replace("/post_2/", "/pre/").replace("/X/", "/post_2/")
     save_sheet(path.with_suffix(".csv"), rows)
     path.unlink()
-    phases = open_examination(read_listing(tmp_path).entries[0]).phases
+    phases = open_study(read_listing(tmp_path).sources[0]).phases
     assert [str(phase.file) for phase in phases.values()] == [folders["Breast_MRI_001"][place] for place in (2, 1, 0)]
 
 
-def test_t1_of_the_mapping_is_no_phase(tmp_path, dicom):
+def test_t1_of_the_mapping_is_not_a_phase(tmp_path, dicom):
     save_duke(tmp_path, dicom, cases=("Breast_MRI_001",))
     path = tmp_path / "Breast-Cancer-MRI-filepath_filename-mapping.xlsx"
     rows = [[cell.value for cell in row] for row in openpyxl.load_workbook(path).active.iter_rows()]
     save_sheet(path, [[str(cell).replace("/post_2/", "/T1/") for cell in row] for row in rows])
-    examination = open_examination(read_listing(tmp_path).entries[0])
-    assert list(examination.phases) == ["pre", "post1"]
-    assert examination.left_out == ["ax dyn 2 (7): no phase, by the archive's table or a known exception"]
+    study = open_study(read_listing(tmp_path).sources[0])
+    assert list(study.phases) == ["pre", "post1"]
+    assert study.skipped_series == ["ax dyn 2 (7): not a phase, according to the archive's table or a known exception"]
 
 
-def test_facts_come_from_the_clinical_table_behind_its_second_header(tmp_path, dicom):
+def test_facts_are_read_from_the_clinical_table_below_its_second_header(tmp_path, dicom):
     save_duke(tmp_path, dicom)
     save_sheet(
         tmp_path / "Clinical_and_Other_Features.xlsx",
@@ -107,15 +107,15 @@ def test_facts_come_from_the_clinical_table_behind_its_second_header(tmp_path, d
     )
     save_sheet(tmp_path / "Imaging_Features.xlsx", [["Patient ID", "F1"], ["Breast_MRI_001", 1], ["Breast_MRI_900", 2]])
     listing = read_listing(tmp_path)
-    assert [dict(entry.facts) for entry in listing.entries] == [
+    assert [dict(source.facts) for source in listing.sources] == [
         {"manufacturer": "SIEMENS", "field_strength_t": "1.5"},
         {"manufacturer": "GE MEDICAL SYSTEMS", "field_strength_t": "3"},
     ]
-    reason = "in the archive's tables, but there are no images"
+    reason = "in the archive's tables, but without images"
     assert dict(listing.unlisted) == {"Breast_MRI_003": reason, "Breast_MRI_900": reason}
 
 
-def test_known_exceptions_are_applied_to_the_real_patient_only(tmp_path, dicom):
+def test_known_exceptions_apply_only_to_the_real_patient(tmp_path, dicom):
     for number, minute in ((5, 0), (8, 1), (11, 2), (13, 3), (15, 4)):
         dicom.save_series(
             tmp_path / f"Duke-Breast-Cancer-MRI/Breast_MRI_120/s/{number}",
@@ -124,11 +124,11 @@ def test_known_exceptions_are_applied_to_the_real_patient_only(tmp_path, dicom):
             number,
             f"09{minute:02d}00",
         )
-    entry = read_listing(tmp_path).entries[0]
-    series = open_examination(entry).phases
+    source = read_listing(tmp_path).sources[0]
+    series = open_study(source).phases
     assert [phase.file.name for phase in series.values()] == ["5", "8", "11", "13", "15"]
     (tmp_path / "PHANTOM.json").write_text("{}")
-    phantom = read_listing(tmp_path).entries[0]
+    phantom = read_listing(tmp_path).sources[0]
     assert phantom.patient == "phantom:Breast_MRI_120" and not phantom.roles
 
 
@@ -137,9 +137,9 @@ def test_the_folders_of_the_downloader(tmp_path, dicom, where):
     save_duke(tmp_path / where, dicom)
     (tmp_path / where / "Duke-Breast-Cancer-MRI/LICENSE").write_text("CC BY-NC")
     (tmp_path / "metadata.csv").write_text("Series UID\n")
-    assert [entry.patient for entry in read_listing(tmp_path).entries] == ["duke:001", "duke:002"]
+    assert [source.patient for source in read_listing(tmp_path).sources] == ["duke:001", "duke:002"]
     inside = tmp_path / where / "Duke-Breast-Cancer-MRI"
-    assert recognises(inside) and len(read_listing(inside).entries) == 2
+    assert recognises(inside) and len(read_listing(inside).sources) == 2
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,14 @@ def test_the_folders_of_the_downloader(tmp_path, dicom, where):
         "masks/Breast_MRI_001.dcm",
     ],
 )
-def test_masks_are_found_under_the_names_they_have(tmp_path, dicom, place):
+def test_masks_are_found_by_any_of_their_names(tmp_path, dicom, place):
     save_duke(tmp_path, dicom)
     (tmp_path / place).parent.mkdir()
     (tmp_path / place).write_bytes(b"")
-    assert [entry.mask for entry in read_listing(tmp_path).entries] == [tmp_path / place, None]
+    assert [source.mask for source in read_listing(tmp_path).sources] == [tmp_path / place, None]
 
 
-def test_a_box_is_that_of_its_patient_and_others_are_told(tmp_path, dicom):
+def test_boxes_are_assigned_to_their_patients_and_others_are_listed(tmp_path, dicom):
     save_duke(tmp_path, dicom)
     columns = ["Patient ID", "Start Row", "End Row", "Start Column", "End Column", "Start Slice", "End Slice"]
     save_sheet(
@@ -166,8 +166,8 @@ def test_a_box_is_that_of_its_patient_and_others_are_told(tmp_path, dicom):
         [columns, ["Breast_MRI_002", 1, 2, 3, 4, 5, 6], ["Breast_MRI_007", 1, 2, 3, 4, 5, 6]],
     )
     listing = read_listing(tmp_path)
-    assert [entry.box is not None for entry in listing.entries] == [False, True]
-    assert listing.entries[1].box.values["End Slice"] == "6" and list(listing.unlisted) == ["Breast_MRI_007"]
+    assert [source.box is not None for source in listing.sources] == [False, True]
+    assert listing.sources[1].box.values["End Slice"] == "6" and list(listing.unlisted) == ["Breast_MRI_007"]
 
 
 @pytest.mark.parametrize(
@@ -179,25 +179,25 @@ def test_a_box_is_that_of_its_patient_and_others_are_told(tmp_path, dicom):
         ("Annotation_Boxes.xlsx", [["Patient ID", "Start Row"], ["Breast_MRI_001", 1]], "no column End Row"),
     ],
 )
-def test_a_table_that_is_not_the_archives_is_refused(tmp_path, dicom, name, rows, words, refused):
+def test_a_table_with_other_columns_is_refused(tmp_path, dicom, name, rows, words, refused):
     save_duke(tmp_path, dicom, cases=("Breast_MRI_001",))
     (tmp_path / "Breast-Cancer-MRI-filepath_filename-mapping.xlsx").unlink()
     save_sheet(tmp_path / name, rows)
     refused(lambda: read_listing(tmp_path), name, words, "what to do")
 
 
-def test_a_folder_that_is_not_listed_is_told(tmp_path, dicom):
+def test_a_folder_without_a_line_in_the_table_is_listed(tmp_path, dicom):
     dicom.save_cohort(tmp_path)
     dicom.save_case(tmp_path, "P9")
-    assert dict(read_listing(tmp_path).unlisted) == {"P9": "a folder that cases.csv does not list"}
+    assert dict(read_listing(tmp_path).unlisted) == {"P9": "the folder is not in cases.csv"}
 
 
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda root: None, ("no cohort", "nothing")),
-        (lambda root: root.write_text("x"), ("no cohort", "a file")),
-        (lambda root: root.mkdir(), ("empty", "make_phantom")),
+        (lambda root: None, ("does not exist", "nothing")),
+        (lambda root: root.write_text("x"), ("does not exist", "a file")),
+        (lambda root: root.mkdir(), ("empty", "pre2post phantom")),
         (lambda root: (root / "holiday").mkdir(parents=True), ("not a cohort", "holiday")),
         (
             lambda root: [root.mkdir(), (root / "cases.csv").write_text("case,site,mask\n")],
@@ -205,7 +205,7 @@ def test_a_folder_that_is_not_listed_is_told(tmp_path, dicom):
         ),
     ],
 )
-def test_what_is_no_cohort_is_refused(tmp_path, make, words, refused):
+def test_a_folder_that_is_not_a_cohort_is_refused(tmp_path, make, words, refused):
     make(tmp_path / "data")
     refused(lambda: read_cohort(tmp_path / "data"), str(tmp_path / "data"), "found", "expected", "what to do", *words)
 
@@ -220,8 +220,8 @@ def test_what_is_no_cohort_is_refused(tmp_path, make, words, refused):
         ("case,site,mask\nP1,,\n", ("no usable id",)),
         ("case,site,mask\n../P1,A,\n", ("no usable id",)),
         ("case,site,mask\nP1\n", ("no usable id",)),
-        ("case,site,mask\nP1,A,\nP1,B,\n", ("two patients have one id", "case P1")),
-        ("case,site,mask\nP1,A,\np1,A,\n", ("two patients have one id", "P1 and p1")),
+        ("case,site,mask\nP1,A,\nP1,B,\n", ("two cases have one id", "case P1")),
+        ("case,site,mask\nP1,A,\np1,A,\n", ("two cases have one id", "P1 and p1")),
     ],
 )
 def test_a_bad_table_is_refused(tmp_path, dicom, table, words, refused):
@@ -230,11 +230,11 @@ def test_a_bad_table_is_refused(tmp_path, dicom, table, words, refused):
     refused(lambda: read_cohort(tmp_path), "cases.csv", *words)
 
 
-def test_the_layouts_explain_themselves_and_another_is_refused(tmp_path, dicom, refused):
+def test_the_layouts_are_complete_and_an_unknown_one_is_refused(tmp_path, dicom, refused):
     assert set(layouts()) == {"duke", "mama_mia", "nifti"}
     for layout in layouts().values():
         assert layout.__doc__ and layout.EXPECTED and not layout.recognises(tmp_path / "nothing")
     save_duke(tmp_path, dicom)
-    refused(lambda: read_cohort(tmp_path, "bids"), "no such layout", "bids", "duke, mama_mia, nifti")
+    refused(lambda: read_cohort(tmp_path, "bids"), "unknown layout", "bids", "duke, mama_mia, nifti")
     refused(lambda: read_cohort(tmp_path, "mama_mia"), "images")
     assert read_cohort(tmp_path) == read_cohort(tmp_path, "duke")

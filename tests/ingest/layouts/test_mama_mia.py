@@ -1,4 +1,4 @@
-"""MAMA-MIA: roles come from the numbers of the files, facts from tables that may be absent."""
+"""MAMA-MIA: roles from the numbers of the files, facts from optional tables."""
 
 import openpyxl
 import pytest
@@ -35,13 +35,13 @@ def save_table(root, *rows, columns=COLUMNS):
 
 def only(root):
     listing = read_listing(root)
-    assert len(listing.entries) == 1
-    return listing.entries[0]
+    assert len(listing.sources) == 1
+    return listing.sources[0]
 
 
 @pytest.fixture
 def root(tmp_path):
-    """Four cases, one of each cohort, with masks of either kind and both tables."""
+    """Four cases, one per cohort, with both kinds of masks and both tables."""
     save_images(tmp_path, "DUKE_001", (0, 1, 2), "duke_001")
     save_images(tmp_path, "ISPY1_1001", (0, 1))
     save_images(tmp_path, "ISPY2_100899", range(8))
@@ -64,13 +64,13 @@ def root(tmp_path):
 def test_a_dataset_is_listed(root):
     listing = read_listing(root)
     assert recognises(root) and listing.unlisted == {}
-    assert [(entry.case, entry.site, entry.patient, len(entry.images)) for entry in listing.entries] == [
+    assert [(source.case, source.site, source.patient, len(source.images)) for source in listing.sources] == [
         ("DUKE_001", "duke", "duke:001", 3),
         ("ISPY1_1001", "ispy1", "ispy1:1001", 2),
         ("ISPY2_100899", "ispy2", "ispy2:100899", 8),
         ("NACT_01", "nact", "nact:01", 2),
     ]
-    duke, ispy1, ispy2, nact = listing.entries
+    duke, ispy1, ispy2, nact = listing.sources
     assert list(duke.images.items()) == [
         (role, root / f"images/DUKE_001/duke_001_000{number}.nii.gz")
         for number, role in enumerate(("pre", "post1", "post2"))
@@ -82,27 +82,27 @@ def test_a_dataset_is_listed(root):
         "manufacturer": "SIEMENS",
         "field_strength_t": "1.5",
         "times_s": "0 584 714",
-        "published_part": "train",
+        "predefined_split": "train",
     }
     assert ispy1.facts == {
         "manufacturer": "GE",
         "field_strength_t": "3",
         "times_s": "0 150",
         "mask": "automatic",
-        "published_part": "train",
+        "predefined_split": "train",
     }
-    assert ispy2.facts == {"manufacturer": "GE", "field_strength_t": "3", "published_part": "train"}
-    assert nact.facts == {"published_part": "test"}
+    assert ispy2.facts == {"manufacturer": "GE", "field_strength_t": "3", "predefined_split": "train"}
+    assert nact.facts == {"predefined_split": "test"}
 
 
 def test_images_alone_are_enough(tmp_path):
     save_images(tmp_path, "NACT_01")
-    entry = only(tmp_path)
-    assert recognises(tmp_path) and entry.mask is None and entry.facts == {}
+    source = only(tmp_path)
+    assert recognises(tmp_path) and source.mask is None and source.facts == {}
 
 
 @given(numbers=st.sets(st.integers(0, 12), min_size=1), lower=st.booleans())
-def test_roles_come_from_the_numbers(tmp_path_factory, numbers, lower):
+def test_roles_follow_the_numbers_of_the_files(tmp_path_factory, numbers, lower):
     root = tmp_path_factory.mktemp("cohort")
     save_images(root, "DUKE_001", numbers, "duke_001" if lower else None)
     images = only(root).images
@@ -137,7 +137,7 @@ def test_the_field_strength_is_a_number(tmp_path, strength, digits):
     assert only(tmp_path).facts.get("field_strength_t") == digits
 
 
-def test_what_is_no_case_is_told_with_the_reason(root):
+def test_everything_else_is_listed_with_the_reason(root):
     save_images(root, "DUKE_002", ())
     save_images(root, "thumbnails", (0,))
     save_images(root, "NACT_01", (0,), "NACT_02")
@@ -147,14 +147,14 @@ def test_what_is_no_case_is_told_with_the_reason(root):
     (root / "train_test_splits.csv").write_text("train_split,test_split\nDUKE_001,DUKE_500\n")
     save_table(root, ("DUKE_600", "DUKE"), ("duke_001", "duke"), columns=("patient_id", "dataset"))
     listing = read_listing(root)
-    assert [entry.case for entry in listing.entries] == ["DUKE_001", "ISPY1_1001", "ISPY2_100899", "NACT_01"]
+    assert [source.case for source in listing.sources] == ["DUKE_001", "ISPY1_1001", "ISPY2_100899", "NACT_01"]
     reasons = {
         "DUKE_002": "no file DUKE_002_0000.nii.gz",
-        "thumbnails": "no id of MAMA-MIA",
+        "thumbnails": "not an id of MAMA-MIA",
         "images/NACT_01/NACT_02_0000.nii.gz": "not named after NACT_01",
         "segmentations/expert/nact_77.nii.gz": "no folder images/NACT_77",
-        "DUKE_500": "train_test_splits.csv lists it",
-        "DUKE_600": "clinical_and_imaging_info.xlsx lists it",
+        "DUKE_500": "in train_test_splits.csv",
+        "DUKE_600": "in clinical_and_imaging_info.xlsx",
     }
     assert list(listing.unlisted) == sorted(reasons)
     assert all(part in listing.unlisted[name] for name, part in reasons.items())
@@ -163,12 +163,12 @@ def test_what_is_no_case_is_told_with_the_reason(root):
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda root: save_images(root, "duke_001"), ("case only", "DUKE_001 and duke_001")),
+        (lambda root: save_images(root, "duke_001"), ("only in upper and lower case", "DUKE_001 and duke_001")),
         (
             lambda root: save_images(root, "DUKE_001", (1,)),
-            ("case only", "DUKE_001_0001.nii.gz and duke_001_0001.nii.gz"),
+            ("upper and lower case", "DUKE_001_0001.nii.gz and duke_001_0001.nii.gz"),
         ),
-        (lambda root: save_mask(root, "expert", "DUKE_001"), ("case only", "segmentations/expert")),
+        (lambda root: save_mask(root, "expert", "DUKE_001"), ("upper and lower case", "segmentations/expert")),
         (
             lambda root: save_table(root, ("NACT_01", "DUKE"), columns=("patient_id", "dataset")),
             ("case NACT_01", "contradicts", "DUKE", "expected: NACT"),
@@ -180,16 +180,16 @@ def test_what_is_no_case_is_told_with_the_reason(root):
         ),
         (
             lambda root: (root / "train_test_splits.csv").write_text("train_split,test_split\nNACT_01,nact_01\n"),
-            ("case NACT_01", "both parts"),
+            ("case NACT_01", "in both splits"),
         ),
         (
             lambda root: (root / "train_test_splits.csv").write_text("train,test_split\nNACT_01,\n"),
             ("no column train_split",),
         ),
-        (lambda root: (root / "clinical_and_imaging_info.xlsx").write_text("x"), ("no readable workbook",)),
+        (lambda root: (root / "clinical_and_imaging_info.xlsx").write_text("x"), ("the workbook cannot be read",)),
     ],
 )
-def test_what_is_ambiguous_or_unusable_is_refused(root, make, words, refused):
+def test_ambiguous_names_and_unusable_tables_are_refused(root, make, words, refused):
     make(root)
     refused(lambda: read_listing(root), str(root), "found", "expected", "what to do", *words)
 

@@ -1,4 +1,4 @@
-"""Anyone's own table of volumes: read as it is meant, refused where it could be misread."""
+"""A user's own table of volumes: read without loss, refused if it is ambiguous."""
 
 import csv
 from unicodedata import normalize
@@ -42,26 +42,26 @@ COHORTS = st.dictionaries(
 
 @pytest.mark.parametrize("name", ["cases.csv", "cases.xlsx"])
 @given(cases=COHORTS, data=st.data())
-def test_a_table_reads_back_as_it_was_meant(tmp_path_factory, name, cases, data):
+def test_a_table_is_read_as_written(tmp_path_factory, name, cases, data):
     root = tmp_path_factory.mktemp("cohort")
-    rows, meant = [], []
+    rows, expected = [], []
     for number, (case, (posts, word, absolute)) in enumerate(sorted(cases.items())):
         phases = ["pre", *(f"post{post}" for post in sorted(posts))]
         folder = f"{'/volumes' if absolute else 'volumes'}/{number}/{word}"
         rows += [(case, phase, f"{folder}/{phase}.nii.gz") for phase in phases]
-        meant.append((case, "own", case, [(phase, root / folder / f"{phase}.nii.gz") for phase in phases], None, {}))
+        expected.append((case, "own", case, [(phase, root / folder / f"{phase}.nii.gz") for phase in phases], None, {}))
     save(root, data.draw(st.permutations(rows)), name)
     assert recognises(root)
     listing = read_listing(root)
     assert listing.unlisted == {}
     assert [
-        (entry.case, entry.site, entry.patient, list(entry.images.items()), entry.mask, entry.facts)
-        for entry in listing.entries
-    ] == meant
+        (source.case, source.site, source.patient, list(source.images.items()), source.mask, source.facts)
+        for source in listing.sources
+    ] == expected
 
 
 @pytest.mark.parametrize("name", ["cases.csv", "cases.xlsx"])
-def test_what_is_optional_is_read(tmp_path, name):
+def test_optional_columns_are_read(tmp_path, name):
     header = (*HEADER, "mask", "site", "patient", "manufacturer", "field_strength_t", "time_s", "remark")
     save(
         tmp_path,
@@ -73,7 +73,7 @@ def test_what_is_optional_is_read(tmp_path, name):
         name,
         header,
     )
-    first, second = read_listing(tmp_path).entries
+    first, second = read_listing(tmp_path).sources
     assert (first.site, first.patient, first.mask) == ("Ghent", "w:1", tmp_path / "m/a.nii")
     assert list(first.images) == ["pre", "post1"]
     assert first.facts == {"manufacturer": "Philips", "field_strength_t": "3", "times_s": "0 90.5"}
@@ -96,18 +96,18 @@ PRE = ("A", "pre", "a0.nii")
         ([PRE, ("A", "pre", "b0.nii")], ("two lines", "a0.nii and b0.nii")),
         ([PRE, PRE], ("two lines",)),
         ([("A", "post1", "a1.nii")], ("phase pre is missing", "case A")),
-        ([("A", "pre", "")], ("names no file",)),
-        ([PRE, ("A", "post1", "./a0.nii")], ("given as two images", "A pre and as A post1")),
-        ([PRE, ("a", "pre", "b0.nii")], ("differ in case only", "'A' and 'a'")),
+        ([("A", "pre", "")], ("has no path",)),
+        ([PRE, ("A", "post1", "./a0.nii")], ("two images have the same file", "A pre and as A post1")),
+        ([PRE, ("a", "pre", "b0.nii")], ("only in upper and lower case", "'A' and 'a'")),
         ([("\u00e9", "pre", "a0.nii"), ("e\u0301", "pre", "b0.nii")], ("encoding of an accent", "case e\u0301")),
         *(
-            ([(case, "pre", "a0.nii")], ("no usable id",))
+            ([(case, "pre", "a0.nii")], ("no usable case id",))
             for case in ("", ".", "..", "a/b", "/", "a\\b", "a\nb", "../a")
         ),
     ],
 )
 @pytest.mark.parametrize("name", ["cases.csv", "cases.xlsx"])
-def test_a_table_that_could_be_misread_is_refused(tmp_path, name, rows, words, refused):
+def test_an_ambiguous_table_is_refused(tmp_path, name, rows, words, refused):
     save(tmp_path, rows, name)
     refused(lambda: read_listing(tmp_path), str(tmp_path / name), "found", "expected", "what to do", *words)
 
@@ -122,13 +122,13 @@ def test_a_contradiction_is_refused(tmp_path, column, refused):
 @pytest.mark.parametrize(
     "column, values, words",
     [
-        ("time_s", ("0", ""), "not a number"),
-        ("time_s", ("0", "nan"), "not a number"),
-        ("time_s", ("0", "-1"), "number"),
+        ("time_s", ("0", ""), "not a non-negative number"),
+        ("time_s", ("0", "nan"), "not a non-negative number"),
+        ("time_s", ("0", "-1"), "not a non-negative number"),
         ("time_s", ("60", "60"), "do not rise"),
         ("time_s", ("60", "0"), "do not rise"),
-        ("field_strength_t", ("", "strong"), "not a number"),
-        ("field_strength_t", ("inf", ""), "not a number"),
+        ("field_strength_t", ("", "strong"), "not a non-negative number"),
+        ("field_strength_t", ("inf", ""), "not a non-negative number"),
     ],
 )
 def test_numbers_are_checked(tmp_path, column, values, words, refused):
@@ -143,7 +143,7 @@ def test_numbers_are_checked(tmp_path, column, values, words, refused):
         (lambda root: root.mkdir(), "no cases.csv and no cases.xlsx"),
         (lambda root: save(root, [("A", "s", "")], header=("case", "site", "mask")), "no column path, phase"),
         (lambda root: [root.mkdir(), (root / "cases.csv").touch()], "no header"),
-        (lambda root: [root.mkdir(), (root / "cases.xlsx").write_text("x")], "no readable workbook"),
+        (lambda root: [root.mkdir(), (root / "cases.xlsx").write_text("x")], "the workbook cannot be read"),
         (lambda root: [root.mkdir(), (root / "cases.csv").mkdir()], "no table of cases"),
     ],
 )
@@ -153,10 +153,10 @@ def test_another_folder_is_neither_recognised_nor_read(tmp_path, make, words, re
     refused(lambda: read_listing(tmp_path / "data"), str(tmp_path / "data"), words)
 
 
-def test_two_tables_are_refused_unless_one_is_of_another_kind(tmp_path, refused):
+def test_two_tables_are_refused_unless_one_has_other_columns(tmp_path, refused):
     save(tmp_path, [PRE], "cases.xlsx")
     save(tmp_path, [("P1", "s", "")], header=("case", "site", "mask"))
-    assert [entry.case for entry in read_listing(tmp_path).entries] == ["A"]
+    assert [source.case for source in read_listing(tmp_path).sources] == ["A"]
     save(tmp_path, [PRE])
     assert recognises(tmp_path)
-    refused(lambda: read_listing(tmp_path), str(tmp_path), "two tables", "cases.csv and cases.xlsx")
+    refused(lambda: read_listing(tmp_path), str(tmp_path), "two tables of cases exist", "cases.csv and cases.xlsx")

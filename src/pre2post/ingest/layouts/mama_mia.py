@@ -1,6 +1,6 @@
-"""The layout of the MAMA-MIA dataset: 1,506 examinations of four public cohorts, as NIfTI.
+"""The layout of the MAMA-MIA dataset: 1,506 examinations of four public cohorts as NIfTI.
 
-The file of a phase ends in its number, 0000 before contrast; a number that is absent stays absent. Tables are optional.
+The file name of a phase ends in its number, 0000 before contrast; missing numbers are not filled. Tables are optional.
 """
 
 import math
@@ -16,22 +16,22 @@ from pre2post.ingest.phases import role
 
 NAME = "mama_mia"
 EXPECTED = (
-    "images/<ID>/<id>_0000.nii.gz, _0001, ..., and if there are any segmentations/expert/<id>.nii.gz, "
+    "images/<ID>/<id>_0000.nii.gz, _0001, ..., and optionally segmentations/expert/<id>.nii.gz, "
     "segmentations/automatic/<id>.nii.gz, clinical_and_imaging_info.xlsx, train_test_splits.csv"
 )
 
 IMAGES = "images"
-MASKS = ("automatic", "expert")  # folders of segmentations, the better one last
+MASKS = ("automatic", "expert")  # folders of segmentations; the last one takes precedence
 INFORMATION, SHEET = "clinical_and_imaging_info.xlsx", "dataset_info"
 SPLITS = "train_test_splits.csv"
-PARTS = {"train_split": "train", "test_split": "test"}
+SPLIT_COLUMNS = {"train_split": "train", "test_split": "test"}
 ENDING = ".nii.gz"
 ID = re.compile(r"(DUKE|ISPY1|ISPY2|NACT)_([0-9]+)", re.I | re.A)
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?", re.A)
 
 
 def recognises(root: Path) -> bool:
-    """Whether a folder below images/ has an id of this dataset."""
+    """Return whether a folder below images/ has an id of this dataset."""
     try:
         return any(ID.fullmatch(item.name) and item.is_dir() for item in os.scandir(Path(root) / IMAGES))
     except (OSError, ValueError):
@@ -39,11 +39,11 @@ def recognises(root: Path) -> bool:
 
 
 def read_listing(root: Path) -> Listing:
-    """The cases below images/, ids in capitals, each with its expert mask or else its automatic one.
+    """Return the cases below images/, ids in capitals, each with its expert mask or otherwise its automatic one.
 
-    `facts` hold manufacturer, field_strength_t and times_s as far as the table has them in a usable form,
-    "published_part" ("train" or "test") and "mask" ("automatic") where it is not the expert's. Raises InputError when
-    there is no folder of images, two things have one id, or a table cannot be used or contradicts itself or the ids.
+    `facts` contain manufacturer, field_strength_t and times_s where the table has usable values, "predefined_split"
+    ("train" or "test"), and "mask" ("automatic") if there is no expert mask. Raises InputError without a folder of
+    images, for two names of one id, and for a table that is unusable or contradicts itself or the ids.
     """
     root = Path(root)
     if not (root / IMAGES).is_dir():
@@ -52,47 +52,59 @@ def read_listing(root: Path) -> Listing:
             file=root,
             found=f"no folder {IMAGES}",
             expected=EXPECTED,
-            hint="fetch the dataset, or point ingest.cohort at the folder that holds it",
+            hint="download the dataset, or set ingest.cohort to its folder",
         )
     folders = {case: path for case, path in _by_id(root / IMAGES).items() if path.is_dir()}
     masks = {kind: _by_id(root / "segmentations" / kind, ENDING) for kind in MASKS}
-    table, parts = _information(root / INFORMATION), _published_parts(root / SPLITS)
+    table, splits = _information(root / INFORMATION), _predefined_splits(root / SPLITS)
     unlisted = {
-        case: f"no folder of images, though {file} lists it"
-        for file, ids in ((SPLITS, parts), (INFORMATION, table))
+        case: f"in {file}, but without a folder of images"
+        for file, ids in ((SPLITS, splits), (INFORMATION, table))
         for case in ids
         if case not in folders
     }
     unlisted |= {
         str(path.relative_to(root)): f"no folder {IMAGES}/{case}"
-        for found in masks.values()
-        for case, path in found.items()
+        for masks_of_kind in masks.values()
+        for case, path in masks_of_kind.items()
         if case not in folders
     }
-    entries = []
+    sources = []
     for case, folder in folders.items():
-        phases, strangers = _phases(case, folder)
-        unlisted |= {str(path.relative_to(root)): f"not named after {case}" for path in strangers}
-        if phases and ID.fullmatch(case):
-            best = {kind: found[case] for kind, found in masks.items() if case in found}
-            facts = {"published_part": parts[case]} if case in parts else {}
-            entries.append(_entry(case, phases, best, facts | _facts(table.get(case, {}), phases)))
+        phases, others = _phases(case, folder)
+        unlisted |= {str(path.relative_to(root)): f"not named after {case}" for path in others}
+        match = ID.fullmatch(case)
+        if match and phases:
+            facts = {"predefined_split": splits[case]} if case in splits else {}
+            facts |= _facts(table.get(case, {}), phases)
+            dataset, number = match[1].lower(), match[2]
+            kind = next((kind for kind in reversed(MASKS) if case in masks[kind]), None)
+            sources.append(
+                CaseSource(
+                    case,
+                    site=dataset,
+                    images={role(index): path for index, path in phases.items()},
+                    mask=masks[kind][case] if kind else None,
+                    patient=f"{dataset}:{number}",
+                    facts=facts | ({"mask": kind} if kind == "automatic" else {}),
+                )
+            )
         else:
             unlisted[folder.name] = (
-                f"no file {case}_0000{ENDING}, _0001, ..." if ID.fullmatch(case) else "the name is no id of MAMA-MIA"
+                f"no file {case}_0000{ENDING}, _0001, ..." if match else "the name is not an id of MAMA-MIA"
             )
-    return Listing(sorted(entries, key=lambda entry: entry.case), dict(sorted(unlisted.items())))
+    return Listing(sorted(sources, key=lambda source: source.case), dict(sorted(unlisted.items())))
 
 
 def _by_id(folder: Path, ending: str = "") -> dict[str, Path]:
-    """What lies in a folder, by its name in capitals without `ending`; other names and hidden ones are left aside."""
+    """Return the content of a folder by name in capitals without `ending`; skip other and hidden names."""
     if os.path.lexists(folder) and not folder.is_dir():
         raise InputError(
             "this should be a folder",
             file=folder,
-            found="a file, or a link that is_main_process nowhere",
+            found="a file or a broken link",
             expected=EXPECTED,
-            hint="put the folder there, or remove it",
+            hint="replace it by the folder, or remove it",
         )
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -101,7 +113,7 @@ def _by_id(folder: Path, ending: str = "") -> dict[str, Path]:
         case = path.name[: len(path.name) - len(ending)].upper()
         if case in found:
             raise InputError(
-                "two names differ in case only",
+                "two names differ only in upper and lower case",
                 file=folder,
                 expected="one of them",
                 found=f"{found[case].name} and {path.name}",
@@ -112,37 +124,23 @@ def _by_id(folder: Path, ending: str = "") -> dict[str, Path]:
 
 
 def _phases(case: str, folder: Path) -> tuple[dict[int, Path], list[Path]]:
-    """Files of the phases by number, rising, and the volumes in the folder that are named after something else."""
-    found, strangers = {}, []
+    """Return the files of the phases by rising number, and the volumes in the folder with other names."""
+    found: dict[int, Path] = {}
+    others: list[Path] = []
     for name, path in _by_id(folder, ENDING).items():
         match = re.fullmatch(rf"{re.escape(case)}_([0-9]{{4}})", name, re.A)
         if match:
             found[int(match[1])] = path
         else:
-            strangers.append(path)
-    return dict(sorted(found.items())), strangers
-
-
-def _entry(case: str, phases: Mapping[int, Path], masks: Mapping[str, Path], facts: dict[str, str]) -> CaseSource:
-    source, number = ID.fullmatch(case.lower()).groups()
-    kind = max(masks, key=MASKS.index, default=None)
-    if kind == "automatic":
-        facts["mask"] = kind
-    return CaseSource(
-        case,
-        source,
-        {role(index): path for index, path in phases.items()},
-        masks.get(kind),
-        patient=f"{source}:{number}",
-        facts=facts,
-    )
+            others.append(path)
+    return dict(sorted(found.items())), others
 
 
 def _information(file: Path) -> dict[str, dict[str, str]]:
-    """Lines of the table of cases by id in capitals; none where there is no table."""
+    """Return the lines of the table of cases by id in capitals; nothing without a table."""
     found: dict[str, dict[str, str]] = {}
     for row in _rows(file, ("patient_id",), SHEET):
-        case, source = row["patient_id"].upper(), row.get("dataset", "").upper()
+        case, dataset = row["patient_id"].upper(), row.get("dataset", "").upper()
         if not case:
             continue
         if case in found:
@@ -151,15 +149,15 @@ def _information(file: Path) -> dict[str, dict[str, str]]:
                 case=case,
                 file=file,
                 found="two lines",
-                expected="one line a case",
+                expected="one line per case",
                 hint="remove one of them",
             )
-        if source and ID.fullmatch(case) and not case.startswith(f"{source}_"):
+        if dataset and ID.fullmatch(case) and not case.startswith(f"{dataset}_"):
             raise InputError(
                 "the table contradicts the id of a case",
                 case=case,
                 file=file,
-                found=f"the dataset {source}",
+                found=f"the dataset {dataset}",
                 expected=case.split("_")[0],
                 hint="correct the line",
             )
@@ -167,15 +165,15 @@ def _information(file: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-def _published_parts(file: Path) -> dict[str, str]:
-    """ "train" or "test" by id in capitals, as published; none where there is no table."""
+def _predefined_splits(file: Path) -> dict[str, str]:
+    """Return the published split, "train" or "test", by id in capitals; nothing without a table."""
     found: dict[str, str] = {}
-    for row in _rows(file, PARTS):
-        for column, part in PARTS.items():
+    for row in _rows(file, SPLIT_COLUMNS):
+        for column, split in SPLIT_COLUMNS.items():
             case = row[column].upper()
-            if case and found.setdefault(case, part) != part:
+            if case and found.setdefault(case, split) != split:
                 raise InputError(
-                    "the table puts a case into both parts",
+                    "the table lists a case in both splits",
                     case=case,
                     file=file,
                     found="train and test",
@@ -196,7 +194,7 @@ def _rows(file: Path, needed: Iterable[str], sheet: str | None = None) -> list[d
             file=file,
             found=f"no column {absent[0]}",
             expected=", ".join(needed),
-            hint="fetch it again, or take it away",
+            hint="download it again, or remove it",
         )
     return read_sheet(file, sheet=sheet)
 
@@ -212,10 +210,10 @@ def _facts(row: Mapping[str, str], phases: Mapping[int, Path]) -> dict[str, str]
 
 
 def _times(text: str, phases: Iterable[int]) -> str:
-    """Seconds of the phases, from a text such as "[0, 584, 714]"; "" unless every phase has one, and they rise."""
+    """Return the seconds of the phases from a text such as "[0, 584, 714]"; "" unless all are present and rise."""
     try:
-        listed = [float(part) for part in text.strip("[]").split(",")]
-        times = [listed[number] for number in phases]
+        seconds = [float(word) for word in text.strip("[]").split(",")]
+        times = [seconds[number] for number in phases]
     except (ValueError, IndexError):
         return ""
     usable = all(map(math.isfinite, times)) and times == sorted(set(times))

@@ -1,7 +1,8 @@
-"""Anyone's own cohort: volume files anywhere, and a table with one line a phase that says what each is.
+"""Your own cohort: volume files in any folder, and a table with one line per phase.
 
-A line names case, phase (pre, post1, post2, ...) and path, absolute or from the table's folder; mask, site, patient,
-manufacturer and field_strength_t may stand in any line of a case, time_s (seconds, on any clock) in each.
+A line gives case, phase (pre, post1, post2, ...) and path, absolute or relative to the folder of the table. Optional
+columns: mask, site, patient, manufacturer and field_strength_t in any line of a case, time_s (seconds from any origin)
+in every line.
 """
 
 import math
@@ -19,26 +20,25 @@ NAME = "nifti"
 TABLES = ("cases.csv", "cases.xlsx")
 COLUMNS = ("case", "phase", "path")
 EXPECTED = (
-    f"{' or '.join(TABLES)} with the columns {', '.join(COLUMNS)} and if wanted mask, site, patient, "
-    "manufacturer, field_strength_t, time_s, one line a phase"
+    f"{' or '.join(TABLES)} with the columns {', '.join(COLUMNS)} and optionally mask, site, patient, "
+    "manufacturer, field_strength_t, time_s; one line per phase"
 )
 
 OWN_SITE = "own"
-PHASE = re.compile(r"pre|post([1-9][0-9]{0,2})", re.A)  # no examination comes near 999 phases
+PHASE = re.compile(r"pre|post([1-9][0-9]{0,2})", re.A)  # at most post999
 
 Rows = list[dict[str, str]]
 
 
 def recognises(root: Path) -> bool:
-    """Whether a table with the three columns is there."""
+    """Return whether the folder has a table with the three required columns."""
     return any(_fits(Path(root) / name) for name in TABLES)
 
 
 def read_listing(root: Path) -> Listing:
-    """The cases of the table. Whether a file exists is not asked here.
+    """Return the cases of the table, without checking that their files exist.
 
-    Raises InputError when there is no table, or two, or it has no line or not the columns, and when a line or the lines
-    of a case together cannot be used.
+    Raises InputError for no table, two tables, missing columns, no line, an unusable line, or contradictory lines.
     """
     root = Path(root)
     table = _find_table(root)
@@ -46,15 +46,15 @@ def read_listing(root: Path) -> Listing:
     for row in _read_rows(table):
         _check_line(row, table)
         lines.setdefault(row["case"], []).append(row)
-    _refuse_alike(lines, table)
-    _refuse_shared_files((row for rows in lines.values() for row in rows), root, table)
-    return Listing([_entry(case, lines[case], table) for case in sorted(lines)])
+    _check_distinct(lines, table)
+    _check_own_files((row for rows in lines.values() for row in rows), root, table)
+    return Listing([_source(case, lines[case], table) for case in sorted(lines)])
 
 
 def _fits(table: Path) -> bool:
     try:
         return set(COLUMNS) <= set(read_header(table))
-    except (InputError, ValueError):  # a path with a zero byte is a ValueError
+    except (InputError, ValueError):  # ValueError: a path with a zero byte
         return False
 
 
@@ -63,7 +63,7 @@ def _find_table(root: Path) -> Path:
     fitting = [table for table in present if _fits(table)]
     if len(fitting) > 1:
         raise InputError(
-            "there are two tables of cases",
+            "two tables of cases exist",
             file=root,
             found=" and ".join(TABLES),
             expected="one",
@@ -71,11 +71,11 @@ def _find_table(root: Path) -> Path:
         )
     if not present:
         raise InputError(
-            "there is no table of cases",
+            "the folder has no table of cases",
             file=root,
             found=f"no {' and no '.join(TABLES)}",
             expected=EXPECTED,
-            hint="write one, or point ingest.cohort at the folder of a cohort",
+            hint="write a table, or set ingest.cohort to the folder of a cohort",
         )
     return (fitting or present)[0]
 
@@ -88,7 +88,7 @@ def _read_rows(table: Path) -> Rows:
             "the table lists no cases",
             file=table,
             expected=EXPECTED,
-            hint="write one line a phase",
+            hint="write one line per phase",
             found=f"no column {', '.join(absent)}" if absent else "no line",
         )
     return rows
@@ -98,10 +98,10 @@ def _check_line(row: dict[str, str], table: Path) -> None:
     case = row["case"]
     if not can_name_a_case(case) or not row.get("site", "").isprintable():
         raise InputError(
-            "a line has no usable id of a case, or no usable site",
+            "a line has no usable case id or site",
             file=table,
             found=f"{_shown(row)}, site {row.get('site', '')!r}",
-            expected="an id that can name a folder, a site in one line",
+            expected="an id that can be the name of a folder, and a printable site",
             hint="correct the line",
         )
     if not PHASE.fullmatch(row["phase"]):
@@ -115,23 +115,23 @@ def _check_line(row: dict[str, str], table: Path) -> None:
         )
     if not row["path"]:
         raise InputError(
-            "a line names no file",
+            "a line has no path",
             case=case,
             file=table,
             found=_shown(row),
             expected="the path of a volume",
-            hint="correct the line, or remove it",
+            hint="correct or remove the line",
         )
 
 
-def _refuse_alike(cases: Iterable[str], table: Path) -> None:
-    """Some file systems take names for one that differ in case, or in how an accent is encoded."""
+def _check_distinct(cases: Iterable[str], table: Path) -> None:
+    """Refuse ids that differ only in case or in the encoding of an accent: some file systems treat them as equal."""
     seen: dict[str, str] = {}
     for case in cases:
         first = seen.setdefault(normalize("NFC", case.casefold()), case)
         if first != case:
             raise InputError(
-                "two ids differ in case only, or in the encoding of an accent",
+                "two ids differ only in upper and lower case, or in the encoding of an accent",
                 case=case,
                 file=table,
                 found=f"{first!a} and {case!a}",
@@ -140,23 +140,23 @@ def _refuse_alike(cases: Iterable[str], table: Path) -> None:
             )
 
 
-def _refuse_shared_files(rows: Iterable[dict[str, str]], root: Path, table: Path) -> None:
+def _check_own_files(rows: Iterable[dict[str, str]], root: Path, table: Path) -> None:
     seen: dict[str, str] = {}
     for row in rows:
-        place, what = os.path.normpath(root / row["path"]), f"{row['case']} {row['phase']}"
-        first = seen.setdefault(place, what)
-        if first != what:
+        path, image = os.path.normpath(root / row["path"]), f"{row['case']} {row['phase']}"
+        first = seen.setdefault(path, image)
+        if first != image:
             raise InputError(
-                "one file is given as two images",
+                "two images have the same file",
                 case=row["case"],
                 file=table,
-                found=f"{row['path']} as {first} and as {what}",
-                expected="a file of its own for each",
+                found=f"{row['path']} as {first} and as {image}",
+                expected="a different file for each image",
                 hint="correct the table",
             )
 
 
-def _entry(case: str, rows: Rows, table: Path) -> CaseSource:
+def _source(case: str, rows: Rows, table: Path) -> CaseSource:
     phases = _by_phase(case, rows, table)
     mask, site, patient = (_agreed(case, rows, column, table) for column in ("mask", "site", "patient"))
     strength = _agreed(case, rows, "field_strength_t", table)
@@ -176,9 +176,9 @@ def _entry(case: str, rows: Rows, table: Path) -> CaseSource:
 
 
 def _by_phase(case: str, rows: Rows, table: Path) -> dict[str, dict[str, str]]:
-    """The line of each phase, in order of time."""
+    """Return the line of each phase, in order of time."""
     found: dict[str, dict[str, str]] = {}
-    for row in sorted(rows, key=lambda row: int(PHASE.fullmatch(row["phase"])[1] or 0)):
+    for row in sorted(rows, key=_place):
         first = found.setdefault(row["phase"], row)
         if first is not row:
             raise InputError(
@@ -196,13 +196,18 @@ def _by_phase(case: str, rows: Rows, table: Path) -> dict[str, dict[str, str]]:
             file=table,
             found=", ".join(found),
             expected="pre, post1, ...",
-            hint="add the line, or take the case out",
+            hint="add the line, or remove the case",
         )
     return found
 
 
+def _place(row: dict[str, str]) -> int:
+    """Return the place in time of a checked line: 0 for pre, 1 for post1, ..."""
+    return 0 if row["phase"] == "pre" else int(row["phase"].removeprefix("post"))
+
+
 def _agreed(case: str, rows: Rows, column: str, table: Path) -> str:
-    """What the lines of a case say in a column, "" where none says anything."""
+    """Return the value that the lines of a case have in a column, "" if it is empty in all."""
     values = sorted({row[column] for row in rows if row.get(column)})
     if len(values) > 1:
         raise InputError(
@@ -210,14 +215,14 @@ def _agreed(case: str, rows: Rows, column: str, table: Path) -> str:
             case=case,
             file=table,
             found=" and ".join(values),
-            expected="one value a case",
+            expected="one value per case",
             hint="correct the table",
         )
     return values[0] if values else ""
 
 
 def _times(case: str, rows: Iterable[dict[str, str]], table: Path) -> str:
-    """Seconds of the phases from pre, "" where no line has a time."""
+    """Return the seconds of the phases from pre, "" if no line has a time."""
     texts = [row.get("time_s", "") for row in rows]
     if not any(texts):
         return ""
@@ -228,7 +233,7 @@ def _times(case: str, rows: Iterable[dict[str, str]], table: Path) -> str:
             case=case,
             file=table,
             found=", ".join(texts),
-            expected="pre first, then post1, ...",
+            expected="times that rise from pre to post1, ...",
             hint="correct time_s or phase, or leave time_s empty",
         )
     return " ".join(f"{time - times[0]:g}" for time in times)
@@ -241,11 +246,11 @@ def _number(case: str, text: str, column: str, table: Path) -> float:
         value = math.nan
     if not math.isfinite(value) or value < 0:
         raise InputError(
-            f"{column} is not a number",
+            f"{column} is not a non-negative number",
             case=case,
             file=table,
             found=repr(text),
-            expected="a number in every line of the case" if column == "time_s" else "a number of tesla",
+            expected="seconds in every line of the case" if column == "time_s" else "a field strength in tesla",
             hint="correct it, or leave the column empty for this case",
         )
     return value

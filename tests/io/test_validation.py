@@ -1,4 +1,4 @@
-"""Whole files pass without being decompressed again; anything missing or changed is found."""
+"""Truncated and damaged files, NaN and infinity are found, all of which the reading library hides."""
 
 import gzip
 import shutil
@@ -9,9 +9,9 @@ import pytest
 import SimpleITK as sitk
 
 from pre2post.image.volume import Volume
-from pre2post.io import nifti
-from pre2post.io.nifti import check_length
-from pre2post.io.volume_file import write_volume
+from pre2post.io import validation
+from pre2post.io.validation import check_finite, check_length
+from pre2post.io.volume_file import read_volume, write_volume
 
 ARRAY = np.random.default_rng(0).normal(100, 40, (20, 30, 40)).astype(np.float32)
 
@@ -27,8 +27,8 @@ def path(tmp_path, request):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
-def test_a_whole_file_is_not_read_again(tmp_path, monkeypatch, dtype):
-    monkeypatch.setattr(nifti, "_blocks", lambda file: pytest.fail("decompressed a second time"))
+def test_a_complete_file_is_not_decompressed_again(tmp_path, monkeypatch, dtype):
+    monkeypatch.setattr(validation, "_blocks", lambda file: pytest.fail("decompressed a second time"))
     for name in ("v.nii.gz", "v.nii"):
         write_volume(Volume(ARRAY.astype(dtype)), tmp_path / name)
         check_length(tmp_path / name, voxels(tmp_path / name))
@@ -44,8 +44,8 @@ def test_a_whole_file_is_not_read_again(tmp_path, monkeypatch, dtype):
         lambda path: path.write_bytes(gzip.compress(b"\\0" * 400) + gzip.compress(b"more")),
     ],
 )
-def test_whole_files_of_other_kinds_pass(tmp_path, make):
-    """Another byte order, another header, several compressed members: what was read is not what lies in the file."""
+def test_complete_files_of_other_kinds_pass(tmp_path, make):
+    """Another byte order, another header, several compressed members: the bytes read differ from those in the file."""
     make(tmp_path / "v.nii.gz")
     check_length(tmp_path / "v.nii.gz")
     check_length(tmp_path / "v.nii.gz", ARRAY)
@@ -62,13 +62,13 @@ def test_a_truncated_file_is_refused(path, refused, kept):
     path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
     refused(lambda: check_length(path), str(path), "truncated", "what to do")
     refused(lambda: check_length(path, ARRAY[:-1]), str(path), "truncated")
-    if kept not in (0, 5, 100):  # else the library itself refuses
+    if kept not in (0, 5, 100):  # the library refuses these itself
         refused(lambda: check_length(path, voxels(path)), str(path), "truncated")
 
 
 @pytest.mark.parametrize("place", [0.3, 0.5, 0.9])
 def test_a_damaged_byte_is_found_although_the_library_reads_on(tmp_path, refused, place):
-    path, array = tmp_path / "v.nii.gz", np.tile(ARRAY, (8, 1, 1))  # more than the library inflates for the header
+    path, array = tmp_path / "v.nii.gz", np.tile(ARRAY, (8, 1, 1))  # more than the library decompresses for the header
     write_volume(Volume(array), path)
     content = bytearray(path.read_bytes())
     content[int(place * len(content))] ^= 0x55
@@ -79,7 +79,7 @@ def test_a_damaged_byte_is_found_although_the_library_reads_on(tmp_path, refused
     refused(lambda: check_length(path), str(path), "damaged")
 
 
-def test_a_header_that_announces_more_is_refused(tmp_path, refused):
+def test_a_header_that_announces_more_voxels_is_refused(tmp_path, refused):
     write_volume(Volume(ARRAY), tmp_path / "v.nii")
     content = bytearray((tmp_path / "v.nii").read_bytes())
     content[42:44] = np.int16(41).tobytes()
@@ -89,3 +89,34 @@ def test_a_header_that_announces_more_is_refused(tmp_path, refused):
     for name in ("v.nii", "v.nii.gz"):
         for read in (None, ARRAY, voxels(tmp_path / name)):
             refused(lambda name=name, read=read: check_length(tmp_path / name, read), name, "truncated", "expected")
+
+
+def save(path, array):
+    if path.name.endswith(".mha"):
+        sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
+    else:
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz", "v.mha"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_are_found_and_counted(tmp_path, refused, name, dtype, value):
+    array = np.ones((3, 4, 5), dtype)
+    array[0, 1, 2:4] = value
+    path = save(tmp_path / name, array)
+    refused(lambda: check_finite(read_volume(path), path), str(path), "2 of 60 voxels", "what to do")
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz", "v.mha"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.uint8])
+def test_finite_numbers_pass(tmp_path, name, dtype):
+    path = save(tmp_path / name, np.arange(60).reshape(3, 4, 5).astype(dtype))
+    check_finite(read_volume(path), path)
+
+
+def test_values_beyond_float32_are_refused(tmp_path, refused):
+    path = save(tmp_path / "v.nii", np.full((2, 2, 2), 1e200))
+    volume = read_volume(path)
+    refused(lambda: check_finite(volume, path), "8 of 8 voxels")

@@ -1,0 +1,46 @@
+"""The volumes of a case, real and synthetic: their files, geometry, and the halves of the body."""
+
+from functools import cache
+from pathlib import Path
+
+from pre2post.cohort.case import Case
+from pre2post.core.errors import InputError
+from pre2post.core.paths import synthetic_name
+from pre2post.image.body_mask import body_mask
+from pre2post.image.laterality import halves
+from pre2post.image.volume import Volume, describe_geometry, same_geometry
+from pre2post.io.volume_file import read_volume
+from pre2post.segmentation.design import SYNTHETIC, imitated_phase, is_synthetic
+
+
+def volume_file(case: Case, phase: str, synthetic: Path) -> Path:
+    """Return the file of a phase of a case; `synthetic` is the folder of synthetic volumes.
+
+    Raises InputError if the case does not have this phase.
+    """
+    if not is_synthetic(phase):
+        return case.path(phase)
+    file = synthetic / synthetic_name(case.id, "" if phase == SYNTHETIC else imitated_phase(phase))
+    if not file.is_file():
+        raise InputError("the synthetic volume is missing", case=case.id, file=file, hint="run `dvc repro synthesize`")
+    return file
+
+
+def check_image(image: Volume, mask: Volume, case_id: str, file: Path) -> None:
+    """Raises InputError if the geometry of an image, read from `file`, is not that of its mask."""
+    if not same_geometry(image, mask):
+        raise InputError(
+            "image and mask differ in geometry",
+            case=case_id,
+            file=file,
+            found=describe_geometry(image),
+            expected=f"that of the mask: {describe_geometry(mask)}",
+            hint="resample the mask onto the image, or exclude the case",
+        )
+
+
+@cache  # each mix and phase of a case needs them, and the body mask takes time
+def body_halves(case: Case) -> tuple[slice, slice]:
+    """Return the columns of the right and left half of the body, from the pre-contrast volume, never from the mask."""
+    pre = read_volume(case.path("pre"))
+    return halves(body_mask(pre.array, pre.spacing))
