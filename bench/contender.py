@@ -31,7 +31,7 @@ class Contender:
         self.first = self._receive()
 
     def measure(self, steps: int) -> None:
-        """Takes that many steps and notes the mean milliseconds of one."""
+        """Take so many steps and record the mean milliseconds per step."""
         if self.error is None:
             self.pipe.send(steps)
             if (seconds := self._receive()) is not None:

@@ -1,4 +1,4 @@
-"""Images a second with one and with more processes, and what the published training would take at that rate.
+"""Images per second with one and more processes, and the time of the published training at that rate.
 
     python bench/gan_scale.py                                  # demonstration size, 1 and 2 processes
     python bench/gan_scale.py --width 64 --size 512 --batch 4  # on GPUs; --batch is that of each process
@@ -20,7 +20,7 @@ from gan_step import PUBLISHED
 from pre2post.core.files import write_json
 from pre2post.pipeline.params import load_params
 
-# Published (arXiv 2311.10879): patients x slices a patient x epochs, batch 1, 512 pixels.
+# Published (arXiv 2311.10879): patients x slices per patient x epochs, batch 1, 512 pixels.
 PATIENTS, SLICES, EPOCHS, SIZE = 668, 160, 200, 512
 WIDE = {"width": 64, "blocks": 9, "downs": 4, "discriminator_width": 64}
 
@@ -40,9 +40,10 @@ def main() -> None:
     chip = torch.cuda.get_device_name() if gpus else f"CPU, {options.threads} threads in all"
     flops, published = count_flops(gan, size), count_flops(gan.model_copy(update=WIDE), SIZE, vgg=True)
     print(
-        f"\nWidth {gan.width}, {size} pixels, {options.batch} images a process and step; {chip}; {rows[0]['runtime']}\n"
+        f"\nWidth {gan.width}, {size} pixels, {options.batch} images per process and step; "
+        f"{chip}; {rows[0]['runtime']}\n"
     )
-    print("| processes | images a second | times one process | TFLOP/s |\n|---|---|---|---|")
+    print("| processes | images per second | times one process | TFLOP/s |\n|---|---|---|---|")
     for row in rows:
         row["tflops"] = row["images_per_second"] * flops / 1e12
         print(
@@ -76,7 +77,7 @@ def main() -> None:
 
 
 def measure(settings, size: int, processes: int, options: argparse.Namespace) -> dict:
-    """Images a second of that many processes together."""
+    """Return the images per second of so many processes together."""
     import torch.multiprocessing
 
     from pre2post.pix2pixhd.runtime import resolve_runtime
@@ -158,8 +159,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--width", type=int, help="filters of both networks' first layers")
-    parser.add_argument("--size", type=int, help="pixels a side")
-    parser.add_argument("--batch", type=int, default=1, help="images a process and step")
+    parser.add_argument("--size", type=int, help="pixels per side")
+    parser.add_argument("--batch", type=int, default=1, help="images per process and step")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true")

@@ -1,10 +1,10 @@
-"""How fast one training step is, against the original algorithm: same networks, same weights, same batch.
+"""Time one training step against the original algorithm: same networks, same weights, same batch.
 
     python bench/gan_step.py                      # width 64 at 256 pixels, and the demonstration size of params.yaml
     python bench/gan_step.py --width 64 --size 512 --json bench/step.json
 
-Variants take turns, a few steps each, so that whatever else the machine does hits all alike: trust the ratios. On a GPU
-it also measures the layout "channels last" and torch.compile, and the share of the chip's matrix rate.
+Variants take turns, a few steps each, so other load affects all equally: the ratios are more reliable than the times.
+On a GPU it also measures the layout "channels last", torch.compile, and the fraction of the chip's peak matrix rate.
 """
 
 import argparse
@@ -168,11 +168,13 @@ def table(result: dict) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, help="filters of both networks' first layers")
-    parser.add_argument("--size", type=int, help="pixels a side")
+    parser.add_argument("--size", type=int, help="pixels per side")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, help="turns of every variant")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", nargs="+", help='besides the original, e.g. "ours, bfloat16"; others need memory too')
+    parser.add_argument(
+        "--only", nargs="+", help='in addition to the original, such as "ours, bfloat16"; others need memory too'
+    )
     parser.add_argument("--peak-tflops", type=float, help="of a chip that is not in the table here")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()

@@ -1,12 +1,12 @@
-"""How long a case takes from DICOM to volumes, beside merely reading it and beside dicom2nifti; and how a cohort grows.
+"""Time a case from DICOM to volumes, against plain reading and dicom2nifti, and the growth with the cohort.
 
     python bench/ingest.py           # full size: 160 slices of 512 x 512, 4 phases; then 10 to 1,000 small cases
-    python bench/ingest.py --slices 16 --matrix 64 --rounds 1 --growth 5 10    # whether it runs
+    python bench/ingest.py --slices 16 --matrix 64 --rounds 1 --growth 5 10    # a quick check
 
-Every contender works on the same files in a process of its own, and they take turns, so that whatever else the machine
-does hits all alike: trust the ratios. The files are in memory (page cache) for all; from a disk, reading takes longer
-for all by the same. "plain reading" is SimpleITK as one uses it: ask for the files of a series, read them. dicom2nifti,
-which is not in requirements.lock, is left out where it is missing (pip install dicom2nifti).
+Each contender reads the same files in its own process, and they take turns, so other load affects all equally: the
+ratios are more reliable than the seconds. The files are in memory (page cache); reading from a disk adds the same time
+to each. "plain reading" lists the files of a series with SimpleITK and reads them. dicom2nifti is not in
+requirements.lock; without it (pip install dicom2nifti) its row is omitted.
 """
 
 import argparse
@@ -32,17 +32,17 @@ from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from pre2post.core.errors import run_stage
+from pre2post.image.itk import use_one_thread
 from pre2post.ingest.case_source import CaseSource
 from pre2post.ingest.ingest_case import ingest_case
-from pre2post.image.itk import use_one_thread
 from pre2post.pipeline.params import load_params
 
 ROOT = Path(__file__).resolve().parents[1]
-TIMES_READING, TIMES_DICOM2NIFTI, GIB_A_WORKER = 1.5, 3.0, 1.5  # what ingestion should keep to
-ELEMENTS, PRIVATE = 110, 60  # beside those that are read, so that a slice has about 200, as scanners' files do
-GROUPS = (0x0008, 0x0010, 0x0018, 0x0032, 0x0040)  # of the former: nothing about the place or the pixels of a slice
+TIMES_READING, TIMES_DICOM2NIFTI, GIB_A_WORKER = 1.5, 3.0, 1.5  # targets of the ingestion
+ELEMENTS, PRIVATE = 110, 60  # besides those that are read; a slice then has about 200, as in files of scanners
+GROUPS = (0x0008, 0x0010, 0x0018, 0x0032, 0x0040)  # of the former, without position and pixels of a slice
 NAMES = ("ax dyn pre", "ax dyn 1st pass", "ax dyn 2nd pass", "ax dyn 3rd pass")
-SMALL = (8, 32)  # slices and matrix of the cases that show growth
+SMALL = (8, 32)  # slices and matrix of the cases for the growth
 GIB = 2.0**30
 
 
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def write_cases(root: Path, count: int, slices: int, matrix: int) -> None:
-    """Cases in the Duke layout: noise on a ramp, signed 16 bit, 4 phases."""
+    """Write cases in the Duke layout: noise on a ramp, signed 16 bit, 4 phases."""
     rng = np.random.default_rng(0)
     ramp = np.linspace(0, 600, matrix)
     rows = ["case,site,mask"]
@@ -94,8 +94,10 @@ def write_series(folder: Path, case: str, phase: int, description: str, pixels: 
 
 
 def _add_others(data: Dataset) -> None:
-    """Elements as scanners write them beside those that ingestion reads: texts and numbers of the patient, the study
-    and the acquisition, private ones, and sequences of either kind of length."""
+    """Add elements that scanners write and ingestion does not read.
+
+    Texts and numbers of patient, study and acquisition, private elements, and sequences of both kinds of length.
+    """
     values = {
         "CS": "OTHER",
         "DS": "12.5",
@@ -138,7 +140,7 @@ def _reference(number: int) -> Dataset:
 
 
 def ours(root: Path, n4: bool = False, workers: int = 1) -> None:
-    """Takes in as many cases as there are workers."""
+    """Ingest one case per worker."""
     settings = load_params(ROOT / "params.yaml").ingest.model_copy(update={"n4_bias_correction": n4})
     entries = [CaseSource(case.name, "A", case) for case in _cases(root)[:workers]]
     with tempfile.TemporaryDirectory(dir=root.parent) as target:
@@ -167,7 +169,7 @@ def other(root: Path) -> None:
             dicom2nifti.dicom_series_to_nifti(folder, Path(target) / f"{folder.name}.nii.gz", reorient_nifti=False)
 
 
-N4 = "ours, with N4"  # takes a minute: one round, and no run before it that warms up
+N4 = "ours, with N4"  # takes a minute: one round, without a warm-up
 CONTENDERS: dict[str, Callable[[Path], None]] = {
     "plain reading, SimpleITK": plain,
     "ours": ours,
@@ -178,7 +180,7 @@ CONTENDERS: dict[str, Callable[[Path], None]] = {
 
 
 def grow(root: Path, count: int) -> dict[str, float]:
-    """The stage itself, from its start, over a cohort of small cases; then once more, with one case changed."""
+    """Time the stage, with its start, on a cohort of small cases, then again with one changed case."""
     write_cases(root / "data", count, *SMALL)
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     (root / "params.yaml").write_text(yaml.safe_dump(content))
@@ -216,7 +218,7 @@ def _rounds(root: Path, rounds: int) -> dict[str, list[dict[str, float]]]:
 
 
 def _measure(name: str, root: Path) -> None:
-    """Runs a contender twice in this process, so that imports do not count, and prints what the second run took."""
+    """Run a contender twice in this process, so that imports do not count, and print the time of the second run."""
     if name != N4:
         CONTENDERS[name](root)
     before, start = _cpu(), time.perf_counter()
@@ -243,7 +245,7 @@ def _print_case(found: dict[str, list[dict[str, float]]], options: argparse.Name
     peak = max(run["gib"] for name, runs in found.items() if name.startswith("ours") for run in runs)
     print(
         f"\nours: {seconds['ours'] / reading:.2f} times plain reading (target at most {TIMES_READING}), "
-        f"{peak:.2f} GiB a worker at most (target {GIB_A_WORKER})"
+        f"{peak:.2f} GiB per worker at most (target {GIB_A_WORKER})"
     )
     if "dicom2nifti" in seconds:
         times = seconds["dicom2nifti"] / seconds["ours"]
@@ -266,7 +268,7 @@ def _further(run: dict[str, float], before: dict[str, float]) -> float:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slices", type=int, default=160)
-    parser.add_argument("--matrix", type=int, default=512, help="pixels a side")
+    parser.add_argument("--matrix", type=int, default=512, help="pixels per side")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--growth", type=int, nargs="*", default=[10, 100, 1000], help="numbers of small cases")
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)

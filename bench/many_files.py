@@ -1,4 +1,4 @@
-"""What DVC costs for a cohort of very many small files, and which way of keeping them costs least.
+"""Time DVC for a cohort of very many small files, in several ways of storage.
 
     python bench/many_files.py                  # 50,000 files in 500 folders: ten minutes, 1 GB of disk
     python bench/many_files.py --files 5000     # a first look
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-FOLDER = 100  # files a case
+FOLDER = 100  # files per case
 DEFAULT = "reflink,copy"  # what DVC takes by itself
 DVC = [sys.executable, "-m", "dvc"]
 
@@ -33,7 +33,7 @@ def main() -> None:
         with project(Path(work)) as (root, _):
             options.start = min(run(["status"], root)[0] for _ in range(3))
         print(
-            f"\n{options.files} files of {options.bytes} bytes, {FOLDER} a folder; DVC {_version()}; "
+            f"\n{options.files} files of {options.bytes} bytes, {FOLDER} per folder; DVC {_version()}; "
             f"{options.start:.1f} s of each row are the start of the program\n\n"
             f"| variant | step | seconds | peak memory, MB | files in the cache | at {options.estimate} files, s |\n"
             "|---|---|---|---|---|---|"
@@ -62,10 +62,10 @@ def files(work: Path, options: argparse.Namespace) -> None:
 
 
 def archives(work: Path, options: argparse.Namespace) -> None:
-    """One archive a case, not compressed."""
+    """Time one uncompressed archive per case."""
     with project(work) as (root, rows):
         write_files(work / "plain", options)
-        row = rows(options, f"one tar a case ({options.files // FOLDER})")
+        row = rows(options, f"one tar per case ({options.files // FOLDER})")
         row("make the archives", lambda: pack(work / "plain", root / "data"))
         row("add, first time", ["add", "data"])
         row("status, nothing changed", ["status"])
@@ -110,7 +110,7 @@ def external(work: Path, options: argparse.Namespace) -> None:
 
 @contextmanager
 def project(work: Path, *settings: str) -> Iterator:
-    """Yields the folder of a new project with a remote beside it, and what makes its rows; removes all afterwards."""
+    """Yield the folder of a new project with a remote next to it, and a function for its rows; then remove all."""
     root, remote, state = (work / name for name in ("project", "remote", "state"))
     root.mkdir()
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
@@ -130,7 +130,7 @@ def project(work: Path, *settings: str) -> Iterator:
 
 
 def print_row(options: argparse.Namespace, root: Path, variant: str, step: str, action) -> None:
-    """Runs a DVC command, or calls a function, and prints its line of the table."""
+    """Run a DVC command, or call a function, and print its line of the table."""
     if callable(action):
         began = time.perf_counter()
         action()
@@ -169,7 +169,7 @@ def write_files(folder: Path, options: argparse.Namespace) -> None:
 
 
 def change_one(folder: Path) -> None:
-    """Replaces the first file, for links must not be written through."""
+    """Replace the first file; writing to it would change the target of a link."""
     file = folder / "case_00000" / "000.dcm"
     size = file.stat().st_size
     file.unlink()

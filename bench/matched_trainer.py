@@ -1,8 +1,8 @@
-"""nnU-Net's own trainer with the numbers that this project trains by, for `nnUNetv2_train -tr MatchedTrainer`.
+"""nnU-Net's own trainer with the parameters of this project, for `nnUNetv2_train -tr MatchedTrainer`.
 
-`bench/nnunet_commands.py` copies this file to where nnU-Net looks for trainers from outside, and lays matched.json
-beside it: epochs, iterations, learning_rate. Momentum and the patch of training are in the plans, as ours are; nnU-Net
-knows neither there. It also notes when things happen, so that the command's time can be told apart.
+`bench/nnunet_commands.py` copies this file to nnU-Net's folder of external trainers, with matched.json next to it. Our
+plans hold momentum and training patch, which nnU-Net does not read there. The trainer also writes times, to split the
+time of the command into parts.
 """
 
 import json
@@ -14,7 +14,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 
 class MatchedTrainer(nnUNetTrainer):
-    """Everything but the numbers is nnU-Net's. Leaves times.json (seconds since 1970, or lasting) in its folder."""
+    """nnU-Net's trainer with other parameters. Writes times.json: moments in seconds since 1970, and durations."""
 
     def __init__(
         self,
@@ -22,12 +22,12 @@ class MatchedTrainer(nnUNetTrainer):
         configuration: str,
         fold: int,
         dataset_json: dict,
-        device: torch.device = torch.device("cuda"),
+        device: torch.device = torch.device("cuda"),  # noqa: B008  # the signature of nnU-Net
     ):
         super().__init__(plans, configuration, fold, dataset_json, device)
         matched = json.loads(Path(__file__).with_name("matched.json").read_text())
-        self.num_epochs, self.num_iterations_per_epoch = matched["epochs"], matched["iterations"]
-        self.num_val_iterations_per_epoch = max(1, matched["iterations"] // 5)  # as ours; nnU-Net: 50 to 250
+        self.num_epochs, self.num_iterations_per_epoch = matched["epochs"], matched["num_iterations_per_epoch"]
+        self.num_val_iterations_per_epoch = max(1, matched["num_iterations_per_epoch"] // 5)  # as ours
         self.initial_lr = matched["learning_rate"]
         own = self.configuration_manager.configuration
         self.window, own["patch_size"] = own["patch_size"], own.get("training_patch_size", own["patch_size"])
@@ -44,7 +44,7 @@ class MatchedTrainer(nnUNetTrainer):
         return super().train_step(batch)
 
     def on_epoch_end(self) -> None:
-        """nnU-Net's: draws progress.png every epoch, and saves the network whenever it is the best so far."""
+        """End the epoch as nnU-Net does: draw progress.png, and save the network if it is the best so far."""
         start = time.time()
         super().on_epoch_end()
         self.times["epoch_ends_s"] += time.time() - start
@@ -54,7 +54,7 @@ class MatchedTrainer(nnUNetTrainer):
         self.times["trained"] = time.time()
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
-        """nnU-Net's, with the plan's window, as in prediction: the small patch of training would take longer."""
+        """Validate with the patch of the prediction: the small patch of the training would take longer."""
         self.configuration_manager.configuration["patch_size"] = self.window
         super().perform_actual_validation(save_probabilities)
         self.times["validated"] = time.time()

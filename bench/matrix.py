@@ -1,10 +1,10 @@
-"""What running trainings side by side gains: two jobs with one thread each on two cores, against one after the other.
+"""Measure the gain of parallel trainings: two jobs with one thread each on two cores, against one after the other.
 
     python bench/matrix.py                       # 8 trainings of the demonstration's length
-    python bench/matrix.py --trainings 4 --epochs 2 --iterations 4     # whether it runs
-    python bench/matrix.py --hours 14            # and what the full study takes if one training takes 14 hours
+    python bench/matrix.py --trainings 4 --epochs 2 --iterations 4     # a quick check
+    python bench/matrix.py --hours 14            # estimate the full study from 14 hours per training
 
-Works on a temporary clone of the project as it is committed, with its last results checked out.
+It runs in a temporary clone of the last commit, with its results checked out.
 """
 
 import argparse
@@ -21,22 +21,27 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
-GOAL = 0.85  # of the ideal, twice as fast
-STUDY, GPUS = 35, (1, 5, 35)  # trainings of the full study, and machines to share them
+GOAL = 0.85  # of the ideal, which is twice as fast
+STUDY, GPUS = 35, (1, 5, 35)  # trainings of the full study, and numbers of GPUs
 FOLDS = 5
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trainings", type=int, default=8, help="an even number, at most 20")
-    parser.add_argument("--epochs", type=int, help="of a training (default: as in params.yaml)")
-    parser.add_argument("--iterations", type=int, help="of an epoch (default: as in params.yaml)")
-    parser.add_argument("--hours", type=float, help="of one training at full scale, for the arithmetic of the study")
+    parser.add_argument("--epochs", type=int, help="epochs per training (default: as in params.yaml)")
+    parser.add_argument(
+        "--iterations",
+        type=int,
+        dest="num_iterations_per_epoch",
+        help="training steps per epoch (default: as in params.yaml)",
+    )
+    parser.add_argument("--hours", type=float, help="hours of one training at full scale, to estimate the full study")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-matrix-") as folder:
         seconds = {jobs: measure(Path(folder) / f"{jobs}", jobs, options) for jobs in (1, 2)}
     efficiency = seconds[1] / seconds[2] / 2
-    print(f"| {options.trainings} trainings with one thread each | seconds | a training | of the ideal |")
+    print(f"| {options.trainings} trainings with one thread each | seconds | per training | of the ideal |")
     print("|---|---|---|---|")
     for jobs, spent in seconds.items():
         print(
@@ -48,13 +53,13 @@ def main() -> None:
 
 
 def measure(folder: Path, jobs: int, options: argparse.Namespace) -> float:
-    """Seconds of cluster/run_matrix.py over the first trainings, in a project whose cache has none of them."""
+    """Return the seconds of cluster/run_matrix.py for the first trainings, in a project with an empty cache."""
     run(["git", "clone", "--quiet", str(ROOT), str(folder)], ROOT)
     cache = subprocess.run(["dvc", "cache", "dir"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
     run(["dvc", "cache", "dir", "--local", str((ROOT / cache).resolve())], folder)
     run(["dvc", "checkout", "--quiet", "ingest", "synthesize", "plan_and_preprocess"], folder)
     edit(folder / "params.yaml", options)
-    run(["dvc", "cache", "dir", "--local", str(folder / ".dvc" / "cache")], folder)  # an empty one from here on
+    run(["dvc", "cache", "dir", "--local", str(folder / ".dvc" / "cache")], folder)  # empty from here on
     run(["dvc", "commit", "--force", "--quiet", "plan_and_preprocess"], folder)
     names = subprocess.run(
         ["dvc", "stage", "list", "--name-only"], cwd=folder, check=True, capture_output=True, text=True
@@ -69,13 +74,13 @@ def edit(file: Path, options: argparse.Namespace) -> None:
     yaml = YAML()
     params = yaml.load(file)
     params["segmentation"]["threads"] = 1
-    for name in ("epochs", "iterations"):
+    for name in ("epochs", "num_iterations_per_epoch"):
         params["segmentation"][name] = getattr(options, name) or params["segmentation"][name]
     yaml.dump(params, file)
 
 
 def arithmetic(hours: float) -> str:
-    """The full study from the hours of one training: its trainings share the GPUs, each its own at a time."""
+    """Return the hours of the full study from those of one training, with one training per GPU at a time."""
     lines = [f"| the study, {STUDY} trainings of {hours:.3g} h | hours |", "|---|---|"]
     return "\n".join(
         lines + [f"| on {gpus} GPU{'s' if gpus > 1 else ''} | {math.ceil(STUDY / gpus) * hours:.3g} |" for gpus in GPUS]

@@ -1,8 +1,8 @@
-"""What DVC and this project cost before any work is done: repro with nothing to do, a stage's start, exp show.
+"""Time DVC and this project without any work: repro with nothing to do, the start of a stage, exp show.
 
     python bench/overhead.py
 
-Works in a clone of the last commit in a temporary folder, which shares the cache of this checkout (`make repro` first).
+It runs in a temporary clone of the last commit, which shares the cache of this checkout (`make repro` first).
 """
 
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[1]
-RUNS = 3  # of which the best counts: other work on the machine only adds
+RUNS = 3  # the best one counts, since other load only adds time
 EXPERIMENTS = 50
 IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \| +(\S+)")  # of -X importtime: microseconds of its own, module
 
@@ -45,10 +45,10 @@ def main() -> None:
 
 
 def start(clone: Path, stage: str) -> tuple[float, float, float]:
-    """Seconds to import our modules alone, to import everything that a stage's script asks for, and to read params."""
+    """Return the seconds to import our modules alone, to import everything of a stage, and to read params.yaml."""
     code = (
-        f"import {stage}, time; from pre2post.pipeline.params import load_params; t = time.perf_counter(); load_params(); "
-        "print(time.perf_counter() - t)"
+        f"import {stage}, time; from pre2post.pipeline.params import load_params; t = time.perf_counter(); "
+        "load_params(); print(time.perf_counter() - t)"
     )
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code],
@@ -65,7 +65,7 @@ def start(clone: Path, stage: str) -> tuple[float, float, float]:
 
 
 def save_experiments(clone: Path) -> None:
-    """As many experiments as are to be shown, each with another seed, without running anything."""
+    """Save the experiments to show, each with another seed, without running anything."""
     params = (clone / "params.yaml").read_text()
     for number in range(EXPERIMENTS):
         (clone / "params.yaml").write_text(params.replace("seed: 2026", f"seed: {number}", 1))

@@ -1,9 +1,9 @@
-"""How fast images are scored, against calling the usual libraries one after the other.
+"""Time the image metrics against calling the usual libraries one after the other.
 
     python bench/quality.py                    # all of it: some minutes
     python bench/quality.py pixel frechet      # or parts: pixel, frechet, same, memory
 
-Both sides take turns in one run, so that whatever else the machine does hits both alike: trust the ratios.
+Both sides take turns in one run, so other load affects both equally: the ratios are more reliable than the seconds.
 """
 
 import argparse
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import numpy as np
 
 ROUNDS = 3
-SIZE = 512  # pixels a side, as the published slices
+SIZE = 512  # pixels per side, as in the published slices
 DIMENSIONS = 2048  # of InceptionV3's features
 
 
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def pixel(options: argparse.Namespace) -> None:
-    """MAE, MSE, PSNR, NMSE, SSIM and MS-SSIM of pairs of slices."""
+    """Time MAE, MSE, PSNR, NMSE, SSIM and MS-SSIM of pairs of slices."""
     from pre2post.metrics.slice_metrics import slice_metrics
 
     real, synthetic = _pairs(options.pairs, SIZE)
@@ -49,7 +49,7 @@ def pixel(options: argparse.Namespace) -> None:
 
 
 def frechet(options: argparse.Namespace) -> None:
-    """Frechet distance of 500 vectors a side, without the features."""
+    """Time the Frechet distance of 500 vectors per side, without the features."""
     from pre2post.metrics.frechet import frechet_distance
 
     rng = np.random.default_rng(0)
@@ -60,7 +60,7 @@ def frechet(options: argparse.Namespace) -> None:
 
 
 def same(options: argparse.Namespace) -> None:
-    """SAMe of 10 checkpoints against the training that made them, both as params.yaml has them."""
+    """Time SAMe of 10 checkpoints against their training, both with the parameters of params.yaml."""
     from contender import Contender, Variant
 
     from pre2post.core.paths import SPLITS
@@ -87,7 +87,7 @@ def same(options: argparse.Namespace) -> None:
 
 
 def memory(options: argparse.Namespace) -> None:
-    """Peak memory of scoring few and many slices that lie in a file, each in a process of its own."""
+    """Measure the peak memory for few and many slices in a file, each in its own process."""
     print(
         "\nPeak memory of pixel metrics and features of two extractors, slices memory-mapped\n\n"
         "| slices of 256 x 256 | file | peak memory without the file's pages |\n|---|---|---|"
@@ -100,7 +100,7 @@ def memory(options: argparse.Namespace) -> None:
 
 
 def _torchmetrics(real: np.ndarray, synthetic: np.ndarray, channels: int) -> list[float]:
-    """One metric after the other on one pair, in single precision; the published script makes three channels of it."""
+    """Compute one metric after the other on one pair, in single precision; the published script has three channels."""
     import torch
     from torchmetrics import functional as reference
 
@@ -117,7 +117,7 @@ def _torchmetrics(real: np.ndarray, synthetic: np.ndarray, channels: int) -> lis
 
 
 def _scikit_image(real: np.ndarray, synthetic: np.ndarray) -> list[float]:
-    """In double precision, as ours, but for MS-SSIM, which scikit-image does not have."""
+    """Compute in double precision, like ours, except MS-SSIM, which scikit-image does not have."""
     import torch
     from skimage import metrics as reference
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
@@ -137,7 +137,7 @@ def _scikit_image(real: np.ndarray, synthetic: np.ndarray) -> list[float]:
 
 
 def _sqrtm_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """As most FID code has it."""
+    """Compute it as in most FID code."""
     from scipy.linalg import sqrtm
 
     first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
@@ -146,7 +146,7 @@ def _sqrtm_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _score_ten(params, slices: int) -> None:
-    """What the stage select_checkpoint does, on random slices and untrained networks."""
+    """Run the work of select_checkpoint on random slices and untrained networks."""
     import torch
 
     from pre2post.metrics.extractors import make_extractors
@@ -181,7 +181,7 @@ def _score_ten(params, slices: int) -> None:
 
 
 def _serve_memory(slices: int) -> None:
-    """Prints the peak of this process's own memory in MB; pages of mapped files, which the system may drop, apart."""
+    """Print the peak memory of this process in MB, without pages of mapped files, which the system can drop."""
     import threading
 
     import torch
@@ -228,7 +228,7 @@ def _pairs(n: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _compare(sides: dict[str, Callable], rounds: int = ROUNDS, own: int = 1) -> None:
-    """Prints the seconds of each side, and how often the first one could have run meanwhile (`own` runs a round)."""
+    """Print the seconds of each side, and their ratio to the first one, which runs `own` times per round."""
     times = {name: [] for name in sides}
     first = next(iter(sides))
     for _ in range(rounds):
@@ -249,7 +249,7 @@ def _seconds(run: Callable) -> float:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="pixel, frechet, same, memory; all unless given")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="pixel, frechet, same, memory; default: all")
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--serve-memory", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()

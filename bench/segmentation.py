@@ -1,14 +1,15 @@
-"""How long the segmentation takes from volumes to Dice, against nnU-Net's own commands on the same cases.
+"""Time the segmentation from volumes to Dice, against nnU-Net's own commands on the same cases.
 
     python bench/segmentation.py                                   # the demonstration's numbers, one fold, three seeds
     python bench/segmentation.py --folds 0 1 2 3 4 --seeds 1 --repeats 1
-    python bench/segmentation.py --cases 1 --epochs 2 --iterations 2 --seeds 1 --repeats 1   # whether it runs
+    python bench/segmentation.py --cases 1 --epochs 2 --iterations 2 --seeds 1 --repeats 1   # a quick check
 
-Ours are the stage scripts in a temporary project: plan_and_preprocess, train_segmentation, evaluate_segmentation. Theirs
-are nnUNetv2_plan_and_preprocess, _train, _predict and _evaluate_folder. Both train the same network (smallPlans) by the
-same numbers on the same folds and patches, and predict the same test and external volumes. Parts take turns, so that
-whatever else the machine does hits both alike: trust the ratios. On a CPU with bfloat16 ours computes in it; nnU-Net
-has only float32 there. Where timm is missing the commands see an empty package in its place, in the temporary folder.
+Ours are the stage scripts in a temporary project: plan_and_preprocess, train_segmentation, evaluate_segmentation.
+Theirs are nnUNetv2_plan_and_preprocess, _train, _predict and _evaluate_folder. Both train the same network (smallPlans)
+with the same parameters on the same folds and patch sizes, and predict the same test and external volumes. Parts take
+turns, so other load affects both sides equally: the ratios are more reliable than the seconds. On a CPU with bfloat16,
+ours uses it; nnU-Net has only float32 there. If timm is missing, the commands find an empty package in the temporary
+folder.
 """
 
 import argparse
@@ -34,27 +35,25 @@ from pre2post.core.files import read_json, read_table, write_json
 from pre2post.core.paths import NNUNET, PARAMS, PLOTS, SEGMENTERS, SPLITS, SYNTHETIC, VOLUMES
 
 ROOT = Path(__file__).resolve().parents[1]
-TIMES_AS_FAST = 3.0  # what ours should reach end to end
-START_S = 6.0  # what a training may take until its first step
-STARTS = 3  # trainings of one step that measure it
+TIMES_AS_FAST = 3.0  # target of ours, end to end
+START_S = 6.0  # target of a training, until its first step
+STARTS = 3  # trainings of one step to measure it
 CONFIDENCE = 0.95  # of the interval of the difference in Dice
-WHOLE_BREASTS = (
-    "train_crop",
-    "score_region",
-)  # parameters, where there are: nnU-Net's commands do not cut to one breast
+BOTH_BREASTS = ("train_crop", "score_region")  # parameters; nnU-Net's commands do not crop to one breast
+TRAINED_ALIKE = ("epochs", "num_iterations_per_epoch", "batch_size", "learning_rate", "folds", "use_mirroring")
 OURS, THEIRS, END_TO_END = "ours", "nnU-Net", "end to end"
 OWN, EVERYTHING = ["plan", "train", "test"], ["plan", "train", "predict", "evaluate"]
 EXTRAS = ["validation", "epoch ends"]
-# Rows of the table: parts of ours, parts of theirs, and what is left out of theirs, since ours has nothing like it.
+# Rows of the table: parts of ours, parts of theirs, and parts of theirs to subtract, which ours does not have.
 ROWS = [
     ("planning and preprocessing", ["plan"], ["plan"], []),
     ("training", ["train"], ["train"], []),
     ("training, without nnU-Net's final validation", ["train"], ["train"], ["validation"]),
-    ("training, without what it draws and saves every epoch either", ["train"], ["train"], EXTRAS),
+    ("training, also without its plots and checkpoints per epoch", ["train"], ["train"], EXTRAS),
     ("prediction and evaluation", ["test"], ["predict", "evaluate"], []),
     (END_TO_END, OWN, EVERYTHING, []),
     (f"{END_TO_END}, without nnU-Net's final validation", OWN, EVERYTHING, ["validation"]),
-    (f"{END_TO_END}, without what it draws and saves every epoch either", OWN, EVERYTHING, EXTRAS),
+    (f"{END_TO_END}, also without its plots and checkpoints per epoch", OWN, EVERYTHING, EXTRAS),
 ]
 
 
@@ -68,10 +67,10 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict:
-    """Seconds of every part in every round, and the mean Dice of each, of both sides."""
+    """Return the seconds of every part in every round, and the mean Dice of each round, of both sides."""
     import torch
 
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the Makefile, for both: see there
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # for both sides, as in the Makefile
     load = os.getloadavg()[0]
     ours = Project(folder / "ours", options)
     theirs = NnUNet(folder / "theirs", ours.matched(), best_device(), options.processes)
@@ -94,7 +93,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
         for side, found in ((OURS, ours), (THEIRS, theirs)):
             if turn < rounds[side]:
                 dice[side].append(found.dice())
-    ours.use(ours.seed, epochs=1, iterations=1)
+    ours.use(ours.seed, epochs=1, num_iterations_per_epoch=1)
     for _ in range(STARTS):
         clock.note(OURS, {"start": ours.train_one(ours.study["folds"][0])})
     check_same_cases(dice)
@@ -104,7 +103,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
         "load": load,
         "torch": torch.__version__,
         "nnunetv2": version("nnunetv2"),
-        "timm_stands_in": theirs.stands_in,
+        "timm_is_empty": theirs.timm_is_empty,
         "mix": options.mix,
         "phase": options.phase,
         "processes": options.processes or "default",
@@ -117,7 +116,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
 
 
 class Clock:
-    """Return the seconds of both sides by part, one per round, and print progress."""
+    """Collect the seconds of both sides by part and round, and print them."""
 
     def __init__(self):
         self.seconds = {OURS: defaultdict(list), THEIRS: defaultdict(list)}
@@ -133,7 +132,7 @@ class Clock:
 
 
 class Project:
-    """This repository's stage scripts in a folder of their own. Methods that run one return seconds by part."""
+    """This repository's stage scripts in a temporary folder. Methods that run one return seconds by part."""
 
     def __init__(self, folder: Path, options: argparse.Namespace):
         self.folder, self.mix = folder, options.mix
@@ -150,26 +149,23 @@ class Project:
             "test_phases": [options.phase],
             "plan": "small",
         }
-        self.study |= {name: "both" for name in WHOLE_BREASTS if name in self.study}
+        self.study |= dict.fromkeys(BOTH_BREASTS, "both")
         self.study |= {
             name: getattr(options, name)
-            for name in ("epochs", "iterations", "use_mirroring")
+            for name in ("epochs", "num_iterations_per_epoch", "use_mirroring")
             if getattr(options, name) is not None
         }
         self.patients = sum(map(len, read_json(folder / SPLITS)["folds"]))
 
     def use(self, seed: int, **numbers: int) -> None:
-        """Writes params.yaml, with this seed and other numbers of the segmentation."""
+        """Write params.yaml with this seed and these parameters of the segmentation."""
         self.params["seed"] = seed
         self.study |= numbers
         (self.folder / PARAMS).write_text(yaml.safe_dump(self.params, sort_keys=False), encoding="utf-8")
 
     def matched(self) -> dict:
-        """What nnU-Net has to do likewise."""
-        return {
-            name: self.study[name]
-            for name in ("epochs", "iterations", "batch_size", "learning_rate", "folds", "use_mirroring")
-        }
+        """Return the parameters that nnU-Net uses too."""
+        return {name: self.study[name] for name in TRAINED_ALIKE}
 
     def tested(self) -> list[str]:
         splits = read_json(self.folder / SPLITS)
@@ -185,23 +181,23 @@ class Project:
         return self._run("train_segmentation", "--mix", self.mix, "--fold", fold)
 
     def test(self) -> dict[str, float]:
-        """Prediction and evaluation are one stage, of the test cases and of the external ones."""
+        """Run prediction and evaluation, one stage for test and external cases."""
         return {"test": self._run("evaluate_segmentation")}
 
     def dice(self) -> dict[str, float]:
-        """Dice of every test and external case."""
+        """Return the Dice of every test and external case."""
         return {row["case"]: float(row["dice"]) for row in read_table(self.folder / PLOTS / "segmentation.csv")}
 
     @property
     def raw(self) -> Path:
-        """The training volumes as nnU-Net's raw dataset, which plan_and_preprocess has written."""
+        """Return the folder of nnU-Net's raw dataset, written by plan_and_preprocess."""
         return self.folder / NNUNET / "nnUNet_raw" / DATASET
 
     def plans(self) -> dict:
         return read_json(self.folder / NNUNET / "nnUNet_preprocessed" / DATASET / f"{PLANS}.json")
 
     def splits(self) -> list[dict]:
-        """The folds as a training leaves them: nnU-Net's splits_final.json."""
+        """Return the folds of a training, from nnU-Net's splits_final.json."""
         trained = self.folder / SEGMENTERS / f"{self.mix}_{self.study['folds'][0]}"
         return read_json(trained / DATASET / "splits_final.json")
 
@@ -210,22 +206,22 @@ class Project:
 
 
 def cut(splits: dict, most: int | None) -> dict:
-    """The splits with at most so many patients of each fold, of the test and of the external cohort."""
-    gone = {patient for fold in splits["folds"] for patient in fold[most:]} if most else set()
+    """Return the splits with at most so many patients per fold, and in the test and external split."""
+    dropped = {patient for fold in splits["folds"] for patient in fold[most:]} if most else set()
     return splits | {
         "folds": [fold[:most] for fold in splits["folds"]],
-        "validation": [patient for patient in splits["validation"] if patient not in gone],
+        "validation": [patient for patient in splits["validation"] if patient not in dropped],
         "test": splits["test"][:most],
         "external": splits["external"][:most],
     }
 
 
 def test_volumes(folder: Path, cases: list[str], phase: str) -> tuple[Path, Path]:
-    """Folders of links to the images and masks of the cases that have the phase, by the names that nnU-Net wants."""
+    """Link the images and masks of the cases with this phase, under nnU-Net's names, and return the two folders."""
     images, labels = folder / "images", folder / "labels"
     images.mkdir(), labels.mkdir()
     for case in cases:
-        image = ROOT / VOLUMES / case / f"{phase}.nii.gz"
+        image = ROOT / VOLUMES / case / f"{phase}.nii"
         if image.is_file():
             (images / f"{case}_0000.nii.gz").symlink_to(image)
             (labels / f"{case}.nii.gz").symlink_to(image.with_name("mask.nii.gz"))
@@ -233,7 +229,7 @@ def test_volumes(folder: Path, cases: list[str], phase: str) -> tuple[Path, Path
 
 
 def check_same_cases(dice: dict[str, list[dict[str, float]]]) -> None:
-    """Ends the measurement when a round of either side was tested on other cases than the first of ours."""
+    """End the measurement if a round was tested on other cases than the first round of ours."""
     expected = dice[OURS][0].keys()
     for side, rounds in dice.items():
         for found in rounds:
@@ -242,23 +238,23 @@ def check_same_cases(dice: dict[str, list[dict[str, float]]]) -> None:
 
 
 def mean(dice: dict[str, float]) -> float:
-    """Of the cases; where both masks are empty nnU-Net says NaN and leaves the case out, ours says 1."""
+    """Return the mean over cases. If both masks are empty, nnU-Net gives NaN and skips the case, ours gives 1."""
     return statistics.mean(value for value in dice.values() if not math.isnan(value))
 
 
 def table(result: dict) -> str:
-    """Markdown."""
-    said = (
-        "replaced by an empty package: nnU-Net imports it to find classes, but does not use it here"
-        if result["timm_stands_in"]
+    """Return the results in Markdown."""
+    timm = (
+        "is replaced by an empty package: nnU-Net imports it to find classes, but does not use it here"
+        if result["timm_is_empty"]
         else "is installed"
     )
     lines = [
-        f"\nSetting {result['mix']}, folds {result['folds']} of {result['patients']} patients, "
-        f"{result['epochs']} x {result['iterations']} steps of {result['batch_size']} patches; tested on "
+        f"\nMix {result['mix']}, folds {result['folds']} of {result['patients']} patients, "
+        f"{result['epochs']} x {result['num_iterations_per_epoch']} steps of {result['batch_size']} patches; tested on "
         f"{result['phase']} of {result['cases']} cases, use_mirroring {result['use_mirroring']}; {result['device']}, "
         f"{result['cores']} cores, load before {result['load']:.1f}; nnunetv2 {result['nnunetv2']} "
-        f"(processes: {result['processes']}), torch {result['torch']}; timm {said}\n",
+        f"(processes: {result['processes']}), torch {result['torch']}; timm {timm}\n",
         "| part | ours, median s | range | nnU-Net, median s | range | times as fast | of minima |",
         "|---" * 7 + "|",
     ]
@@ -276,8 +272,8 @@ def table(result: dict) -> str:
     starts, others = (result["seconds"][side]["start"] for side in (OURS, THEIRS))
     start = statistics.median(starts)
     lines.append(
-        f"Start of a training: ours at most {start:.1f} s ({min(starts):.1f} to {max(starts):.1f}), which is "
-        "all of a training of one step, with its validation and its checkpoint; nnU-Net "
+        f"Start of a training: ours at most {start:.1f} s ({min(starts):.1f} to {max(starts):.1f}), the time of a "
+        "complete training of one step, with validation and checkpoint; nnU-Net "
         f"{statistics.median(others):.1f} s ({min(others):.1f} to {max(others):.1f}) until its first step. "
         f"Target, below {START_S:g} s: {'reached' if start < START_S else 'missed'}."
     )
@@ -285,7 +281,7 @@ def table(result: dict) -> str:
 
 
 def total(seconds: dict[str, list[float]], parts: Sequence[str], without: Sequence[str] = ()) -> list[float]:
-    """Of each round: the sum of the parts, less what is left out of them."""
+    """Return the sum of the parts of each round, minus the parts to subtract."""
     rounds = range(len(seconds[parts[0]]))
     return [
         sum(seconds[part][turn] for part in parts) - sum(seconds[part][turn] for part in without) for turn in rounds
@@ -293,7 +289,7 @@ def total(seconds: dict[str, list[float]], parts: Sequence[str], without: Sequen
 
 
 def dice_table(dice: dict[str, list[float]]) -> list[str]:
-    """Mean Dice of both sides over trainings, and whether they differ by more than trainings do among themselves."""
+    """Return the mean Dice of both sides over trainings, and whether they differ by more than the noise of seeds."""
     lines = ["| mean Dice over cases | trainings | mean | SD | each |", "|---" * 5 + "|"]
     for side, values in dice.items():
         spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else "unknown"
@@ -301,9 +297,9 @@ def dice_table(dice: dict[str, list[float]]) -> list[str]:
         lines.append(f"| {side} | {len(values)} | {statistics.mean(values):.3f} | {spread} | {each} |")
     difference = statistics.mean(dice[OURS]) - statistics.mean(dice[THEIRS])
     if min(map(len, dice.values())) < 2:
-        return [*lines, f"\nDifference {difference:+.3f}; its noise is not known from one training a side."]
+        return [*lines, f"\nDifference {difference:+.3f}; its noise is unknown with one training per side."]
     interval = ttest_ind(dice[OURS], dice[THEIRS], equal_var=False).confidence_interval(CONFIDENCE)
-    within = "lies within" if interval.low <= 0 <= interval.high else "exceeds"
+    within = "is within" if interval.low <= 0 <= interval.high else "exceeds"
     return [
         *lines,
         f"\nDifference {difference:+.3f}, {CONFIDENCE:.0%} interval {interval.low:+.3f} to "
@@ -313,24 +309,28 @@ def dice_table(dice: dict[str, list[float]]) -> list[str]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mix", default="post", help="a name under segmentation.mixes")
+    parser.add_argument("--mix", default="post", help="a name in segmentation.mixes")
     parser.add_argument("--phase", default="post1", help="phase of the test volumes: pre, post1, post2")
     parser.add_argument("--folds", type=int, nargs="+", default=[0], help="trained one by one, then ensembled")
-    parser.add_argument("--cases", type=_count, help="at most so many of each fold and test group; all unless given")
-    parser.add_argument("--epochs", type=_count, help="as params.yaml unless given")
-    parser.add_argument("--iterations", type=_count, help="steps an epoch, as params.yaml unless given")
+    parser.add_argument("--cases", type=_count, help="at most so many per fold and test split; default: all")
+    parser.add_argument("--epochs", type=_count, help="default: as in params.yaml")
     parser.add_argument(
-        "--use_mirroring",
+        "--iterations",
+        type=_count,
+        dest="num_iterations_per_epoch",
+        help="training steps per epoch; default: as in params.yaml",
+    )
+    parser.add_argument(
+        "--use-mirroring",
         action=argparse.BooleanOptionalAction,
-        help="of both sides, as params.yaml unless given; nnU-Net's final validation always mirrors",
+        help="for both sides; default: as in params.yaml. nnU-Net's final validation always mirrors",
     )
     parser.add_argument("--seeds", type=_count, default=3, help="rounds of ours, each with another seed")
     parser.add_argument("--repeats", type=_count, default=3, help="rounds of nnU-Net, which has no seed")
     parser.add_argument(
         "--processes",
         type=_count,
-        help="of each of nnU-Net's pools, to see what its defaults cost on "
-        "a small machine: 3 to 8, whatever the machine is",
+        help="size of each of nnU-Net's pools; its defaults are 3 to 8 on every machine",
     )
     parser.add_argument("--json", type=Path)
     return parser.parse_args()

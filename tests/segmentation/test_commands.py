@@ -16,12 +16,12 @@ SOURCE = ROOT / "src"
 MODEL = "artifacts/segmenters/pre_1/Dataset200_pre2post/RepeatableTrainer__smallPlans__3d_fullres"
 
 
-def write_stand_in(package):
+def write_empty_timm(package):
     """Write the benchmark's empty package timm; the real one needs torchvision."""
     spec = importlib.util.spec_from_file_location("nnunet_commands", SOURCE.parent / "bench/nnunet_commands.py")
     commands = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(commands)
-    commands.write_stand_in(package)
+    commands.write_empty_timm(package)
 
 
 def test_nnunetv2_predict_takes_a_trained_folder_and_gives_our_mask(evaluated, tmp_path, monkeypatch):
@@ -32,8 +32,8 @@ def test_nnunetv2_predict_takes_a_trained_folder_and_gives_our_mask(evaluated, t
     shutil.copyfile(image, tmp_path / "in/g_0000.nii.gz")
     paths = [str(SOURCE)]
     if importlib.util.find_spec("timm") is None:
-        write_stand_in(tmp_path / "stand_in/timm")
-        paths.append(str(tmp_path / "stand_in"))
+        write_empty_timm(tmp_path / "empty/timm")
+        paths.append(str(tmp_path / "empty"))
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(paths),
         "nnUNet_extTrainer": str(SOURCE / "pre2post/segmentation"),
