@@ -8,8 +8,11 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # times slower on one whose cores are shared; not spinning at all halves the speed of small networks.
 export GOMP_SPINCOUNT := 10000
 
-.PHONY: repro test test-fast coverage check setup lock compare deps docs experiment
+.PHONY: help repro test test-fast coverage check setup lock compare deps docs experiment
 .DELETE_ON_ERROR:
+
+help:                   ## show these commands
+	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 repro: setup data       ## run every stage whose code, data or parameters changed
 	dvc repro

@@ -83,7 +83,10 @@ def results() -> Results:
             "pre": {"test_pre": cell(0.5, 0.4, 0.6), "test_post1": cell(0.3, None, None)},
             "pre_synthetic": {"test_pre": cell(0.45, 0.35, 0.5), "test_post1": cell(0.6, 0.5, 0.7)},
             "gain": {
-                "pre_synthetic": {"test_pre": cell(-0.05, -0.1, -0.01, p=0.5), "test_post1": cell(0.3, 0.2, 0.4, p=0.03)}
+                "pre_synthetic": {
+                    "test_pre": cell(-0.05, -0.1, -0.01, p=0.5),
+                    "test_post1": cell(0.3, 0.2, 0.4, p=0.03),
+                }
             },
             "provenance": [{}],
         },

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 from repository import ROOT
+from tools.update_readme import with_block
 
 from pre2post.report.markdown import listed, number, table, with_interval
 from pre2post.report.results_page import Results, readme_block, results_page
-from tools.update_readme import with_block
 
 
 def test_the_tables_hold_the_values_with_their_intervals(results):
@@ -29,8 +29,8 @@ def test_a_sentence_follows_from_the_intervals(results):
     page = results_page(results)
     assert "against pre-contrast, better in lesion; against look-up table, not clearly better in any region" in page
     assert (
-        "External patients, by intervals that exclude 0: against pre-contrast, not clearly better in any region, worse in lesion"
-        in page
+        "External patients, by intervals that exclude 0: against pre-contrast, not clearly better in any region, "
+        "worse in lesion" in page
     )
     assert "pre + synthetic against pre improves in (test, post1); loses in (test, pre)." in page
     assert "SAMe selects epoch 4 among 3 checkpoints" in page and "differs scaling max (epoch 2)" in page

@@ -4,7 +4,6 @@ import subprocess
 
 import pytest
 from repository import ROOT
-
 from tools.run_experiment import commands, experiments
 
 

@@ -12,7 +12,7 @@ from pre2post.report.headline import GAIN
 from pre2post.report.markdown import listed, number, table, with_interval
 
 Row = Mapping[str, str]
-REGIONS = {"lesion": "lesion", "breast": "breast", "contralateral": "other breast", "whole": "whole volume"}
+REGIONS = {"lesion": "lesion", "breast": "breast", "contralateral": "contralateral breast", "whole": "entire volume"}
 BASELINES = {"pre": "pre-contrast", "lut": "look-up table"}
 METHODS = {"synthetic": "synthetic"} | BASELINES
 DISTANCES = {
@@ -282,7 +282,16 @@ def detection(results: Results) -> str:
             rows.append([_mix(mix), _words(split), str(cell["n"]), *shares, *counts, number(cell["p"], 2)])
     if not rows:
         return str(results.metrics["detection"].get("note", "Not measured."))
-    header = ["trained on", "patients", "n", "synthetic", "real", "in synthetic only", "in real only", "McNemar's p"]
+    header = [
+        "trained on",
+        "patients",
+        "n",
+        "synthetic",
+        "real",
+        "in synthetic only",
+        "in real only",
+        "McNemar's p, uncorrected",
+    ]
     return (
         "Share of patients whose predicted mask overlaps the tumour, when the synthetic or the real volume is "
         "segmented.\n\n" + table(header, rows) + "\n\n" + image("detection", "Detected tumours, and Dice by property")
@@ -313,11 +322,14 @@ def readme_block(results: Results) -> str:
             "",
             "MAE against the real post-contrast volume, in normalised intensity, with bootstrap intervals:",
             "",
-            error_table(results, {"lesion": "lesion", "whole": "whole volume"}),
+            error_table(results, {"lesion": "lesion", "whole": "entire volume"}),
             "",
             "Tumour Dice by training mix (rows) and test domain, with bootstrap intervals:",
             "",
             dice_table(results, present),
+            "",
+            *dice_sentences(results),
+            "post1 is the first post-contrast phase; external patients come from another site than all others.",
             "",
             "[All results](docs/results.md): gains with p-values, distances, the choice of the checkpoint, figures.",
         ]

@@ -92,7 +92,7 @@ def test_a_longer_training_goes_on_from_the_shorter_one(clone):
     clone.run("dvc", "exp", "run", "-f", "-S", "gan.epochs=2", "-S", "gan.ema=0.5", "train_gan")
     printed = clone.run("dvc", "exp", "run", "-S", "gan.epochs=4", "-S", "gan.ema=0.5", "train_gan")
     assert "resumes at epoch 3, step 1" in printed
-    assert "2_epochs_decay_0.5/constant_rate.pt; up to there its learning rates are those of this training" in printed
+    assert "2_epochs_decay_0.5/constant_rate.pt; up to this step the learning rates are the same" in printed
     assert len(checkpoints(clone)) == len(read_table(clone.path / "plots" / "gan_losses.csv")) == 4
 
 
