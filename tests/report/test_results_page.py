@@ -40,6 +40,12 @@ def test_a_sentence_follows_from_the_intervals(results):
     assert "is not clearly different in (test, pre)" in results_page(results)
 
 
+def test_readme_says_where_a_mix_is_better_and_worse(results):
+    assert "- pre + synthetic against pre: better in (test, post1); worse in (test, pre)." in readme_block(results)
+    results.metrics["segmentation"]["gain"]["pre_synthetic"] = {}
+    assert "- pre + synthetic against pre: no clear difference." in readme_block(results)
+
+
 def test_phantom_and_patients_are_told_apart(results):
     assert "On the embedded phantom" in results_page(results)
     patients = [row | {"patient": "duke:001"} for row in results.tables["cohort"]]

@@ -271,6 +271,19 @@ def dice_sentences(results: Results) -> list[str]:
     return sentences
 
 
+def short_dice_sentences(results: Results, domains: Sequence[str]) -> list[str]:
+    """Return a list entry per mix that has a baseline: in which of these domains it is better or worse."""
+    sentences = []
+    for mix, cells in results.metrics["segmentation"][GAIN].items():
+        shown = {name: cells[name] for name in domains if name in cells}
+        better = [_words(name) for name, cell in shown.items() if cell["ci_low"] is not None and cell["ci_low"] > 0]
+        worse = [_words(name) for name, cell in shown.items() if cell["ci_high"] is not None and cell["ci_high"] < 0]
+        parts = [f"{word} in {_several(names)}" for word, names in (("better", better), ("worse", worse)) if names]
+        found = "; ".join(parts) or "no clear difference"
+        sentences.append(f"- {_mix(mix)} against {_mix(_baselines(results)[mix])}: {found}.")
+    return sentences
+
+
 def detection(results: Results) -> str:
     rows = []
     for mix, splits in results.metrics["detection"].items():
@@ -328,8 +341,10 @@ def readme_block(results: Results) -> str:
             "",
             dice_table(results, present),
             "",
-            *dice_sentences(results),
-            "post1 is the first post-contrast phase; external patients come from another site than all others.",
+            *short_dice_sentences(results, present),
+            "",
+            "A difference counts if its interval excludes 0. post1 is the first post-contrast phase. "
+            "External patients come from another site.",
             "",
             "[All results](docs/results.md): gains with p-values, distances, the choice of the checkpoint, figures.",
         ]
