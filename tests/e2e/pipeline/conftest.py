@@ -57,7 +57,7 @@ class Clone:
 
     def restore(self) -> None:
         """Puts files and outputs back to the last commit."""
-        self.run("git", "checkout", "-q", "--", ".")
+        self.run("git", "reset", "-q", "--hard")  # not checkout: a failed experiment may leave changes staged
         self.run("dvc", "checkout", "-q")
 
     def commit(self, message: str) -> None:
