@@ -57,7 +57,8 @@ class Clone:
 
     def restore(self) -> None:
         """Puts files and outputs back to the last commit."""
-        self.run("git", "reset", "-q", "--hard")  # not checkout: a failed experiment may leave changes staged
+        self.run("git", "read-tree", "HEAD")  # a failed experiment leaves an index that hides its params.yaml from Git
+        self.run("git", "checkout", "-q", "--", ".")
         self.run("dvc", "checkout", "-q")
 
     def commit(self, message: str) -> None:
