@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 INSTALLED := .venv/.installed
 PACKAGE := .venv/.package
+PYTEST := pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder
 PIP := pip install --disable-pip-version-check --quiet
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # How long OpenMP threads spin for each other before they sleep. The default is as fast on a quiet machine, but up to ten
@@ -18,13 +19,13 @@ repro: setup data       ## run every stage whose code, data or parameters change
 	dvc repro
 
 test: setup             ## run the tests
-	pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder
+	$(PYTEST)
 
 test-fast: setup        ## run the tests that take little time: without slow ones, and without real dvc commands
-	pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder -m "not slow" --ignore tests/e2e --ignore tests/fuzz
+	$(PYTEST) -m "not slow" --ignore tests/e2e --ignore tests/fuzz
 
 coverage: setup         ## run the tests and report which lines of the package they reach
-	pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder --cov --cov-report term:skip-covered
+	$(PYTEST) --cov --cov-report term:skip-covered
 
 check: setup            ## check style, formatting and types
 	ruff check src tests bench tools cluster

@@ -12,6 +12,8 @@ from repository import ROOT
 from scipy.ndimage import gaussian_filter
 
 TESTS = Path(__file__).parent
+ONE_THREAD = ("evaluation", "features", "mama_synth", "metrics", "same", "stats")  # folders of networks and arrays too
+# small to share: waiting threads cost more than they gain
 LONGEST = "tests/e2e/pipeline"  # the group that begins first, so that it does not run alone at the end
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 AXIAL = (1, 0, 0, 0, 1, 0)
@@ -228,6 +230,13 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def few_threads(request) -> None:
+    """Run every test of the folders ONE_THREAD on one thread."""
+    if request.path.relative_to(TESTS).parts[0] in ONE_THREAD:
+        request.getfixturevalue("one_thread")
 
 
 @pytest.fixture(scope="session")

@@ -1,23 +1,19 @@
 """Relative links and anchors of all Markdown files."""
 
 import re
-import subprocess
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 from repository import ROOT
+from tools.check_words import tracked_files
 
 LINK = re.compile(r"(?<!`)\[(?:[^\]\[]|\[[^\]]*\])*\]\(([^()\s]+)\)")
 FENCED = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"`[^`\n]*`")
 EXTERNAL = ("https://", "http://", "mailto:")
-LISTED = subprocess.run(
-    ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"],
-    cwd=ROOT, check=True, capture_output=True, text=True,
-).stdout.split("\0")  # fmt: skip
-PAGES = sorted({name for name in LISTED if name and (ROOT / name).is_file()})
+PAGES = [page.as_posix() for page in tracked_files(["*.md"])]
 
 
 def links(text: str) -> list[str]:

@@ -1,12 +1,12 @@
 """The commands in the sh blocks of README, docs, CONTRIBUTING and other pages, and which of them a test runs."""
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from repository import ROOT
+from tools.check_words import tracked_files
 
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "experiments/README.md", "cluster/README.md", "weights/README.md")
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->")
@@ -42,10 +42,8 @@ def without_comment(line: str) -> str:
 
 def documented_blocks(root: Path = ROOT) -> list[Block]:
     """Return the sh blocks of all pages."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *PAGES]
-    listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.split("\0")
-    pages = sorted({name for name in listed if name and (root / name).is_file()})
-    return [block for page in pages for block in blocks(page, (root / page).read_text(encoding="utf-8"))]
+    pages = tracked_files(PAGES, root)
+    return [block for page in pages for block in blocks(page.as_posix(), (root / page).read_text(encoding="utf-8"))]
 
 
 def blocks(page: str, text: str) -> Iterator[Block]:
