@@ -17,8 +17,8 @@ from pre2post.evaluation.synthesis_table import (
 from pre2post.metrics.extractors import make_extractors, perceptual_metric
 from pre2post.pipeline.provenance import write_metrics
 from pre2post.splits.leakage import read_study
+from pre2post.splits.splits import TEST_SPLITS
 
-TEST_SPLITS = ("test", "external")
 EVALUATION_STREAM = 7  # number of this random stream; no other stage uses it
 
 

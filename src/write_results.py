@@ -5,7 +5,8 @@ from pre2post.core.files import atomic_path, read_json, read_table
 from pre2post.core.paths import METRICS, PLOTS, RESULTS_PAGE
 from pre2post.pipeline.provenance import write_metrics
 from pre2post.report.headline import headline
-from pre2post.report.results_page import Results, results_page
+from pre2post.report.results import Results
+from pre2post.report.results_page import results_page
 
 TABLES = (
     "cohort",

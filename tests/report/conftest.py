@@ -2,7 +2,7 @@
 
 import pytest
 
-from pre2post.report.results_page import Results
+from pre2post.report.results import Results
 
 
 def statistics_row(split, region, metric, method, mean, low="", high="", image="post", n="7"):

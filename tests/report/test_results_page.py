@@ -10,7 +10,8 @@ from repository import ROOT
 from tools.update_readme import with_block
 
 from pre2post.report.markdown import listed, number, table, with_interval
-from pre2post.report.results_page import Results, readme_block, results_page
+from pre2post.report.results import Results
+from pre2post.report.results_page import readme_block, results_page
 
 
 def test_the_tables_hold_the_values_with_their_intervals(results):

@@ -19,13 +19,11 @@ from pre2post.segmentation.nnunet import PLANS_OF, segmenter_folder, set_nnunet_
 from pre2post.segmentation.params import SegmentationParams
 from pre2post.segmentation.prediction import check_same_plans, load_segmenter, make_predictor
 from pre2post.segmentation.volumes import check_image, volume_file
-from pre2post.splits.splits import Splits
+from pre2post.splits.splits import TEST_SPLITS, Splits
 from pre2post.stats.params import StatisticsParams
 
 if TYPE_CHECKING:
     from pre2post.segmentation.prediction import nnUNetPredictor
-
-TEST_SPLITS = ("test", "external")
 
 
 class SegmentationEvaluationParams(StageParams):

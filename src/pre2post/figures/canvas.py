@@ -28,11 +28,6 @@ plt.rcParams.update(
 )
 
 
-def in_words(mix: str) -> str:
-    """Return the label of a training mix: "pre + synthetic" for "pre_synthetic"."""
-    return mix.replace("_", " + ")
-
-
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG and close it."""
     with atomic_path(path) as temporary:

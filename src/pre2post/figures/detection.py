@@ -6,7 +6,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pre2post.figures.canvas import COLOURS, draw_note, in_words
+from pre2post.figures.canvas import COLOURS, draw_note
+from pre2post.segmentation.design import mix_label
 
 REAL, SYNTHETIC = COLOURS[2], COLOURS[4]
 DETECTED, MISSED = COLOURS[0], COLOURS[3]
@@ -54,7 +55,7 @@ def draw_detection(rows: Sequence[Row], correlations: Sequence[Row], mix: str) -
         panels[0].set_xscale("log")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.suptitle(f"Tumour detection, and the Dice in synthetic volumes of the segmenter trained on {in_words(mix)}")
+    figure.suptitle(f"Tumour detection, and the Dice in synthetic volumes of the segmenter trained on {mix_label(mix)}")
     return figure
 
 
@@ -76,7 +77,7 @@ def _draw_fractions(axes: Axes, rows: Sequence[Row], mixes: Sequence[str]) -> No
     axes.scatter([], [], color=REAL, marker="o", label="real")
     axes.scatter([], [], color=SYNTHETIC, marker="D", label="synthetic")
     axes.legend(frameon=False, fontsize=8, loc="lower left")
-    axes.set_yticks(range(len(mixes)), [in_words(name).replace(" + ", " +\n") for name in mixes])
+    axes.set_yticks(range(len(mixes)), [mix_label(name).replace(" + ", " +\n") for name in mixes])
     axes.set(xlim=(-3, 108), ylim=(len(mixes) - 0.4, -0.7), xlabel="detected tumours, %")
     axes.set_title("all mixes", fontsize=9)
 

@@ -7,8 +7,8 @@ from matplotlib import colormaps
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from pre2post.figures.canvas import draw_paired, in_words
-from pre2post.segmentation.design import split_and_phase
+from pre2post.figures.canvas import draw_paired
+from pre2post.segmentation.design import domain_label, mix_label, split_and_phase
 
 GAIN = "RdBu"  # red for worse, blue for better, white at 0; distinct for red-green colour blindness
 NO_BASELINE = "#D9D9D9"  # light grey, which is not in that map
@@ -56,7 +56,7 @@ def draw_dice(table: Sequence[Mapping]) -> Figure:
     for line in range(1, len(mixes)):
         axes.axhline(line - 0.5, color="white", linewidth=1)
     baselines = {row["mix"]: row["baseline"] for row in table}
-    axes.set_xticks(range(len(domains)), [domain.replace("_", ",\n") for domain in domains])
+    axes.set_xticks(range(len(domains)), [domain_label(domain).replace(", ", ",\n") for domain in domains])
     axes.set_yticks(range(len(mixes)), [_with_baseline(mix, baselines[mix]) for mix in mixes])
     axes.tick_params(length=0)
     axes.set(
@@ -103,7 +103,7 @@ def draw_dice_paired(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[
         axes.set_ylim(-0.03, 1.03)  # points at 0 and 1 are not cut
     for column, domain in enumerate(domains):
         grid[0, column].annotate(
-            domain.replace("_", ", "),
+            domain_label(domain),
             (0.5, 1),
             (0, 20),
             xycoords="axes fraction",
@@ -123,7 +123,7 @@ def _names(table: Sequence[Mapping], column: str) -> list[str]:
 
 
 def _with_baseline(mix: str, baseline: str | None) -> str:
-    return in_words(mix) + (f"\nbaseline: {in_words(baseline)}" if baseline else "")
+    return mix_label(mix) + (f"\nbaseline: {mix_label(baseline)}" if baseline else "")
 
 
 def _cell(row: Mapping) -> str:

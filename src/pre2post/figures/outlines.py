@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pre2post.figures.canvas import in_words
-from pre2post.segmentation.design import split_and_phase
+from pre2post.segmentation.design import mix_label, split_and_phase
 
 
 class Line(NamedTuple):
@@ -88,7 +87,7 @@ def draw_outlines(examples: Sequence[Outlined]) -> Figure:
     lines = [
         Line2D([], [], color=line.color, linestyle=line.linestyle) for line in (ANNOTATED, *PREDICTED[: len(names)])
     ]
-    labels = ["annotated", *(f"trained on {in_words(name)}" for name in names)]
+    labels = ["annotated", *(f"trained on {mix_label(name)}" for name in names)]
     figure.legend(lines, labels, loc="outside lower center", ncols=len(lines), frameon=False)
     return figure
 

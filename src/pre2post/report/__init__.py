@@ -1,0 +1,1 @@
+"""The results page, headline metrics, and the examples that figures show."""

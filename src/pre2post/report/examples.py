@@ -6,11 +6,10 @@ import numpy as np
 
 from pre2post.cohort.case import Case
 from pre2post.core.paths import PREDICTIONS, SYNTHETIC, synthetic_name
-from pre2post.figures.canvas import in_words
 from pre2post.figures.examples import Example
 from pre2post.figures.outlines import Chosen, Outlined
 from pre2post.io.volume_file import read_volume
-from pre2post.segmentation.design import split_and_phase
+from pre2post.segmentation.design import domain_label, mix_label, split_and_phase
 from pre2post.segmentation.volumes import volume_file
 
 RANKS = ("best", "median", "worst")
@@ -50,8 +49,8 @@ def load_outlined(case: Case, chosen: Chosen) -> Outlined:
     predicted = {
         mix: read_volume(PREDICTIONS / mix / chosen.domain / f"{case.id}.nii.gz", np.uint8).array for mix in chosen.dice
     }
-    dice = [f"Dice {value:.2f} {in_words(mix)}" for mix, value in chosen.dice.items()]
-    title = "\n".join([f"{_short(case.id)} ({chosen.domain.replace('_', ', ')})", *dice])
+    dice = [f"Dice {value:.2f} {mix_label(mix)}" for mix, value in chosen.dice.items()]
+    title = "\n".join([f"{_short(case.id)} ({domain_label(chosen.domain)})", *dice])
     return Outlined(
         title,
         case.scale.normalise(image.array),

@@ -168,20 +168,17 @@ def summary(
     """Return the content of metrics/same.json: the selected checkpoint, its metrics, stability, and the baselines."""
     return {
         "epoch": int(result.best),
-        "same": rounded(result.scores[result.best]),
-        **{metric: rounded(value) for metric, value in found.table[result.best].items()},
-        "lesion_mae": rounded(found.lesion_mae[result.best]),
+        "same": result.scores[result.best],
+        **found.table[result.best],
+        "lesion_mae": found.lesion_mae[result.best],
         "selection_frequency": frequency[result.best],
-        "selection_stability": rounded(np.mean([row["epoch"] == result.best for row in variations])),
+        "selection_stability": float(np.mean([row["epoch"] == result.best for row in variations])),
         "rank_correlation": {
-            "lesion_mae": rounded(rank_correlation(result.scores, found.lesion_mae)),
-            "dice": rounded(rank_correlation(result.scores, dice)),
+            "lesion_mae": rank_correlation(result.scores, found.lesion_mae),
+            "dice": rank_correlation(result.scores, dice),
         },
         "baselines": {
-            baseline: {
-                metric: rounded(value)
-                for metric, value in {**metrics, "lesion_mae": found.lesion_mae[baseline]}.items()
-            }
+            baseline: {**metrics, "lesion_mae": found.lesion_mae[baseline]}
             for baseline, metrics in found.baselines.items()
         },
         "checkpoints": len(found.table),

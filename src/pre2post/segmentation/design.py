@@ -53,3 +53,13 @@ def split_and_phase(domain: str) -> tuple[str, str]:
     """Invert `domain_of`: return "test" and "post1" for "test_post1"."""
     split, _, phase = domain.partition("_")
     return split, phase
+
+
+def mix_label(mix: str) -> str:
+    """Return "pre + synthetic" for "pre_synthetic"."""
+    return mix.replace("_", " + ")
+
+
+def domain_label(domain: str) -> str:
+    """Return "test, post1" for "test_post1", and a split's name as it is."""
+    return domain.replace("_", ", ")

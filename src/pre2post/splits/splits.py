@@ -7,7 +7,8 @@ from pathlib import Path
 from pre2post.core.errors import InputError, error_context
 from pre2post.core.files import read_json, write_json
 
-SPLIT_NAMES = ("gan_train", "validation", "test", "external")
+TEST_SPLITS = ("test", "external")  # whose patients train and select nothing
+SPLIT_NAMES = ("gan_train", "validation", *TEST_SPLITS)
 SCORED = SPLIT_NAMES[1:]  # splits whose synthetic volumes are scored: their patients must not train the generator
 
 

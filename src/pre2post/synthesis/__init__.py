@@ -1,0 +1,1 @@
+"""Prediction of post-contrast images with a generator and its card."""

@@ -4,15 +4,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from pre2post.core.device import best_device
 from pre2post.core.errors import InputError
 from pre2post.core.paths import GENERATOR
-from pre2post.core.section import Percentile, Section
+from pre2post.image.params import IntensityParams, Phases, SliceSize
 from pre2post.pipeline.model_card import SAME_AS_TRAINED, card_file, read_card
 
 if TYPE_CHECKING:
@@ -30,25 +30,15 @@ OPTIONS = {
 }  # of `pre2post predict`, by setting
 
 
-class SynthesisSettings(Section):
+class SynthesisSettings(IntensityParams):
     """The parameters that must be those of the generator's training.
 
     phases: predicted phases, such as ["post1"]. size: pixels per side of a slice. The others set the intensity scale,
     as in section ingest of params.yaml.
     """
 
-    phases: Annotated[list[Annotated[str, Field(pattern=r"^post[1-9]$")]], Field(min_length=1)]
-    size: Annotated[int, Field(ge=16, multiple_of=4)]
-    n4_bias_correction: bool
-    low_percentile: Percentile
-    high_percentile: Percentile
-    headroom: Annotated[float, Field(ge=1)]
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.low_percentile >= self.high_percentile:
-            raise ValueError("low_percentile must be below high_percentile")
-        return self
+    phases: Phases
+    size: SliceSize
 
 
 @dataclass(frozen=True)
