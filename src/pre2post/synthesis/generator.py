@@ -81,8 +81,9 @@ def load_generator(
     The settings are needed only where the card lacks them. Raises InputError if one is missing or differs from the
     card, or if the weights are missing, damaged or not those of the card.
     """
+    file = find_weights(weights)
     settings = read_settings(
-        find_weights(weights),
+        file,
         {
             "phases": phases,
             "size": size,
@@ -92,7 +93,7 @@ def load_generator(
             "headroom": headroom,
         },
     )
-    return load_network(find_weights(weights), settings, device)
+    return load_network(file, settings, device)
 
 
 def find_weights(weights: str | Path | None) -> Path:
