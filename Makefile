@@ -2,7 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 INSTALLED := .venv/.installed
 PACKAGE := .venv/.package
-PYTEST := pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder
+# One process more than the 2 cores of a small machine: some tests wait for servers, queues and killed processes.
+PYTEST := pytest --numprocesses 3 --no-loadscope-reorder
 PIP := pip install --disable-pip-version-check --quiet
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # How long OpenMP threads spin for each other before they sleep. The default is as fast on a quiet machine, but up to ten

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 TESTS = Path(__file__).parent
 ONE_THREAD = ("evaluation", "features", "mama_synth", "metrics", "same", "stats")  # folders of networks and arrays too
 # small to share: waiting threads cost more than they gain
-LONGEST = "tests/e2e/pipeline"  # the group that begins first, so that it does not run alone at the end
+LONGEST = "tests/e2e/pipeline"  # the files that begin first, so that none runs alone at the end
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 AXIAL = (1, 0, 0, 0, 1, 0)
 SHAPE = (6, 16, 20)  # z, y, x
@@ -28,12 +28,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: one thread e
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """Keeps the tests of a folder, which share what is costly to make, in one of several processes."""
+    """Keeps the tests of a folder, which share what is costly to make, in one of several processes.
+
+    The pipeline's tests take so long that they are kept by file; they share their study through a copy.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFolder(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid.partition("::")[0].rpartition("/")[0]  # tests/e2e/pipeline
+            file = nodeid.partition("::")[0]  # tests/e2e/pipeline/test_repro.py
+            return file if file.startswith(LONGEST) else file.rpartition("/")[0]
 
     return ByFolder(config, log)
 

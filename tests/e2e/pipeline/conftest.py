@@ -1,11 +1,13 @@
 """A fresh clone of the repository with a tiny cohort and tiny parameters, for tests through real commands."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from commands import PRE2POST, code_of, environment, run
+from filelock import FileLock
 from params_file import change_params
 from repository import ROOT
 
@@ -84,11 +86,28 @@ def clone_repository(path: Path) -> Clone:
 
 @pytest.fixture(scope="session")
 def reproduced(tmp_path_factory) -> Clone:
-    """A clone in which the whole pipeline ran once on a tiny phantom, everything committed."""
-    clone = clone_repository(tmp_path_factory.mktemp("clone") / "repository")
+    """A clone in which the whole pipeline ran once on a tiny phantom, everything committed.
+
+    The first worker that needs it makes it; every worker has a copy of its own, as tests change it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # that of all workers
+    original = Clone(shared / "tiny_study" / "repository")
+    with FileLock(shared / "tiny_study.lock"):
+        if not original.path.exists():
+            make_tiny_study(original.path)
+    own = Clone(tmp_path_factory.mktemp("clone") / "repository")
+    shutil.copytree(original.path, own.path, symlinks=True)
+    return own
+
+
+def make_tiny_study(path: Path) -> None:
+    """Clone the repository, run the whole pipeline on a tiny phantom and commit. The folder appears last."""
+    clone = clone_repository(path.with_name("unfinished"))
     clone.set_params(**TINY)
     clone.pre2post("phantom", "--cases", "14", "--matrix", "32", "--slices", "8")
     clone.run("dvc", "add", "--quiet", "data")
-    clone.printed = clone.run("dvc", "repro")
+    clone.run("dvc", "repro")
     clone.commit("A tiny study")
-    return clone
+    clone.path.rename(path)

@@ -100,7 +100,7 @@ def test_make_lock_tells_whether_dvc_lock_is_of_this_code(reproduced):
 
 
 def test_an_experiment_reruns_what_depends_on_it_and_the_way_back_is_served_from_the_cache(reproduced):
-    printed = reproduced.run("dvc", "exp", "run", "-S", "statistics.min_patients=3")
+    printed = reproduced.run("dvc", "exp", "run", "-S", "statistics.min_patients=3", "evaluate_synthesis")
     assert "Running stage 'evaluate_synthesis'" in printed
     assert "Running stage 'train_gan'" not in printed
     before = (reproduced.path / GENERATOR).read_bytes()
@@ -115,7 +115,7 @@ def test_an_experiment_reruns_what_depends_on_it_and_the_way_back_is_served_from
 
 def test_another_share_trains_that_setting_again_and_no_other(reproduced):
     share = "segmentation.mixes.pre_synthetic.synthetic"
-    printed = reproduced.run("dvc", "exp", "run", "-S", f"{share}=0.7", "evaluate_segmentation")
+    printed = reproduced.run("dvc", "exp", "run", "-S", f"{share}=0.7", "train_segmentation")
     again = [f"Running stage 'train_segmentation@pre_synthetic-{fold}'" in printed for fold in (0, 1)]
     assert all(again) and "train_segmentation@pre-0' didn't change, skipping" in printed
     assert "Running stage 'train_segmentation@pre-" not in printed
