@@ -10,7 +10,8 @@ from pre2post.image.breast_mask import BACK_OF_BREAST
 def phantom_patient(request):
     """(pre, spacing, tissue, region in front of the chest wall, tumour) of a phantom patient of one site."""
     from pre2post.phantom.patient import make_patient
-    from pre2post.phantom.scanner import SITES, acquire
+    from pre2post.phantom.scanner import acquire
+    from pre2post.phantom.sites import SITES
     from pre2post.phantom.torso import draw_torso, wall_distance
 
     name, number = request.param

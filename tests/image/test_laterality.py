@@ -91,7 +91,8 @@ def test_the_phantoms_healthy_breast(number):
     """It is about half of the breast mask, on the side of the midline without tumour."""
     from pre2post.image.breast_mask import breast_mask
     from pre2post.phantom.patient import make_patient
-    from pre2post.phantom.scanner import SITES, acquire
+    from pre2post.phantom.scanner import acquire
+    from pre2post.phantom.sites import SITES
 
     site = SITES["A"]
     grid = site.grid(64, 8)

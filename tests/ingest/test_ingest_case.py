@@ -29,7 +29,8 @@ TRAPS = (
 def truth():
     """Three phases (z, y, x), mask and grid of one phantom patient per site."""
     from pre2post.phantom.patient import make_patient
-    from pre2post.phantom.scanner import SITES, acquire
+    from pre2post.phantom.scanner import acquire
+    from pre2post.phantom.sites import SITES
 
     found = {}
     for name in SITES:
@@ -45,7 +46,7 @@ def write(root, truth, style, traps, masked=True):
     from pre2post.phantom.case import write_mask
     from pre2post.phantom.dicom import Frame, Series, write_series
     from pre2post.phantom.roster import STYLES as NAMES
-    from pre2post.phantom.scanner import SITES
+    from pre2post.phantom.sites import SITES
 
     site = "B" if style in ("views", "spair") else "A"
     volumes, tumour, grid = truth[site]

@@ -14,7 +14,7 @@ from pre2post.phantom.case import minutes_after_bolus
 from pre2post.phantom.dicom import DATE, Frame, Series, clock, decimal, uid, write_series
 from pre2post.phantom.patient import make_patient
 from pre2post.phantom.roster import IMAGES, STYLES, make_roster
-from pre2post.phantom.scanner import SITES
+from pre2post.phantom.sites import SITES
 
 PHASES = ("pre", "post1", "post2")
 

@@ -6,7 +6,7 @@ from scipy.ndimage import center_of_mass
 
 from pre2post.phantom.breast import draw_breasts
 from pre2post.phantom.patient import make_patient
-from pre2post.phantom.scanner import SITES
+from pre2post.phantom.sites import SITES
 from pre2post.phantom.tissues import TISSUES
 from pre2post.phantom.tumour import draw_tumours
 

@@ -9,11 +9,11 @@ from pre2post.phantom.roster import STYLES, make_roster
 
 
 def test_the_default_cohort_has_the_documented_roles():
-    roles = Counter((case.site, case.masked) for case in make_roster(58, 2026))
-    assert roles == {("A", True): 20, ("A", False): 30, ("B", True): 8}
+    roles = Counter((case.site, case.masked) for case in make_roster(160, 2026))
+    assert roles == {("A", True): 70, ("A", False): 60, ("B", True): 30}
 
 
-@pytest.mark.parametrize("cases", [6, 10, 23, 58])
+@pytest.mark.parametrize("cases", [6, 10, 14, 23, 160])
 def test_every_role_occurs_at_least_twice(cases):
     roster = make_roster(cases, 1)
     assert [case.id for case in roster] == [f"Breast_MRI_{n:03d}" for n in range(1, cases + 1)]
@@ -22,7 +22,7 @@ def test_every_role_occurs_at_least_twice(cases):
 
 
 def test_every_style_and_trap_occurs_with_and_without_mask():
-    roster = make_roster(58, 2026)
+    roster = make_roster(160, 2026)
     assert {case.style for case in roster} == set(STYLES)
     for masked in (True, False):
         traps = {trap for case in roster if case.masked == masked for trap in case.traps}

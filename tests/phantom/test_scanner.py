@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from pre2post.phantom.patient import make_patient
-from pre2post.phantom.scanner import SITES, acquire, magnetisation, spoiled_gradient_echo, tissue_signal
+from pre2post.phantom.scanner import acquire
+from pre2post.phantom.signal import magnetisation, spoiled_gradient_echo, tissue_signal
+from pre2post.phantom.sites import SITES
 from pre2post.phantom.tissues import TISSUES
 
 

@@ -13,7 +13,7 @@ import click
     show_default=True,
     help="Folder to write: a new one, or that of an earlier phantom.",
 )
-@click.option("--cases", type=click.IntRange(1), default=58, show_default=True, help="Number of patients.")
+@click.option("--cases", type=click.IntRange(1), default=160, show_default=True, help="Number of patients.")
 @click.option("--seed", type=click.IntRange(0), default=2026, show_default=True, help="Seed of all random numbers.")
 @click.option("--matrix", type=click.IntRange(16), default=128, show_default=True, help="Pixels per side at site A.")
 @click.option("--slices", type=click.IntRange(4), default=24, show_default=True, help="Slices at site A.")

@@ -13,6 +13,7 @@ from pre2post.phantom.dicom import Frame, instances, stored
 from pre2post.phantom.roster import WORK, PhantomCase
 
 BOXES = "Annotation_Boxes.csv"
+TRUTH = "phantom_truth.csv"  # what each patient has; ingestion does not read it
 
 
 def annotation_box(tumour: np.ndarray, frame: Frame) -> dict[str, int]:
@@ -31,16 +32,17 @@ def annotation_box(tumour: np.ndarray, frame: Frame) -> dict[str, int]:
     }
 
 
-def save_box(folder: Path, case: PhantomCase, box: dict[str, int]) -> None:
-    """Save the box of one case for `write_boxes`; several processes write the cases, in any order."""
-    write_json(_box_file(folder, case), box)
+def save_rows(folder: Path, case: PhantomCase, box: dict[str, int], facts: dict[str, str | int | float]) -> None:
+    """Save the rows of one case for `write_tables`; several processes write the cases, in any order."""
+    write_json(_rows_file(folder, case), {"box": {"Patient ID": case.id, **box}, "facts": facts})
 
 
-def write_boxes(folder: Path, roster: list[PhantomCase]) -> None:
-    """Write the table from the saved boxes, unless an earlier, killed run has written it already."""
-    if not (folder / BOXES).is_file():
-        write_table(folder / BOXES, [{"Patient ID": case.id, **read_json(_box_file(folder, case))} for case in roster])
+def write_tables(folder: Path, roster: list[PhantomCase]) -> None:
+    """Write the tables from the saved rows, unless an earlier, killed run has written them already."""
+    for table, name in ((TRUTH, "facts"), (BOXES, "box")):
+        if not (folder / table).is_file():
+            write_table(folder / table, [read_json(_rows_file(folder, case))[name] for case in roster])
 
 
-def _box_file(folder: Path, case: PhantomCase) -> Path:
+def _rows_file(folder: Path, case: PhantomCase) -> Path:
     return folder / WORK / f"{case.id}.json"

@@ -11,6 +11,7 @@ from pre2post.phantom.tissues import Composition
 
 BASE = 14.0  # y of the base plane of the breast, just behind the skin of the chest
 POWER = 2.5  # exponent of the superellipsoid: a pendent breast has steeper sides than an ellipsoid
+STREAKS = 0.45  # standard deviation of the radial texture of the gland
 FINER = 2  # subsampling of the gland, averaged for true partial volume
 
 
@@ -76,15 +77,20 @@ def paint_breast(
     interior = cover(skin[box] + 5, 5) * cover(2 - wall[box], 4)
     body.paint("connective", interior * np.clip(0.05 + 0.06 * NoiseField(rng, 5).on(grid)[box], 0, 0.3), box)
     body.paint("connective", tubes(grid, *_ligaments(breast, rng))[box] * interior, box)
-    gland = block_mean(gland_share(breast, grid.finer(box, FINER), rng), FINER)
+    needed = np.kron(interior > 0, np.ones((FINER,) * 3, bool))
+    gland = block_mean(gland_share(breast, grid.finer(box, FINER), rng, needed), FINER)
     body.paint("gland", gland * interior * cover(skin[box] + 8, 7), box)
     body.paint("gland", tubes(grid, *_ducts(breast, rng))[box] * cover(skin[box] + 2, 3), box)
-    nipple = ellipsoid(grid.axes(), breast.nipple + np.array([0, 1, 0]), (5, 5, 5))
-    body.paint("skin", cover(nipple, grid.spacing[0]))
+    tip = breast.nipple + np.array([0, 1, 0])
+    box = grid.box(tip - 10, tip + 10)
+    nipple = ellipsoid(grid.finer(box, 1).axes(), tip, (5, 5, 5))
+    body.paint("nipple", cover(nipple, grid.spacing[0]), box)
 
 
-def gland_share(breast: Breast, grid: Grid, rng: np.random.Generator) -> np.ndarray:
+def gland_share(breast: Breast, grid: Grid, rng: np.random.Generator, needed: np.ndarray) -> np.ndarray:
     """Return the share of glandular tissue, 0 to 1: lobes towards the nipple, interrupted by islands of fat.
+
+    It is 0 outside `needed`, bool (z, y, x).
 
     The texture is defined in directions seen from the nipple, so that strands converge there like the ducts.
     """
@@ -93,14 +99,15 @@ def gland_share(breast: Breast, grid: Grid, rng: np.random.Generator) -> np.ndar
     offsets = [a - c for a, c in zip(grid.axes(), breast.gland_centre, strict=True)]
     level = np.sqrt(sum((o / s) ** 2 for o, s in zip(offsets, breast.gland_axes, strict=True)))
     share = np.zeros(grid.shape)
-    near = level < 1.75
+    base = 0.80 - level + 0.26 * islands.on(grid) + 0.30 * broad.on(grid)
+    near = (level < 1.75) & (base > -2.2 * STREAKS) & needed  # further away, strands are too rare to matter
     x, y, z = (np.broadcast_to(a, grid.shape)[near] for a in grid.axes())
     u, v, w = x - breast.nipple[0], y - breast.nipple[1] + 12, z - breast.nipple[2]
     across, along, distance = np.arctan2(u, v), np.arctan2(w, v), np.sqrt(u * u + v * v + w * w)
     streaks = 0.34 * radial[0].at(across / 0.22, along / 0.22, distance / 26) + 0.30 * radial[1].at(
         across / 0.10, along / 0.10, distance / 16
     )
-    field = 0.80 - level[near] + streaks + 0.26 * islands.on(grid)[near] + 0.30 * broad.on(grid)[near]
+    field = base[near] + streaks
     cellular = np.clip(0.76 + 0.10 * breast.density + 0.24 * streaks, 0.45, 1)  # fat fills the rest of a lobe
     share[near] = ramp(field, -0.08, 0.20) * cellular
     return share

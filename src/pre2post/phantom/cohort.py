@@ -12,12 +12,12 @@ from pre2post.core.progress import progress
 from pre2post.phantom.roster import IMAGES, MASKS, WORK, PhantomCase, make_roster
 
 MARKER = "PHANTOM.json"
-VERSION = 2  # of the phantom; raise it when the bytes change
+VERSION = 3  # of the phantom; raise it when the bytes change
 SOURCE = "make_phantom.py"  # in PHANTOM.json; constant, since a change would change the bytes of the cohort
 
 
 def write_cohort(
-    output: Path, cases: int = 58, seed: int = 2026, matrix: int = 128, slices: int = 24, workers: int | None = None
+    output: Path, cases: int = 160, seed: int = 2026, matrix: int = 128, slices: int = 24, workers: int | None = None
 ) -> bool:
     """Write a cohort into `output`; return False if the same complete cohort exists already.
 
@@ -89,8 +89,8 @@ def _prepare(partial: Path, settings: dict[str, int]) -> None:
 
 
 def _write_cases(partial: Path, roster: list[PhantomCase], settings: dict[str, int], workers: int) -> None:
-    """Write the missing cases and the table of boxes."""
-    from pre2post.phantom.annotation import write_boxes  # slow imports, not needed for a complete cohort
+    """Write the missing cases and the tables of boxes and truth."""
+    from pre2post.phantom.annotation import write_tables  # slow imports, not needed for a complete cohort
     from pre2post.phantom.case import write_case
 
     missing = [case for case in roster if not (partial / IMAGES / case.id).is_dir()]
@@ -109,7 +109,7 @@ def _write_cases(partial: Path, roster: list[PhantomCase], settings: dict[str, i
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    write_boxes(partial, roster)
+    write_tables(partial, roster)
 
 
 def _swap(partial: Path, output: Path) -> None:

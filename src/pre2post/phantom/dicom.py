@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from pre2post.phantom.grid import Grid
-from pre2post.phantom.scanner import Site
+from pre2post.phantom.sites import Site
 
 DATE = "19900101"  # date of every study in the archive
 IMPLEMENTATION = "PRE2POST_PHANTOM"  # at most 16 characters

@@ -21,10 +21,9 @@ class NoiseField:
 
     def on(self, grid: Grid) -> np.ndarray:
         """Return the field at every voxel centre, (z, y, x)."""
-        field = self.lattice
-        for axis, coordinate in enumerate(reversed(grid.axes())):
-            field = _interpolate(field, axis, coordinate.ravel() / self.scale)
-        return field
+        z, y, x = (_weights(axis.ravel() / self.scale) for axis in reversed(grid.axes()))
+        rows = np.tensordot(z, np.einsum("yj,ijk->iyk", y, self.lattice), 1)
+        return rows @ x.T
 
     def at(self, *coordinates: np.ndarray) -> np.ndarray:
         """Return the field at points, given as three arrays of equal shape in the unit of `scale` (mm or radians)."""
@@ -32,10 +31,12 @@ class NoiseField:
         return map_coordinates(self.lattice, nodes, order=3, mode="grid-wrap", prefilter=False)
 
 
-def _interpolate(array: np.ndarray, axis: int, position: np.ndarray) -> np.ndarray:
-    """Interpolate a periodic `array` along `axis` at `position` (in nodes) by cubic B-splines."""
+def _weights(position: np.ndarray) -> np.ndarray:
+    """Return the weights (n, LATTICE) of the nodes at `position` (n,) in nodes: periodic cubic B-splines."""
     node = np.floor(position).astype(int)
     t = position - node
-    weights = ((1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6)
-    shape = [-1 if a == axis else 1 for a in range(array.ndim)]
-    return sum(w.reshape(shape) * array.take(node + k - 1, axis=axis, mode="wrap") for k, w in enumerate(weights))
+    parts = ((1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6)
+    weights = np.zeros((len(position), LATTICE))
+    for k, part in enumerate(parts):
+        weights[np.arange(len(position)), (node + k - 1) % LATTICE] = part
+    return weights

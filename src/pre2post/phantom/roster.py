@@ -56,8 +56,8 @@ SITE_STYLES = {
 }
 IMAGES, MASKS = "Duke-Breast-Cancer-MRI", "segmentations"  # folders of the cohort
 WORK = ".work"  # folder for unfinished cases
-EXTERNAL_FRACTION = 8 / 58  # of the cohort: site B, all with a mask
-MASKED_FRACTION = 20 / 58  # of the cohort: site A with a mask; the rest, as most of the real cohort, has none
+EXTERNAL_FRACTION = 30 / 160  # of the cohort: site B, all with a mask
+MASKED_FRACTION = 70 / 160  # of the cohort: site A with a mask; the rest has none and trains the generator
 MIN_CASES = 6  # at least two per role
 
 

@@ -54,8 +54,23 @@ TISSUES: dict[str, Tissue] = {
     "tumour": Tissue(11, (1270, 1440), (48, 38), 0.84, 0.30, 0.45, 0.05),
     "core": Tissue(12, (1350, 1600), (50, 40), 0.86, 0.01, 0.30, 0.0),
     "connective": Tissue(13, (1000, 1200), (20, 16), 0.60, 0.01, 0.20, 0.005),
+    "benign": Tissue(14, (1250, 1430), (44, 35), 0.83, 0.10, 0.65, 0.02),
+    "cyst": Tissue(15, (3000, 3500), (200, 150), 1.00),
+    "protein": Tissue(16, (600, 700), (100, 60), 0.90),
+    "clip": Tissue(17, (1000, 1000), (10, 10), 0.0),
+    "nipple": Tissue(18, (870, 1000), (15, 12), 0.70, 0.12, 0.30, 0.03),
 }
 AIR = 0  # label of voxels that tissue fills by less than half
+
+
+def _filled(coverage: np.ndarray) -> Box:
+    """Return the smallest box that contains all voxels above 0; painting within it is much faster."""
+    filled = coverage > 0
+    spans = []
+    for axis in range(3):
+        places = np.flatnonzero(filled.any(axis=tuple(a for a in range(3) if a != axis)))
+        spans.append(slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 0))
+    return spans[0], spans[1], spans[2]
 
 
 class Composition:
@@ -67,7 +82,11 @@ class Composition:
 
     def paint(self, tissue: str, coverage: np.ndarray, box: Box | None = None) -> None:
         """Paint `tissue` over the present tissues by `coverage` (0 to 1, of the size of `box`)."""
-        box = box or (slice(None), slice(None), slice(None))
+        inner = _filled(coverage)
+        coverage = coverage[inner]
+        starts = [span.start or 0 for span in box] if box else (0, 0, 0)
+        z, y, x = (slice(start + span.start, start + span.stop) for start, span in zip(starts, inner, strict=True))
+        box = z, y, x
         remaining = 1 - coverage
         for share in self.shares.values():
             share[box] *= remaining

@@ -82,7 +82,10 @@ def paint_torso(body: Composition, torso: Torso, grid: Grid, rng: np.random.Gene
     _paint_ribs(body, wall + thickness, grid)
     pleura = wall + thickness + 10
     body.paint("lung", cover(pleura, pixel))
-    _paint_mediastinum(body, torso, grid, rng, ripple, cover(pleura + 1, pixel))
+    inside = cover(pleura + 1, pixel)
+    _paint_mediastinum(body, torso, grid, rng, ripple, inside)
+    liver = ellipsoid(grid.axes(), (-58, 92, torso.liver_top - 75), (82, 80, 75)) + 0.5 * ripple
+    body.paint("liver", cover(liver, pixel) * inside)
     _paint_back(body, torso, grid)
     return pleura
 
@@ -114,7 +117,9 @@ def _paint_ribs(body: Composition, depth: np.ndarray, grid: Grid) -> None:
 def _paint_mediastinum(
     body: Composition, torso: Torso, grid: Grid, rng: np.random.Generator, ripple: np.ndarray, inside: np.ndarray
 ) -> None:
-    """Paint mediastinal fat, blood pools, myocardium of the left ventricle, pulmonary vessels and liver dome."""
+    """Paint mediastinal fat, blood pools, myocardium of the left ventricle and pulmonary vessels."""
+    box = grid.box((-110, 0, -200), (130, 150, 200))
+    ripple, inside, grid = ripple[box], inside[box], grid.finer(box, 1)
     axes = grid.axes()
     pixel = grid.spacing[0]
     hx, hy, hz = torso.heart
@@ -127,10 +132,11 @@ def _paint_mediastinum(
     x, y, z = axes
     strip = np.maximum(np.abs(x - 4) - 24, np.abs(y - 95) - 45) + 0 * z
     fat = smooth_union(blob((10, 64, -6), (70, 47, 66)), strip + 2 * ripple, 12)
-    body.paint("fat", cover(fat, pixel) * inside)
-    body.paint("connective", cover(fat, pixel) * inside * np.clip(0.3 + 0.2 * ripple + 0.15 * grain, 0, 0.7))
+    body.paint("fat", cover(fat, pixel) * inside, box)
+    strands = np.clip(0.3 + 0.2 * ripple + 0.15 * grain, 0, 0.7)
+    body.paint("connective", cover(fat, pixel) * inside * strands, box)
     muscle = np.minimum(blob((48, 64, -20), (38, 31, 46)), blob((6, 48, -14), (40, 25, 46)))
-    body.paint("heart", cover(muscle, pixel) * inside)
+    body.paint("heart", cover(muscle, pixel) * inside, box)
     pools = [
         ((49, 64, -18), (24, 19, 34)),
         ((12, 44, -12), (27, 16, 36)),
@@ -143,10 +149,8 @@ def _paint_mediastinum(
     ]
     blood = np.minimum.reduce([blob(*pool) for pool in pools])
     aorta = ellipsoid((x, y + 0 * z), torso.aorta, (11, 11))
-    body.paint("blood", cover(np.minimum(blood, aorta), pixel) * inside)
-    body.paint("blood", _pulmonary_vessels(grid, rng, torso) * inside)
-    liver = ellipsoid(axes, (-58, 92, torso.liver_top - 75), (82, 80, 75)) + 0.5 * ripple
-    body.paint("liver", cover(liver, pixel) * inside)
+    body.paint("blood", cover(np.minimum(blood, aorta), pixel) * inside, box)
+    body.paint("blood", _pulmonary_vessels(grid, rng, torso) * inside, box)
 
 
 def _pulmonary_vessels(grid: Grid, rng: np.random.Generator, torso: Torso) -> np.ndarray:
