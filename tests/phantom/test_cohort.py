@@ -16,7 +16,7 @@ from pre2post.phantom import cohort as phantom_cohort
 from pre2post.phantom.cohort import VERSION, write_cohort
 
 TINY = {"cases": 6, "seed": 7, "matrix": 16, "slices": 4}
-GOLDEN = "0fb00d99a49775ef4fa63cef0c1872d336cada52dc96760b216232c40814dafd"
+GOLDEN = "7c6efc181062fdfa8533da4951cea2e10b1d0974fbdde027a463950949daada7"
 
 
 def fingerprint(folder):

@@ -14,8 +14,8 @@ from pre2post.phantom.grid import Grid
 from pre2post.phantom.noise import NoiseField
 from pre2post.phantom.shapes import ellipsoid
 
-LEVEL = (0.013, 0.9)  # K^trans in 1/min: median and spread of its logarithm; a tenth of the patients is marked
-LEVELS = (0.002, 0.08)  # lowest and highest
+LEVEL = (0.009, 0.9)  # K^trans in 1/min: median and spread of its logarithm; a tenth of the patients is marked
+LEVELS = (0.002, 0.06)  # lowest and highest
 FOCUS = (1.4, 2.5)  # radius in mm
 REGION = (6.0, 14.0)  # radius in mm
 

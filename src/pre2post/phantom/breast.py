@@ -11,7 +11,8 @@ from pre2post.phantom.tissues import Composition
 
 BASE = 14.0  # y of the base plane of the breast, just behind the skin of the chest
 POWER = 2.5  # exponent of the superellipsoid: a pendent breast has steeper sides than an ellipsoid
-STREAKS = 0.45  # standard deviation of the radial texture of the gland
+BROAD_STREAKS, FINE_STREAKS = 0.34, 0.30  # standard deviation of the two radial textures of the gland
+RARE = 2.2  # standard deviations of a texture; gland that needs more is too rare to be computed
 FINER = 2  # subsampling of the gland, averaged for true partial volume
 
 
@@ -100,16 +101,17 @@ def gland_share(breast: Breast, grid: Grid, rng: np.random.Generator, needed: np
     level = np.sqrt(sum((o / s) ** 2 for o, s in zip(offsets, breast.gland_axes, strict=True)))
     share = np.zeros(grid.shape)
     base = 0.80 - level + 0.26 * islands.on(grid) + 0.30 * broad.on(grid)
-    near = (level < 1.75) & (base > -2.2 * STREAKS) & needed  # further away, strands are too rare to matter
+    near = (level < 1.75) & (base > -RARE * np.hypot(BROAD_STREAKS, FINE_STREAKS)) & needed
     x, y, z = (np.broadcast_to(a, grid.shape)[near] for a in grid.axes())
     u, v, w = x - breast.nipple[0], y - breast.nipple[1] + 12, z - breast.nipple[2]
-    across, along, distance = np.arctan2(u, v), np.arctan2(w, v), np.sqrt(u * u + v * v + w * w)
-    streaks = 0.34 * radial[0].at(across / 0.22, along / 0.22, distance / 26) + 0.30 * radial[1].at(
-        across / 0.10, along / 0.10, distance / 16
-    )
-    field = base[near] + streaks
+    seen = np.stack([np.arctan2(u, v), np.arctan2(w, v), np.sqrt(u * u + v * v + w * w)])
+    streaks = BROAD_STREAKS * radial[0].at(*(seen / np.array([[0.22], [0.22], [26]])))
+    likely = base[near] + streaks > -RARE * FINE_STREAKS
+    near[near] = likely
+    seen, streaks = seen[:, likely], streaks[likely]
+    streaks += FINE_STREAKS * radial[1].at(*(seen / np.array([[0.10], [0.10], [16]])))
     cellular = np.clip(0.76 + 0.10 * breast.density + 0.24 * streaks, 0.45, 1)  # fat fills the rest of a lobe
-    share[near] = ramp(field, -0.08, 0.20) * cellular
+    share[near] = ramp(base[near] + streaks, -0.08, 0.20) * cellular
     return share
 
 

@@ -22,8 +22,7 @@ class NoiseField:
     def on(self, grid: Grid) -> np.ndarray:
         """Return the field at every voxel centre, (z, y, x)."""
         z, y, x = (_weights(axis.ravel() / self.scale) for axis in reversed(grid.axes()))
-        rows = np.tensordot(z, np.einsum("yj,ijk->iyk", y, self.lattice), 1)
-        return rows @ x.T
+        return y @ np.tensordot(z, self.lattice, 1) @ x.T
 
     def at(self, *coordinates: np.ndarray) -> np.ndarray:
         """Return the field at points, given as three arrays of equal shape in the unit of `scale` (mm or radians)."""

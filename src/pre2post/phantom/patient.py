@@ -8,7 +8,7 @@ from pre2post.phantom.background import background, draw_level, draw_spots
 from pre2post.phantom.benign import draw_benign, paint_benign
 from pre2post.phantom.breast import breast_outline, draw_breasts, paint_breast
 from pre2post.phantom.clip import draw_clip, paint_clip
-from pre2post.phantom.grid import Grid
+from pre2post.phantom.grid import Box, Grid
 from pre2post.phantom.noise import NoiseField
 from pre2post.phantom.shapes import cover, smooth_union
 from pre2post.phantom.tissues import TISSUES, Composition
@@ -49,7 +49,7 @@ class Patient:
         """Return the inside of the skin in front of the chest wall (z, y, x), bool."""
         return (self.skin < 0) & (self.wall > 0)
 
-    def kinetics(self, tissue: str, filled: np.ndarray) -> tuple[float | np.ndarray, float, float]:
+    def kinetics(self, tissue: str, filled: np.ndarray | Box) -> tuple[float | np.ndarray, float, float]:
         """Return K^trans in 1/min at the voxels `filled`, v_e and v_p of a tissue."""
         usual = TISSUES[tissue]
         volumes = self.tumour_volumes if tissue == "tumour" else (usual.extravascular, usual.plasma)

@@ -13,7 +13,7 @@ from pre2post.phantom.signal import inflow, inflow_pulses, magnetisation, tissue
 from pre2post.phantom.sites import Site
 
 LOOP = (46.0, 58.0)  # mm, radius of a loop of the breast coil
-BODY_COIL = (0.1, 0.4)  # sensitivity of the uniform part, relative to the middle of a breast
+BODY_COIL = (0.1, 0.55)  # sensitivity of the uniform part, relative to the middle of a breast
 
 
 def acquire(

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from pre2post.phantom.grid import Grid
+from pre2post.phantom.grid import Box, Grid
 from pre2post.phantom.kinetics import tissue_concentration
 from pre2post.phantom.patient import Patient
 from pre2post.phantom.sites import Site
 from pre2post.phantom.tissues import TISSUES
 
 SLAB = 200.0  # mm, height of the excited slab, of which the grid covers the middle
+EVERYWHERE = (slice(None),) * 3
 SPEED = (60.0, 150.0)  # mm/s, mean over the heart cycle, of blood in heart and aorta
 
 
@@ -36,13 +37,13 @@ def magnetisation(patient: Patient, site: Site, minutes: float, fat: np.ndarray)
     """Return the sum over tissues of share times signal, with the contrast agent present after `minutes`."""
     total = np.zeros(patient.grid.shape)
     for name, share in patient.body.shares.items():
-        filled = share > 0
+        filled = share > 0 if name in patient.transfer else EVERYWHERE
         signal = tissue_signal(name, site, _concentration(name, patient, filled, minutes))
-        total[filled] += share[filled] * signal * (fat[filled] if name == "fat" else 1)
+        total[filled] += share[filled] * signal * (fat if name == "fat" else 1)
     return total
 
 
-def _concentration(name: str, patient: Patient, filled: np.ndarray, minutes: float) -> float | np.ndarray:
+def _concentration(name: str, patient: Patient, filled: np.ndarray | Box, minutes: float) -> float | np.ndarray:
     return tissue_concentration(minutes, *patient.kinetics(name, filled)) if minutes > 0 else 0.0
 
 
@@ -58,7 +59,7 @@ def inflow(patient: Patient, site: Site, minutes: float, pulses: np.ndarray) -> 
     """
     tissue, angle = TISSUES["blood"], np.deg2rad(site.flip_angle)
     blood = patient.body.share("blood") * (patient.pleura < 0)
-    concentration = float(_concentration("blood", patient, np.zeros(0, bool), minutes))
+    concentration = float(_concentration("blood", patient, EVERYWHERE, minutes))
     rate = 1 / tissue.t1[site.strength] + site.r1 * concentration / 1000
     decay = (np.exp(-site.repetition_time * rate) * np.cos(angle)) ** pulses
     fresh = tissue.density * np.sin(angle) * np.exp(-site.echo_time / tissue.t2_star[site.strength])

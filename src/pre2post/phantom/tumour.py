@@ -16,7 +16,7 @@ from pre2post.phantom.breast import Breast
 DIAMETERS = (5.0, 40.0)  # mm, smallest and largest
 MEDIAN_DIAMETER = 20.0  # mm; most cancers of the Duke cohort are T1 or T2: Saha et al., Br J Cancer 119:508 (2018)
 NON_MASS = 0.2  # share of the cancers
-K_TRANS = {"mass": 0.19, "non-mass": 0.12}  # median, 1/min
+K_TRANS = {"mass": 0.19, "non-mass": 0.15}  # median, 1/min
 SPREAD = 0.65  # of its logarithm
 K_RANGE = (0.03, 1.0)
 WEAK, WEAK_RANGE = 0.08, (0.03, 0.06)  # share of weakly enhancing cancers, and their K^trans
