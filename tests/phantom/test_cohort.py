@@ -11,6 +11,8 @@ from commands import code_of, environment
 from repository import ROOT
 
 from pre2post.core.errors import InputError
+from pre2post.core.spreadsheet import read_sheet
+from pre2post.ingest.layouts.duke import read_listing
 from pre2post.phantom import case as phantom_case
 from pre2post.phantom import cohort as phantom_cohort
 from pre2post.phantom.cohort import VERSION, write_cohort
@@ -42,6 +44,15 @@ def test_the_bytes_are_those_of_this_version(tiny):
     """They are the same on every machine. After an intended change of the phantom, raise VERSION and update GOLDEN."""
     assert VERSION == 3
     assert fingerprint(tiny) == GOLDEN
+
+
+def test_the_table_of_truth_has_a_row_per_case_and_ingestion_ignores_it(tiny):
+    rows = read_sheet(tiny / "phantom_truth.csv")
+    listing = read_listing(tiny)
+    assert [row["case"] for row in rows] == [source.case for source in listing.sources] and not listing.unlisted
+    for row in rows:
+        assert row["cancer"] in ("mass", "non-mass") and 0.03 <= float(row["k_trans"]) <= 1
+        assert all(1 <= float(row[f"motion_{phase}_mm"]) <= 3 for phase in ("pre", "post2"))
 
 
 def test_another_seed_gives_other_bytes(tiny, tmp_path):
