@@ -19,9 +19,10 @@ def superellipsoid(offsets: Sequence[np.ndarray], semi_axes: Coordinates, power:
     if power == 2:
         return _quadric(offsets, semi_axes)
     ratios = [np.abs(o) / a for o, a in zip(offsets, semi_axes, strict=True)]
-    level = np.maximum(sum(r**power for r in ratios), 1e-12) ** (1 / power)
+    total = np.maximum(sum(r**power for r in ratios), 1e-12)
+    level = total ** (1 / power)
     slope = sum((r ** (power - 1) / a) ** 2 for r, a in zip(ratios, semi_axes, strict=True))
-    return (level - 1) / np.maximum(np.sqrt(slope) * level ** (1 - power), 0.3 / max(semi_axes))
+    return (level - 1) / np.maximum(np.sqrt(slope) * level / total, 0.3 / max(semi_axes))
 
 
 def _quadric(offsets: Sequence[np.ndarray], semi_axes: Coordinates) -> np.ndarray:
@@ -91,12 +92,13 @@ def _splat(grid: Grid, points: np.ndarray, weights: np.ndarray) -> np.ndarray:
     place = (points - np.asarray(grid.origin)) / np.asarray(grid.spacing)
     node = np.floor(place).astype(int)
     rest = place - node
-    size = np.array(grid.shape[::-1])
+    near = [(node[:, axis], node[:, axis] + 1) for axis in range(3)]
+    share = [(1 - rest[:, axis], rest[:, axis]) for axis in range(3)]
+    within = [[(n >= 0) & (n < size) for n in pair] for pair, size in zip(near, reversed(grid.shape), strict=True)]
     places, shares = [], []
-    for corner in np.ndindex(2, 2, 2):
-        index = node + corner
-        inside = ((index >= 0) & (index < size)).all(1)
-        shares.append((weights * np.where(corner, rest, 1 - rest).prod(1))[inside])
-        places.append(((index[:, 2] * size[1] + index[:, 1]) * size[0] + index[:, 0])[inside])
-    total = np.bincount(np.concatenate(places), weights=np.concatenate(shares), minlength=int(size.prod()))
+    for i, j, k in np.ndindex(2, 2, 2):
+        inside = within[0][i] & within[1][j] & within[2][k]
+        places.append(((near[2][k] * grid.shape[1] + near[1][j]) * grid.shape[2] + near[0][i])[inside])
+        shares.append((weights * (share[0][i] * share[1][j] * share[2][k]))[inside])
+    total = np.bincount(np.concatenate(places), weights=np.concatenate(shares), minlength=int(np.prod(grid.shape)))
     return total.reshape(grid.shape)

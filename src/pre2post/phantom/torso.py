@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pre2post.phantom.grid import Grid
+from pre2post.phantom.grid import Box, Grid
 from pre2post.phantom.noise import NoiseField
 from pre2post.phantom.shapes import (
     Coordinates,
@@ -78,8 +78,10 @@ def paint_torso(body: Composition, torso: Torso, grid: Grid, rng: np.random.Gene
     lateral = ramp(np.abs(x), 8, 55)
     thickness = torso.muscle * (0.35 + 0.65 * lateral) * (1 - 0.6 * ramp(y, 60, 110))
     thickness = thickness * np.clip(1 + 0.25 * ripple, 0.4, 1.6)
-    _paint_muscle(body, wall, thickness, grid, NoiseField(rng, 5).on(grid), ripple)
-    _paint_ribs(body, wall + thickness, grid)
+    box = grid.box((-1000, 0, -1000), (1000, 1000, 1000))  # muscle and ribs are behind the skin over the sternum
+    chest = grid.finer(box, 1)
+    _paint_muscle(body, wall[box], thickness[box], chest, box, NoiseField(rng, 5).on(chest), ripple[box])
+    _paint_ribs(body, (wall + thickness)[box], chest, box)
     pleura = wall + thickness + 10
     body.paint("lung", cover(pleura, pixel))
     inside = cover(pleura + 1, pixel)
@@ -91,27 +93,34 @@ def paint_torso(body: Composition, torso: Torso, grid: Grid, rng: np.random.Gene
 
 
 def _paint_muscle(
-    body: Composition, wall: np.ndarray, thickness: np.ndarray, grid: Grid, streaks: np.ndarray, broad: np.ndarray
+    body: Composition,
+    wall: np.ndarray,
+    thickness: np.ndarray,
+    grid: Grid,
+    box: Box,
+    streaks: np.ndarray,
+    broad: np.ndarray,
 ) -> None:
     """Paint a layer of muscle with fatty streaks, and a second one behind the arm (serratus and latissimus)."""
     x, y, _ = grid.axes()
     pixel = grid.spacing[0]
     fleshy = np.clip(0.74 + 0.22 * streaks, 0.2, 1)
-    body.paint("muscle", cover(wall, pixel) * cover(-(wall + thickness), pixel) * fleshy)
+    body.paint("muscle", cover(wall, pixel) * cover(-(wall + thickness), pixel) * fleshy, box)
     outer = cover(wall - 13 - 3 * broad, pixel) * cover(-(wall - 5 - 2 * broad), pixel)
-    body.paint("muscle", outer * ramp(np.abs(x), 112, 128) * ramp(y, 40, 80) * np.clip(0.55 + 0.35 * broad, 0, 1))
+    side = ramp(np.abs(x), 112, 128) * ramp(y, 40, 80)
+    body.paint("muscle", outer * side * np.clip(0.55 + 0.35 * broad, 0, 1), box)
 
 
-def _paint_ribs(body: Composition, depth: np.ndarray, grid: Grid) -> None:
+def _paint_ribs(body: Composition, depth: np.ndarray, grid: Grid, box: Box) -> None:
     """Paint ribs that slant downwards to the front, about 22 mm apart, with intercostal muscle between them."""
     x, y, z = grid.axes()
     pixel = grid.spacing[0]
     layer = cover(depth + 0.5, pixel) * cover(-(depth + 9), pixel)
-    body.paint("fat", layer)
+    body.paint("fat", layer, box)
     rib = ramp(np.sin(2 * np.pi * (z + 0.45 * y + 0.12 * np.abs(x)) / 22), -0.1, 0.5)
-    body.paint("bone", layer * rib * 0.9)
-    body.paint("muscle", layer * (1 - rib) * 0.45)
-    body.paint("bone", 0.9 * cover(ellipsoid((x, y + 0 * z), (0, 17), (15, 5)), pixel) + 0 * z)  # the sternum
+    body.paint("bone", layer * rib * 0.9, box)
+    body.paint("muscle", layer * (1 - rib) * 0.45, box)
+    body.paint("bone", 0.9 * cover(ellipsoid((x, y + 0 * z), (0, 17), (15, 5)), pixel) + 0 * z, box)  # the sternum
 
 
 def _paint_mediastinum(
