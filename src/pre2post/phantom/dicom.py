@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, MRImageStorage
 
+from pre2post.phantom.encoding import PREAMBLE, encoded, file_meta
 from pre2post.phantom.grid import Grid
 from pre2post.phantom.sites import Site
 
@@ -75,30 +76,27 @@ def direction_and_origin(grid: Grid, frame: Frame) -> tuple[tuple[int, int, int]
 
 
 def write_series(folder: Path, volume: np.ndarray, grid: Grid, frame: Frame, series: Series, site: Site) -> None:
-    """Write an integer `volume` (z, y, x) as `1-001.dcm`, `1-002.dcm`, ... into the new folder `folder`."""
+    """Write an integer `volume` (z, y, x) as `1-001.dcm`, `1-002.dcm`, ... into the new folder `folder`.
+
+    The elements that all slices share are encoded once.
+    """
     folder.mkdir(parents=True)
-    header = _header(volume, grid, frame, series, site)
+    shared = encoded(_header(volume, grid, frame, series, site))
     _, origin = direction_and_origin(grid, frame)
     slices = stored(volume, frame)
     for z, instance in enumerate(instances(len(slices), frame)):
         height = origin[2] + z * grid.spacing[2]
-        header.InstanceNumber = instance
-        header.SOPInstanceUID = uid(f"{series.key}/{instance}")
-        header.ImagePositionPatient = [decimal(origin[0]), decimal(origin[1]), decimal(height)]
-        header.SliceLocation = decimal(height)
-        header.PixelData = np.ascontiguousarray(slices[z]).astype(volume.dtype.newbyteorder("<")).tobytes()
-        header.file_meta = _file_meta(header)
-        header.save_as(folder / f"1-{instance:03d}.dcm", enforce_file_format=True)
-
-
-def _file_meta(header: Dataset) -> FileMetaDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = header.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(uid(IMPLEMENTATION))
-    meta.ImplementationVersionName = IMPLEMENTATION
-    return meta
+        own = Dataset()
+        own.SOPInstanceUID = uid(f"{series.key}/{instance}")
+        own.InstanceNumber = instance
+        own.ImagePositionPatient = [decimal(origin[0]), decimal(origin[1]), decimal(height)]
+        own.SliceLocation = decimal(height)
+        pixels = np.ascontiguousarray(slices[z]).astype(volume.dtype.newbyteorder("<")).tobytes()
+        own.add_new("PixelData", "OW", pixels)
+        elements = sorted({**shared, **encoded(own)}.items())
+        meta = file_meta(own.SOPInstanceUID, UID(uid(IMPLEMENTATION)), IMPLEMENTATION)
+        content = b"".join([PREAMBLE, meta, *(part for _, part in elements)])
+        (folder / f"1-{instance:03d}.dcm").write_bytes(content)
 
 
 def _header(volume: np.ndarray, grid: Grid, frame: Frame, series: Series, site: Site) -> Dataset:
