@@ -5,6 +5,7 @@ sclerotic ones, hardly: Hochman et al., Radiology 204:123 (1997); Kuhl et al., R
 up to a quarter of women, some with several: El-Wakeel and Umpleby, Breast 12:302 (2003); Greenberg et al., J Gen
 Intern Med 13:640 (1998). Cysts take up no contrast agent and are dark on T1-weighted images unless proteins or blood
 shorten T1, which also makes ducts bright: Morris et al., ACR BI-RADS MRI (2013); Kuhl, Radiology 244:356 (2007).
+The frequencies of cysts and bright ducts, and the sizes of all findings, are assumptions.
 Intramammary lymph nodes enhance like cancers; they were in 28 % of breasts: Egan and McSweeney, Cancer 51:1838 (1983).
 """
 
@@ -71,7 +72,7 @@ def _place(rng: np.random.Generator, breasts: list[Breast], reach: float) -> Poi
 
 
 def _fibroadenoma(rng: np.random.Generator, breasts: list[Breast]) -> Nodule:
-    """Most measure 10 to 25 mm; the median of the long axis is 15 mm."""
+    """Draw a fibroadenoma; the median of the long axis is 15 mm."""
     size = float(np.clip(7.5 * np.exp(rng.normal(0, 0.4)), 3, 16))
     axes = size * np.array([1, *rng.uniform(0.6, 0.9, 2)])[rng.permutation(3)]
     sclerotic = rng.random() < 1 / 3

@@ -1,6 +1,6 @@
 """Biopsy marker clips: small signal voids in or next to a tumour.
 
-The void of a titanium or steel clip is 2 to 9 mm wide in gradient echo images: Genson et al., AJR 188:372 (2007).
+Clips leave voids of a few millimetres: Genson et al., AJR 188:372 (2007). Frequency and sizes are assumptions.
 """
 
 import numpy as np
