@@ -1,9 +1,9 @@
 """Motion between phases: a shift of the body and a deformation of both breasts, by shears in k-space.
 
-Patients move between phases, and the breasts deform, which registration corrects: Rueckert et al., IEEE Trans Med Imaging
-18:712 (1999); Zuo et al., Radiology 198:903 (1996). The range of 1 to 3 mm is an assumption. A shear displaces each row or column by a phase ramp of its Fourier
-transform, which keeps the resolution: Eddy et al., Magn Reson Med 36:923 (1996). Tumours are annotated on the first
-post-contrast phase. It is at rest, the others are displaced.
+Patients move between phases, and the breasts deform, which registration corrects: Rueckert et al., IEEE Trans Med
+Imaging 18:712 (1999); Zuo et al., Radiology 198:903 (1996). The range of 1 to 3 mm is an assumption.
+A shear displaces each row or column by a phase ramp of its Fourier transform, which keeps the resolution: Eddy et al.,
+Magn Reson Med 36:923 (1996). Tumours are annotated on the first post-contrast phase: it is at rest.
 """
 
 from dataclasses import dataclass

@@ -4,8 +4,8 @@ Masses are lobulated, some spiculated, some with a core that does not enhance. N
 in a cone towards the nipple, with normal tissue between them, which enhance less. See Rosen et al., Breast J 13:545
 (2007); Chadashvili et al., AJR 204:219 (2015).
 K^trans of cancers ranges from 0.03 to 1 1/min: Tofts et al., J Magn Reson Imaging 10:223 (1999); Huang et al., Transl
-Oncol 7:153 (2014). The medians below are assumptions
-within that range. Some enhance hardly: Ghai et al., AJR 185:481 (2005).
+Oncol 7:153 (2014). The medians below are assumptions within that range. Some enhance hardly: Ghai et al., AJR 185:481
+(2005).
 """
 
 from dataclasses import dataclass
