@@ -1,7 +1,7 @@
 """nnU-Net's own trainer with the parameters of this project, for `nnUNetv2_train -tr MatchedTrainer`.
 
 `bench/nnunet_commands.py` copies this file to nnU-Net's folder of external trainers, with matched.json next to it. Our
-plans hold momentum and training patch, which nnU-Net does not read there. The trainer also writes times, to split the
+plans hold the momentum, which nnU-Net does not read there. The trainer also writes times, to split the
 time of the command into parts.
 """
 
@@ -29,8 +29,6 @@ class MatchedTrainer(nnUNetTrainer):
         self.num_epochs, self.num_iterations_per_epoch = matched["epochs"], matched["num_iterations_per_epoch"]
         self.num_val_iterations_per_epoch = max(1, matched["num_iterations_per_epoch"] // 5)  # as ours
         self.initial_lr = matched["learning_rate"]
-        own = self.configuration_manager.configuration
-        self.window, own["patch_size"] = own["patch_size"], own.get("training_patch_size", own["patch_size"])
         self.times = {"epoch_ends_s": 0.0}
 
     def configure_optimizers(self):
@@ -54,8 +52,6 @@ class MatchedTrainer(nnUNetTrainer):
         self.times["trained"] = time.time()
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
-        """Validate with the patch of the prediction: the small patch of the training would take longer."""
-        self.configuration_manager.configuration["patch_size"] = self.window
         super().perform_actual_validation(save_probabilities)
         self.times["validated"] = time.time()
         (Path(self.output_folder) / "times.json").write_text(json.dumps(self.times))

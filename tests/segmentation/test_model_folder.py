@@ -214,3 +214,20 @@ def test_missing_and_mismatched_files_are_named(trained, refused):
     refused(lambda: load_trained_folder(trained), str(file), "cannot be read")
     (trained / "plans.json").unlink()
     refused(lambda: load_trained_folder(trained), "plans.json", "missing")
+
+
+def test_plans_that_changed_after_the_training_are_reported(tmp_path, capsys):
+    folder = write_trained(tmp_path)
+    file = folder / "fold_0/checkpoint_final.pth"
+    with torch.serialization.safe_globals([]):
+        content = torch.load(file, weights_only=False)
+    content["init_args"]["plans"] = make_plans()
+    torch.save(content, file)
+    load_trained_folder(folder)
+    assert capsys.readouterr().err == ""
+    plans = make_plans()
+    plans["configurations"]["2d"]["patch_size"] = [48, 48]
+    (folder / "plans.json").write_text(json.dumps(plans))
+    load_trained_folder(folder)
+    warning = capsys.readouterr().err
+    assert "differs from the plans of the training in patch_size; patch_size is [48, 48], and was [24, 24]" in warning

@@ -1,5 +1,7 @@
 """The checkpoint of a trained fold: find it in its folder and read it without running code."""
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +39,22 @@ def read_checkpoint(
         raise InputError(
             "the checkpoint cannot be read", file=file, found=str(error).split("\n")[0], hint=hint
         ) from None
+
+
+def warn_of_other_plans(plans: dict[str, Any], checkpoint: dict[str, Any], folder: Path) -> None:
+    """Print a warning if plans.json in `folder` differs from the plans of the training, which the checkpoint holds.
+
+    Another window or spacing changes what a network predicts, and nothing else would show it.
+    """
+    arguments = checkpoint.get("init_args", {})
+    name, trained = arguments.get("configuration", CONFIGURATION), arguments.get("plans")
+    if not isinstance(trained, dict):
+        return
+    now, before = (json.loads(json.dumps(each["configurations"].get(name, {}))) for each in (plans, trained))
+    odd = sorted(key for key in {*now, *before} if now.get(key) != before.get(key))
+    if odd:
+        print(
+            f"warning: {folder / 'plans.json'} differs from the plans of the training in {', '.join(odd)}; "
+            f"{odd[0]} is {now.get(odd[0])}, and was {before.get(odd[0])}: predictions may be worse",
+            file=sys.stderr,
+        )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pre2post.core.errors import InputError
 from pre2post.core.files import read_json
-from pre2post.segmentation.checkpoint import CHECKPOINT, read_checkpoint
+from pre2post.segmentation.checkpoint import CHECKPOINT, read_checkpoint, warn_of_other_plans
 from pre2post.segmentation.prediction import Segmenter, make_predictor
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def load_trained_folder(folder: Path, fold: str = "0") -> "nnUNetPredictor":
         raise InputError("this is not a checkpoint of nnU-Net", file=file, found=f"no {absent[0]}", hint=HINT)
     configuration = checkpoint["init_args"].get("configuration")
     _check_plans(plans, dataset, configuration, Path(folder))
+    warn_of_other_plans(plans, checkpoint, Path(folder))
     axes = checkpoint.get("inference_allowed_mirroring_axes")
     segmenter = Segmenter(
         str(checkpoint.get("trainer_name")),

@@ -65,8 +65,8 @@ def small_plans(plans: dict[str, Any], small: dict[str, Any]) -> dict[str, Any]:
     """Return nnU-Net's plans with the network of `small`; everything that shapes the preprocessed data stays.
 
     Keys of `small`, with axes in nnU-Net's order (coarsest spacing first):
-        patch_size: Window of the prediction. It shrinks to the median volume: zeros that fill it up upset the norms.
-        training_patch_size: Smaller, since many small patches train better than few large ones in the same time.
+        patch_size: Window of training and prediction. It shrinks to the median volume: zeros that fill it up upset
+            the norms. Both use one size, since instance norm takes its statistics from the window.
         momentum: Of SGD. nnU-Net's 0.99 averages over about 100 steps, as many as a short training has.
         features_per_stage, kernel_sizes, strides, n_conv_per_stage, n_conv_per_stage_decoder: Of the U-Net, with at
             least three stages.
@@ -77,10 +77,7 @@ def small_plans(plans: dict[str, Any], small: dict[str, Any]) -> dict[str, Any]:
     architecture = own["architecture"] | {
         "arch_kwargs": own["architecture"]["arch_kwargs"] | network | {"n_stages": len(small["features_per_stage"])}
     }
-    training = {name: value for name, value in small.items() if name not in NETWORK} | {
-        "patch_size": patch,
-        "training_patch_size": [min(sides) for sides in zip(small["training_patch_size"], patch, strict=True)],
-    }
+    training = {name: value for name, value in small.items() if name not in NETWORK} | {"patch_size": patch}
     return plans | {
         "plans_name": SMALL_PLANS,
         "configurations": {CONFIGURATION: own | training | {"architecture": architecture}},
