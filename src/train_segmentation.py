@@ -43,9 +43,9 @@ def main() -> None:
     output = segmenter_folder(SEGMENTERS, mix, fold)
     write_history = partial(write_tracked_table, PLOTS / "segmenters" / f"{output.name}.csv")
     with atomic_folder(output) as folder:
-        state = train(segmentation, mix, fold, folds, params.seed, NNUNET, folder, write_history)
-        write_segmenter_card(folder, output, segmentation, mix, fold, params.seed, NNUNET)
-    shutil.rmtree(state, ignore_errors=True)
+        trained = train(segmentation, mix, fold, folds, params.seed, NNUNET, folder, write_history)
+        write_segmenter_card(folder, output, segmentation, mix, fold, params.seed, NNUNET, trained)
+    shutil.rmtree(trained.states, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,7 @@ from pre2post.splits.splits import Splits, write_splits
 SHAPE = (16, 32, 32)
 SPLITS = Splits([], ["a", "b", "c", "d"], ["e", "f"], ["g", "h"], [["a", "c"], ["b", "d"]])
 SMALL = {
-    "patch_size": [16, 32, 32],
-    "training_patch_size": [8, 16, 16],
+    "patch_size": [8, 16, 16],
     "momentum": 0.9,
     "features_per_stage": [4, 8, 8],
     "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
@@ -33,6 +32,10 @@ STUDY = {
     "folds": [0, 1],
     "epochs": 2,
     "num_iterations_per_epoch": 1,
+    "warmup_epochs": 0,
+    "validate_every_epochs": 2,
+    "min_validation_dice": 0,
+    "resume_every_seconds": 3600,
     "threads": 1,
 }
 

@@ -4,7 +4,7 @@ import pytest
 from pre2post.cohort.case import read_cases
 from pre2post.io.volume_file import read_volume
 from pre2post.segmentation import breasts
-from pre2post.segmentation.breasts import body_halves, keep_scored_region, preprocess_parts, segment_parts
+from pre2post.segmentation.breasts import body_box, body_halves, keep_scored_region, preprocess_parts, segment_parts
 
 SHAPE = (2, 3, 10)
 SIDES = (slice(0, 5), slice(5, 10))
@@ -58,5 +58,29 @@ def test_halves_are_preprocessed_as_in_the_training(case, monkeypatch):
     np.testing.assert_array_equal(np.concatenate([seen[1][0], seen[2][0]], axis=2), image.array)
     assert seen[1][0].shape[2] == body_halves(case)[0].stop
     assert all(spacing == (5.0, 2.5, 2.5) for _, spacing in seen)
-    monkeypatch.setattr(breasts, "segment", lambda predictor, data, properties, threads: data > 100)
+    monkeypatch.setattr(breasts, "segment", lambda predictor, data, properties, threads, inside: data > 100)
     np.testing.assert_array_equal(segment_parts(None, parts, threads=1), image.array > 100)
+
+
+def test_each_part_has_its_part_of_the_body(case, monkeypatch):
+    monkeypatch.setattr(breasts, "preprocess_array", lambda array, spacing, _: (array, {}))
+    monkeypatch.setattr(breasts, "body_box", lambda _: (slice(1, 9), slice(2, 30), slice(3, 28)))
+    monkeypatch.setattr(breasts, "body_halves", lambda _: (slice(0, 14), slice(14, 32)))
+    image = read_volume(case.path("pre"))
+    ((_, _, whole),) = preprocess_parts(image, case, "both", None)
+    assert whole == (slice(1, 9), slice(2, 30), slice(3, 28))
+    right, left = (box[2] for _, _, box in preprocess_parts(image, case, "breast", None))
+    assert (right, left) == (slice(3, 14), slice(0, 14))
+
+
+def test_the_box_holds_the_body(case):
+    from pre2post.image.body_mask import body_mask
+
+    pre = read_volume(case.path("pre"))
+    mask = body_mask(pre.array, pre.spacing)
+    inside = np.zeros_like(mask)
+    inside[body_box(case)] = True
+    assert mask.any() and not np.any(mask & ~inside)
+    for axis in range(3):
+        kept = mask.any(axis=tuple({0, 1, 2} - {axis}))
+        assert np.flatnonzero(kept)[[0, -1]].tolist() == [body_box(case)[axis].start, body_box(case)[axis].stop - 1]

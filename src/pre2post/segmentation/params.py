@@ -21,8 +21,14 @@ class SegmentationParams(Section):
     num_iterations_per_epoch: Count
     batch_size: Count
     learning_rate: Positive
-    resume_every_steps: Count
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    oversample_foreground: Annotated[float, Field(ge=0, le=1)]
+    validate_every_epochs: Count
+    min_validation_dice: Annotated[float, Field(ge=0, lt=1)]
+    restarts: Annotated[int, Field(ge=0)]
+    resume_every_seconds: Annotated[float, Field(ge=0)]
     use_mirroring: bool
+    tile_step_size: Annotated[float, Field(gt=0, le=1)]
     threads: Count
 
     @model_validator(mode="after")

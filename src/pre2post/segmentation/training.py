@@ -3,12 +3,14 @@
 import random
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pre2post.core.device import best_device
+from pre2post.core.device import best_device, instructions
+from pre2post.core.errors import InputError
 from pre2post.core.files import read_json, write_json
 from pre2post.core.resume import resume_folder
 from pre2post.segmentation.mix_file import mix_file
@@ -40,9 +42,35 @@ NO_EFFECT = {
     "evaluator",
     "lesion_overlap",
     "use_mirroring",
-    "resume_every_steps",
+    "tile_step_size",
+    "resume_every_seconds",
 }  # parameters without effect on a training, or only through the file of its mix
-CODE = ("nnunet.py", "trainer.py", "training.py", "training_state.py")  # a change of these starts a training again
+CODE = (
+    "batches.py",
+    "cpu_network.py",
+    "nnunet.py",
+    "trainer.py",
+    "training.py",
+    "training_state.py",
+    "validation.py",
+)  # a change of these starts a training again
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The end of a training.
+
+    Attributes:
+        states: The folder of its saved states.
+        dice: The last validation Dice.
+        restarts: Earlier trainings with other seeds, which learned nothing.
+        machine: What the bytes depend on: device, precision, instructions and threads.
+    """
+
+    states: Path
+    dice: float
+    restarts: int
+    machine: dict[str, str | int]
 
 
 def train(
@@ -54,48 +82,76 @@ def train(
     nnunet: Path,
     results: Path,
     report: Callable[[list[dict]], None],
-) -> Path:
-    """Train one fold of a mix and return the folder of its saved state; delete that once the results are safe.
+) -> Trained:
+    """Train one fold of a mix; delete the folder of its states once the results are safe.
 
     The same seed, number of threads and kind of CPU give the same bytes, also after a killed training resumes. On a
     GPU, where processes augment, a resumed training draws other patches.
 
+    Short trainings of small networks can end with a network that finds nothing. Such a training starts again with
+    another seed.
+
     Args:
         params: The section segmentation.
-        mix, fold: What to train; it trains on folds[fold]["train"], and each epoch takes the pseudo Dice of patches
-            of its "val".
+        mix, fold: What to train; it trains on folds[fold]["train"] and validates on complete volumes of its "val".
         folds: All folds of the mix.
-        seed: Seed of this study; mix and fold are added to it.
+        seed: Seed of this study; mix, fold and the number of restarts are added to it.
         nnunet: The folder with the plans and preprocessed data.
         results: The folder for <dataset>/<trainer>__<plans>__3d_fullres/fold_<fold>/checkpoint_final.pth, as nnU-Net
             writes it.
         report: Called after every epoch with the losses so far, one row per epoch.
+
+    Raises InputError if the validation Dice is too low after the last restart.
     """
-    split = folds[fold]
     plans, dataset = read_plans(nnunet, params, folds)
     import torch
 
     device = torch.device(best_device())
     set_nnunet_folders(nnunet, results, augmenters=params.threads if device.type == "cuda" else 0)
     torch.set_num_threads(params.threads)
-    _seed_everything(seed, mix, fold)
-    trainer = make_trainer(params, mix, fold, split, plans, dataset, device)
-    state_folder = _state_folder(params, mix, fold, seed, nnunet)
-    trainer.state_folder = state_folder
-    trainer.resume_every_steps = params.resume_every_steps
-    trainer.report = report
-    precision = "bfloat16" if trainer.bfloat16 else "float16" if device.type == "cuda" else "float32"
+    states = _state_folder(params, mix, fold, seed, nnunet)
+    for restarts in range(_restarts_done(states), params.restarts + 1):
+        _seed_everything(seed, mix, fold, restarts)
+        trainer = make_trainer(params, mix, fold, folds[fold], plans, dataset, device)
+        trainer.restarts, trainer.state_folder, trainer.report = restarts, states / str(restarts), report
+        _announce(trainer, params)
+        with quiet():
+            trainer.run_training()
+        if trainer.dice >= params.min_validation_dice:
+            write_json(results / DATASET / "splits_final.json", folds)
+            return Trained(states, trainer.dice, restarts, _machine(trainer))
+        print(f"{trainer.title}: the validation Dice is {trainer.dice:.3f} at the end; other seed", flush=True)
+    raise InputError(
+        f"the training of {mix}, fold {fold}, learned nothing",
+        found=f"a validation Dice below {params.min_validation_dice:g} with {params.restarts + 1} seeds",
+        hint="raise segmentation.epochs or segmentation.warmup_epochs, lower segmentation.learning_rate, "
+        "or set segmentation.min_validation_dice to 0",
+    )
+
+
+def _restarts_done(states: Path) -> int:
+    """Return how many restarts a killed training had done when it saved its state."""
+    return max((int(file.parent.name) for file in states.glob(f"*/{STATE_FILE}")), default=0)
+
+
+def _machine(trainer: "RepeatableTrainer") -> dict[str, str | int]:
+    return {
+        "device": trainer.device.type,
+        "precision": "bfloat16" if trainer.bfloat16 else "float32" if trainer.on_cpu else "float16",
+        "instructions": instructions() if trainer.on_cpu else "",
+        "threads": trainer.threads,
+    }
+
+
+def _announce(trainer: "RepeatableTrainer", params: SegmentationParams) -> None:
+    machine = ", ".join(str(value) for value in _machine(trainer).values() if value)
     print(
-        f"{mix}, fold {fold}: {len(split['train'])} volumes, {params.epochs} x {params.num_iterations_per_epoch} "
-        f"steps of {params.batch_size} patches; {device.type}, {params.threads} threads, {precision}",
+        f"{trainer.title}: {len(trainer.split['train'])} volumes, {params.epochs} x {params.num_iterations_per_epoch} "
+        f"steps of {params.batch_size} patches; {machine} threads",
         flush=True,
     )
-    if (state_folder / STATE_FILE).is_file():
-        print(f"resumes from {state_folder}", flush=True)
-    with quiet():
-        trainer.run_training()
-    write_json(results / DATASET / "splits_final.json", folds)
-    return state_folder
+    if trainer.state_folder and (trainer.state_folder / STATE_FILE).is_file():
+        print(f"resumes from {trainer.state_folder}", flush=True)
 
 
 def make_trainer(
@@ -120,24 +176,21 @@ def make_trainer(
         )
         trainer.split, trainer.title = split, f"{mix}, fold {fold}"
         trainer.bfloat16 = has_bfloat16(device.type)
-        _use_training_patch(trainer.configuration_manager.configuration)
+        trainer.threads, trainer.warmup_epochs = params.threads, params.warmup_epochs
+        trainer.validate_every_epochs = params.validate_every_epochs
+        trainer.resume_every_seconds = params.resume_every_seconds
+        trainer.oversample_foreground_percent = params.oversample_foreground
         trainer.num_epochs, trainer.num_iterations_per_epoch = params.epochs, params.num_iterations_per_epoch
-        trainer.num_val_iterations_per_epoch = max(1, params.num_iterations_per_epoch // 5)  # nnU-Net: 50 to 250 steps
         trainer.initial_lr = params.learning_rate
         trainer.initialize()
     return trainer
 
 
-def _use_training_patch(configuration: dict[str, Any]) -> None:
-    """Train on patches of the plan's training_patch_size, if it has one; the saved plans do not change."""
-    configuration["patch_size"] = configuration.get("training_patch_size", configuration["patch_size"])
-
-
-def _seed_everything(seed: int, mix: str, fold: int) -> None:
-    """Seed the three global generators that nnU-Net uses, with numbers of this mix and fold."""
+def _seed_everything(seed: int, mix: str, fold: int, restarts: int) -> None:
+    """Seed the three global generators that nnU-Net uses, with numbers of this mix, fold and attempt."""
     import torch
 
-    state = np.random.SeedSequence([seed, zlib.crc32(mix.encode()), fold]).generate_state(3)
+    state = np.random.SeedSequence([seed, zlib.crc32(mix.encode()), fold, restarts]).generate_state(3)
     torch.manual_seed(int(state[0]))
     np.random.seed(int(state[1]))
     random.seed(int(state[2]))

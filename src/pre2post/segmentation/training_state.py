@@ -4,9 +4,8 @@ nnU-Net's own checkpoints lack the random generators and the step within the epo
 training.
 """
 
-import random
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,7 +30,7 @@ def save_state(folder: Path, trainer: "RepeatableTrainer", losses: list[dict]) -
         "losses": [float(step["loss"]) for step in losses],
         "logging": trainer.logger.get_checkpoint(),
         "log": Path(trainer.log_file).read_text(encoding="utf-8"),
-        "random": _random_states(),
+        "random": trainer.batches.next_state,
     }
     with atomic_path(folder / STATE_FILE) as temporary, open(temporary, "wb") as file:
         torch.save(content, file)
@@ -40,9 +39,13 @@ def save_state(folder: Path, trainer: "RepeatableTrainer", losses: list[dict]) -
 def load_state(folder: Path, trainer: "RepeatableTrainer") -> list[dict]:
     """Load the saved state, if there is one, into a trainer with open data; return the losses of its current epoch.
 
+    The batches must not have started: the random generators are set to their state before the next batch.
+
     Raises InputError if the state is damaged or belongs to another training.
     """
     import torch
+
+    from pre2post.segmentation.batches import restore_random_states
 
     file = folder / STATE_FILE
     if not file.is_file():
@@ -56,7 +59,7 @@ def load_state(folder: Path, trainer: "RepeatableTrainer") -> list[dict]:
         trainer.current_epoch = saved["epoch"]
         trainer.logger.load_checkpoint(saved["logging"])
         Path(trainer.log_file).write_text(saved["log"], encoding="utf-8")
-        _restore_random_states(saved["random"])
+        restore_random_states(saved["random"])
         return [{"loss": np.float32(loss)} for loss in saved["losses"]]
     except Exception as error:
         raise InputError(
@@ -66,29 +69,3 @@ def load_state(folder: Path, trainer: "RepeatableTrainer") -> list[dict]:
             expected="the state of this training",
             hint="delete its folder to start the training again",
         ) from None
-
-
-def _random_states() -> dict[str, Any]:
-    """Return the state of each generator that nnU-Net uses, in types that load without running code."""
-    import torch
-
-    state = np.random.get_state()
-    assert isinstance(state, tuple)  # the form of the legacy generator
-    kind, keys, *rest = state
-    return {
-        "torch": torch.get_rng_state(),
-        "python": random.getstate(),
-        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def _restore_random_states(saved: dict[str, Any]) -> None:
-    import torch
-
-    kind, keys, *rest = saved["numpy"]
-    np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
-    random.setstate(saved["python"])
-    torch.set_rng_state(saved["torch"].cpu())
-    if saved["cuda"]:
-        torch.cuda.set_rng_state_all([state.cpu() for state in saved["cuda"]])

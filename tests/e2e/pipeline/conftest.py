@@ -27,6 +27,7 @@ TINY = {
     "segmentation.epochs": 1,
     "segmentation.evaluator": "pre",
     "segmentation.num_iterations_per_epoch": 2,
+    "segmentation.min_validation_dice": 0,
     "segmentation.threads": 1,
     "statistics.n_resamples": 100,
     "statistics.min_patients": 2,

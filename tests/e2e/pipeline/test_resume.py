@@ -69,7 +69,11 @@ def test_a_segmenters_training_killed_again_and_again_ends_with_the_same_bytes(c
         return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     clone.set_params(
-        **{"segmentation.epochs": 3, "segmentation.num_iterations_per_epoch": 40, "segmentation.resume_every_steps": 1}
+        **{
+            "segmentation.epochs": 3,
+            "segmentation.num_iterations_per_epoch": 40,
+            "segmentation.resume_every_seconds": 0,
+        }
     )
     command = ("dvc", "repro", "-f", "-s", "train_segmentation@pre-0")
     clone.run(*command)

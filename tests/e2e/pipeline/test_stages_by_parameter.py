@@ -53,6 +53,12 @@ TABLE = {
     "segmentation.num_iterations_per_epoch": TRAINING,
     "segmentation.batch_size": TRAINING,
     "segmentation.learning_rate": TRAINING,
+    "segmentation.warmup_epochs": TRAINING,
+    "segmentation.oversample_foreground": TRAINING,
+    "segmentation.validate_every_epochs": TRAINING,
+    "segmentation.min_validation_dice": TRAINING,
+    "segmentation.restarts": TRAINING,
+    "segmentation.tile_step_size": ("evaluate_segmentation", "validate_same"),
     "segmentation.threads": (*TRAINING, "validate_same"),
     "statistics": ("select_checkpoint", *EVALUATIONS),
 }
