@@ -1,5 +1,6 @@
 """Segment the test and external patients with the fold ensemble of each mix, and compare the masks per domain."""
 
+from pre2post.core.device import torch_workers
 from pre2post.core.errors import run_stage
 from pre2post.core.files import write_tracked_table
 from pre2post.core.paths import METRICS, PLOTS, PREDICTIONS, SPLITS, VOLUMES
@@ -17,11 +18,11 @@ def main() -> None:
     segmentation, (splits, cases) = params.segmentation, read_study(SPLITS, VOLUMES)
     tasks = list_tasks(segmentation, splits, cases)
     predictors = load_predictors(params, splits)
-    with atomic_folder(PREDICTIONS) as folder:
+    with atomic_folder(PREDICTIONS) as folder, torch_workers(segmentation.threads) as pool:
         rows = [
             row
             for domain, case, phase in progress(tasks, "evaluate_segmentation", unit="volume")
-            for row in evaluate(case, phase, domain, predictors, params, folder)
+            for row in evaluate(case, phase, domain, predictors, params, folder, pool)
         ]
     rows.sort(key=lambda row: segmentation.train.index(row["mix"]))
     write_tracked_table(PLOTS / "segmentation.csv", rows)

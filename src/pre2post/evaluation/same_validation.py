@@ -62,7 +62,7 @@ def load_folds(params: SameValidationParams, splits: Splits) -> dict[int, "nnUNe
     for fold in segmentation.folds:
         folder = segmenter_folder(SEGMENTERS, evaluator, fold)
         segmenter = load_segmenter(evaluator, [folder], PLANS_OF[segmentation.plan], folds)
-        predictors[fold] = make_predictor(segmenter, segmentation.use_mirroring)
+        predictors[fold] = make_predictor(segmenter, segmentation.use_mirroring, segmentation.tile_step_size)
     torch.set_num_threads(1)  # folds run in parallel instead, so that no thread waits
     return predictors
 

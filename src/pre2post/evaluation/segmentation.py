@@ -1,5 +1,6 @@
 """Segment the test and external patients with each ensemble, and compare the masks in every domain."""
 
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ def load_predictors(params: SegmentationEvaluationParams, splits: Splits) -> dic
     import torch
 
     segmentation = params.segmentation
-    torch.set_num_threads(segmentation.threads)
+    torch.set_num_threads(1)  # mixes run in parallel instead, so that no thread waits
     segmenters = []
     for name in segmentation.train:
         folders = [segmenter_folder(SEGMENTERS, name, fold) for fold in segmentation.folds]
@@ -79,7 +80,8 @@ def load_predictors(params: SegmentationEvaluationParams, splits: Splits) -> dic
             )
         )
         check_same_plans(segmenters[-1].plans, segmenters[0].plans, SEGMENTERS / name)
-    return {segmenter.name: make_predictor(segmenter, segmentation.use_mirroring) for segmenter in segmenters}
+    options = segmentation.use_mirroring, segmentation.tile_step_size
+    return {segmenter.name: make_predictor(segmenter, *options) for segmenter in segmenters}
 
 
 def evaluate(
@@ -89,8 +91,12 @@ def evaluate(
     predictors: dict[str, "nnUNetPredictor"],
     params: SegmentationEvaluationParams,
     folder: Path,
+    pool: Executor,
 ) -> list[dict]:
-    """Segment one volume with each mix, write the masks into `folder`, and return one row of metrics per mix."""
+    """Segment one volume with each mix, write the masks into `folder`, and return one row of metrics per mix.
+
+    The mixes run in the threads of `pool`, each with one thread; so their number does not change the result.
+    """
     segmentation = params.segmentation
     file, mask = volume_file(case, phase, SYNTHETIC), read_mask(case, needs_tumour=False)
     image = read_volume(file)
@@ -98,18 +104,13 @@ def evaluate(
     parts = preprocess_parts(
         image, case, segmentation.train_crop, next(iter(predictors.values()))
     )  # the same for all mixes
-    rows = []
-    for mix, predictor in predictors.items():
-        predicted = segment_parts(predictor, parts, segmentation.threads)
+
+    def one(mix: str) -> dict:
+        predicted = segment_parts(predictors[mix], parts, threads=1)
         predicted = keep_scored_region(predicted, mask.array, case, segmentation.score_region)
         write_volume(mask.like(predicted), folder / mix / domain / f"{case.id}.nii.gz")
         found = measure(predicted, mask.array, mask.spacing, segmentation.lesion_overlap, params.ingest.min_lesion_ml)
-        rows.append(
-            {
-                "mix": mix,
-                "domain": domain,
-                "case": case.id,
-                **{name: rounded(value) for name, value in found.items()},
-            }
-        )
-    return rows
+        values = {name: rounded(value) for name, value in found.items()}
+        return {"mix": mix, "domain": domain, "case": case.id, **values}
+
+    return list(pool.map(one, predictors))

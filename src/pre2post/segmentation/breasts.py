@@ -8,12 +8,12 @@ from pre2post.cohort.case import Case
 from pre2post.image.laterality import half_with_centre
 from pre2post.image.volume import Volume
 from pre2post.segmentation.prediction import preprocess_array, segment
-from pre2post.segmentation.volumes import body_halves
+from pre2post.segmentation.volumes import Box, body_box, body_halves
 
 if TYPE_CHECKING:
     from pre2post.segmentation.prediction import nnUNetPredictor
 
-Preprocessed = tuple[np.ndarray, dict]  # an array as the network takes it, and nnU-Net's notes to undo that
+Preprocessed = tuple[np.ndarray, dict, Box]  # an array as the network takes it, nnU-Net's notes to undo that, the body
 
 
 def preprocess_parts(image: Volume, case: Case, train_crop: str, predictor: "nnUNetPredictor") -> list[Preprocessed]:
@@ -21,14 +21,23 @@ def preprocess_parts(image: Volume, case: Case, train_crop: str, predictor: "nnU
 
     nnU-Net scales each volume by its own mean, so a network trained on halves needs halves.
     """
-    parts = body_halves(case) if train_crop == "breast" else (slice(None),)
+    z, y, x = body_box(case)
+    parts = body_halves(case) if train_crop == "breast" else (slice(0, image.array.shape[2]),)
     z_y_x = (image.spacing[2], image.spacing[1], image.spacing[0])
-    return [preprocess_array(image.columns(part).array, z_y_x, predictor) for part in parts]
+    return [
+        (
+            *preprocess_array(image.columns(part).array, z_y_x, predictor),
+            (z, y, slice(max(x.start - part.start, 0), min(x.stop, part.stop) - part.start)),
+        )
+        for part in parts
+    ]
 
 
 def segment_parts(predictor: "nnUNetPredictor", parts: list[Preprocessed], threads: int) -> np.ndarray:
     """Return the predicted mask, uint8 (z, y, x), of preprocessed parts, in the volume's own geometry."""
-    return np.concatenate([segment(predictor, *part, threads) for part in parts], axis=2)
+    return np.concatenate(
+        [segment(predictor, data, notes, threads, inside=body) for data, notes, body in parts], axis=2
+    )
 
 
 def keep_scored_region(predicted: np.ndarray, true: np.ndarray, case: Case, score_region: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Tumour masks from trained folders: nnU-Net's own preprocessing, sliding window and ensemble, in this process."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,15 @@ from pre2post.core.device import best_device
 from pre2post.core.errors import InputError
 from pre2post.core.files import read_json
 from pre2post.pipeline.model_card import read_card
-from pre2post.segmentation.checkpoint import find_checkpoint, read_checkpoint
+from pre2post.segmentation.checkpoint import find_checkpoint, read_checkpoint, warn_of_other_plans
+from pre2post.segmentation.cpu_network import arrange_for_cpu
 from pre2post.segmentation.nnunet import CONFIGURATION, DATASET, Fold, has_bfloat16, quiet
+from pre2post.segmentation.volumes import Box
 
 if TYPE_CHECKING:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+BACKGROUND = 10.0  # logit outside of the predicted box: certain, and small enough to be interpolated at its border
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ def load_segmenter(name: str, folders: list[Path], plans_name: str, folds: list[
     for file in files:
         read_card(file)  # refuses weights that do not match their card
     checkpoints = [read_checkpoint(file) for file in files]
+    for file, own, checkpoint in zip(files, plans, checkpoints, strict=True):
+        warn_of_other_plans(own, checkpoint, file.parents[1])
     return Segmenter(
         name,
         plans[0],
@@ -69,8 +76,11 @@ def check_same_plans(plans: dict[str, Any], expected: dict[str, Any], folder: Pa
         )
 
 
-def make_predictor(segmenter: Segmenter, use_mirroring: bool) -> "nnUNetPredictor":
-    """Return nnU-Net's predictor over all folds of the segmenter; like `nnUNetv2_predict`, it averages their logits."""
+def make_predictor(segmenter: Segmenter, use_mirroring: bool, tile_step_size: float = 0.5) -> "nnUNetPredictor":
+    """Return nnU-Net's predictor over all folds of the segmenter; like `nnUNetv2_predict`, it averages their logits.
+
+    tile_step_size: step of its sliding window as a fraction of the window.
+    """
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
@@ -87,8 +97,11 @@ def make_predictor(segmenter: Segmenter, use_mirroring: bool) -> "nnUNetPredicto
         plans.get_label_manager(segmenter.dataset).num_segmentation_heads,
         deep_supervision=False,
     )
+    device = torch.device(best_device())
+    if device.type == "cpu":
+        arrange_for_cpu(network)
     with quiet():
-        predictor = nnUNetPredictor(use_mirroring=use_mirroring, allow_tqdm=False, device=torch.device(best_device()))
+        predictor = nnUNetPredictor(tile_step_size, use_mirroring=use_mirroring, allow_tqdm=False, device=device)
         predictor.manual_initialization(
             network,
             plans,
@@ -121,18 +134,32 @@ def preprocess_array(
 
 
 def segment(
-    predictor: "nnUNetPredictor", data: np.ndarray, properties: dict, threads: int, bfloat16: bool | None = None
+    predictor: "nnUNetPredictor",
+    data: np.ndarray,
+    properties: dict,
+    threads: int,
+    bfloat16: bool | None = None,
+    inside: Box | None = None,
 ) -> np.ndarray:
     """Return the predicted mask of a preprocessed volume, uint8 (z, y, x) in the volume's own geometry.
 
-    bfloat16: precision on a CPU. By default bfloat16 if the CPU has it, as in this project's trainings. Use False,
-    nnU-Net's float32, for networks from elsewhere. On a GPU the precision is nnU-Net's own.
+    Args:
+        predictor: The networks.
+        data, properties: Of `preprocess_array`.
+        threads: CPU threads.
+        bfloat16: Precision on a CPU. By default bfloat16 if the CPU has it, as in this project's trainings. Use False,
+            nnU-Net's float32, for networks from elsewhere. On a GPU the precision is nnU-Net's own.
+        inside: Box (z, y, x) of the volume; only the windows of this box are predicted. The rest is background.
     """
     import torch
     from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 
+    box = (slice(None),) * 3 if inside is None else _box_of_network(inside, data.shape[1:], properties, predictor)
     with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16() if bfloat16 is None else bfloat16):
-        logits = predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data)).cpu()
+        found = predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data[:, *box])).cpu()
+    logits = found.new_zeros((len(found), *data.shape[1:]))
+    logits[0] = BACKGROUND
+    logits[:, *box] = found
     return convert_predicted_logits_to_segmentation_with_correct_shape(
         logits,
         predictor.plans_manager,
@@ -141,3 +168,19 @@ def segment(
         properties,
         num_threads_torch=threads,
     )
+
+
+def _box_of_network(box: Box, shape: tuple[int, ...], properties: dict, predictor: "nnUNetPredictor") -> Box:
+    """Return a box of the volume on the preprocessed grid of `shape`, at least as large as a window if that fits.
+
+    Preprocessing reorders the axes, crops the volume to its part that is not 0, and resamples it.
+    """
+    found = []
+    for axis, (size, window) in enumerate(zip(shape, predictor.configuration_manager.patch_size, strict=True)):
+        own = box[predictor.plans_manager.transpose_forward[axis]]
+        before = properties["bbox_used_for_cropping"][axis][0]
+        zoom = size / properties["shape_after_cropping_and_before_resampling"][axis]
+        start, stop = math.floor((own.start - before) * zoom), math.ceil((own.stop - before) * zoom)
+        start = max(0, min(start - max(0, window - (stop - start)) // 2, size - window))
+        found.append(slice(start, min(size, max(stop, start + window))))
+    return found[0], found[1], found[2]

@@ -3,6 +3,8 @@
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from pre2post.cohort.case import Case
 from pre2post.core.errors import InputError
 from pre2post.core.paths import synthetic_name
@@ -11,6 +13,8 @@ from pre2post.image.laterality import halves
 from pre2post.image.volume import Volume, describe_geometry, same_geometry
 from pre2post.io.volume_file import read_volume
 from pre2post.segmentation.design import SYNTHETIC, imitated_phase, is_synthetic
+
+Box = tuple[slice, slice, slice]  # (z, y, x)
 
 
 def volume_file(case: Case, phase: str, synthetic: Path) -> Path:
@@ -39,8 +43,20 @@ def check_image(image: Volume, mask: Volume, case_id: str, file: Path) -> None:
         )
 
 
-@cache  # each mix and phase of a case needs them, and the body mask takes time
 def body_halves(case: Case) -> tuple[slice, slice]:
     """Return the columns of the right and left half of the body, from the pre-contrast volume, never from the mask."""
+    return _body(case)[0]
+
+
+def body_box(case: Case) -> Box:
+    """Return the smallest box around the body (z, y, x), from the pre-contrast volume."""
+    return _body(case)[1]
+
+
+@cache  # each mix and phase of a case needs them, and the body mask takes time
+def _body(case: Case) -> tuple[tuple[slice, slice], Box]:
+    from scipy.ndimage import find_objects
+
     pre = read_volume(case.path("pre"))
-    return halves(body_mask(pre.array, pre.spacing))
+    mask = body_mask(pre.array, pre.spacing)
+    return halves(mask), find_objects(mask.astype(np.uint8))[0]
