@@ -300,3 +300,56 @@ def test_a_mask_with_another_geometry_is_refused(evaluated, tmp_path, stage):
     with pytest.raises(InputError, match="differ in geometry") as error:
         stage(root, "evaluate_segmentation")
     assert error.value.case == "h"
+
+
+def test_prediction_inside_a_box_equals_that_of_a_complete_volume_there(evaluated):
+    """A box as large as the volume changes nothing; a smaller one is predicted alone, and the rest is background."""
+    from pre2post.segmentation import prediction
+
+    folder = evaluated / "artifacts/segmenters/pre_0"
+    predictor = prediction.make_predictor(prediction.load_segmenter("pre", [folder], "smallPlans"), False)
+    volume = read_volume(evaluated / "artifacts/volumes/e/post1.nii")
+    data, notes = prediction.preprocess_array(volume.array, volume.spacing[::-1], predictor)
+    whole = prediction.segment(predictor, data, notes, threads=1)
+    everything = tuple(slice(0, size) for size in volume.array.shape)
+    np.testing.assert_array_equal(prediction.segment(predictor, data, notes, threads=1, inside=everything), whole)
+    corner = (slice(0, 8), slice(16, 32), slice(0, 16))
+    found = prediction.segment(predictor, data, notes, threads=1, inside=corner)
+    part = prediction.segment(
+        predictor, data[:, *corner], {**notes, **_cut_notes(notes, data[0][corner].shape)}, threads=1
+    )
+    np.testing.assert_array_equal(found[corner], part)
+    assert found[corner].any() and found.sum() == found[corner].sum()
+
+
+def _cut_notes(notes, shape):
+    assert notes["shape_before_cropping"] == (16, 32, 32)  # the toy volumes are neither cropped nor resampled
+    return {
+        "shape_before_cropping": shape,
+        "shape_after_cropping_and_before_resampling": shape,
+        "bbox_used_for_cropping": [[0, size] for size in shape],
+    }
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ([(2, 10), (10, 30), (0, 40)], [(0, 20), (0, 16), (4, 24)]),  # axes swapped, cropped, and resampled
+        ([(5, 6), (20, 22), (9, 10)], [(1, 9), (0, 16), (7, 23)]),  # as large as a window
+    ],
+)
+def test_a_box_is_moved_to_the_grid_of_the_network(box, expected):
+    from types import SimpleNamespace
+
+    from pre2post.segmentation.prediction import _box_of_network
+
+    predictor = SimpleNamespace(
+        plans_manager=SimpleNamespace(transpose_forward=[2, 0, 1]),
+        configuration_manager=SimpleNamespace(patch_size=[8, 16, 16]),
+    )
+    notes = {
+        "bbox_used_for_cropping": [[0, 40], [2, 10], [6, 30]],
+        "shape_after_cropping_and_before_resampling": (40, 8, 24),
+    }
+    found = _box_of_network(tuple(slice(*ends) for ends in box), (20, 16, 24), notes, predictor)
+    assert [(one.start, one.stop) for one in found] == expected
