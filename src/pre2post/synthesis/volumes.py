@@ -13,8 +13,15 @@ Infer = Callable[[np.ndarray], np.ndarray]
 
 
 def synthetic_volumes(pre: Volume, scale: IntensityScale, size: int, infer: Infer) -> list[Volume]:
-    """The translated volume of each phase in scanner units, with the exact geometry of `pre`, whose axes run as in
-    LPS."""
-    translated = infer(to_slices(scale.normalise(pre.array), size))
+    """Return the synthetic volume of each phase in scanner units, in the exact geometry of `pre`, which is in LPS."""
+    return [pre.like(scale.restore(array)) for array in translate(scale.normalise(pre.array), size, infer)]
+
+
+def translate(array: np.ndarray, size: int, infer: Infer) -> list[np.ndarray]:
+    """Return a normalised volume (z, y, x) after `infer` on slices of `size` pixels, one array per phase.
+
+    With a baseline as `infer`, such as a look-up table, the baseline loses the same detail as a generator.
+    """
+    translated = infer(to_slices(array, size))
     phases = [translated] if translated.ndim == 3 else translated.swapaxes(0, 1)
-    return [pre.like(scale.restore(from_slices(slices, pre.array.shape))) for slices in phases]
+    return [from_slices(slices, array.shape) for slices in phases]
