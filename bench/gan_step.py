@@ -31,6 +31,7 @@ PUBLISHED = {
     "fix_global_epochs": 0,
     "residual": False,
     "upsampling": "transposed",
+    "lambda_gan": 1.0,
     "lambda_vgg": 0.0,
     "lambda_l1": 0.0,
     "lambda_enhancement": 0.0,

@@ -17,6 +17,7 @@ from pre2post.image.params import SlicesParams
 from pre2post.image.slices import mask_to_slices, to_slices
 from pre2post.io.slice_store import write_arrays
 from pre2post.io.volume_file import read_volume
+from pre2post.pix2pixhd.neighbours import with_neighbours
 from pre2post.splits.leakage import read_study
 
 
@@ -51,9 +52,10 @@ def _extract(name: str, cases: list[Case], settings: SlicesParams) -> None:
             hint="lower slices.min_foreground",
         )
     plane = (settings.size, settings.size)
+    stack = (1 + 2 * settings.neighbours, *plane) if settings.neighbours else plane
     joint = (len(settings.phases), *plane) if len(settings.phases) > 1 else plane
     kinds = {
-        f"{name}_pre": (np.float32, plane),
+        f"{name}_pre": (np.float32, stack),
         f"{name}_post": (np.float32, joint),
         f"{name}_lesion": (np.uint8, plane),
     }
@@ -63,14 +65,18 @@ def _extract(name: str, cases: list[Case], settings: SlicesParams) -> None:
 
 
 def _case_slices(name: str, case: Case, planes: np.ndarray, settings: SlicesParams) -> Mapping[str, np.ndarray]:
-    """Return the slices of one case at `planes`, by file name; several post phases form one array (n, phases, y, x)."""
-    volumes = [read_volume(case.path(role)) for role in ("pre", *settings.phases)]
-    pre, *post = (to_slices(case.scale.normalise(volume.array[planes]), settings.size) for volume in volumes)
-    lesion = read_lesion(case, volumes[0], needs_tumour=False)
-    mask = np.zeros(volumes[0].array.shape, np.uint8) if lesion is None else lesion.array
+    """Return the slices of one case at `planes`, by file name.
+
+    Several post phases form one array (n, phases, y, x), and pre with neighbours (n, 1 + 2 * neighbours, y, x).
+    """
+    pre, *post = (read_volume(case.path(role)) for role in ("pre", *settings.phases))
+    stacks = with_neighbours(to_slices(case.scale.normalise(pre.array), settings.size), settings.neighbours)[planes]
+    phases = [to_slices(case.scale.normalise(volume.array[planes]), settings.size) for volume in post]
+    lesion = read_lesion(case, pre, needs_tumour=False)
+    mask = np.zeros(pre.array.shape, np.uint8) if lesion is None else lesion.array
     return {
-        f"{name}_pre": pre,
-        f"{name}_post": np.stack(post, 1) if len(post) > 1 else post[0],
+        f"{name}_pre": stacks if settings.neighbours else stacks[:, 0],
+        f"{name}_post": np.stack(phases, 1) if len(phases) > 1 else phases[0],
         f"{name}_lesion": mask_to_slices(mask[planes], settings.size),
     }
 

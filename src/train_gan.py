@@ -1,6 +1,7 @@
 """Train the generator from pre- to post-contrast slices, and keep a checkpoint every few epochs."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +47,12 @@ def train_and_keep(params: Params, group: Group) -> None:
     pre, post, lesion = (np.load(file, mmap_mode="r") for file in files)
     cases, trained_on = read_index(SLICES / "index_train.csv")
     Architecture.from_settings(params.gan).check_size(pre.shape[-1])
-    if params.gan.lesion_weight and not lesion.any():
-        raise InputError(
-            "no training slice has an annotated lesion",
-            file=files[-1],
-            found=f"gan.lesion_weight {params.gan.lesion_weight:g}",
-            expected="masks or boxes",
-            hint="add Annotation_Boxes.csv to the cohort, or set gan.lesion_weight to 0",
+    uses_lesions = bool(params.gan.lesion_weight or params.gan.lesion_slices)
+    if uses_lesions and not lesion.any():
+        print(
+            "warning: no training slice has an annotated lesion: gan.lesion_weight and lesion_slices have no effect; "
+            "add masks or boxes (Annotation_Boxes.csv) of the training patients to the cohort",
+            file=sys.stderr,
         )
 
     folder = training_folder(params, [*files, SLICES / "index_train.csv"])
@@ -60,7 +60,7 @@ def train_and_keep(params: Params, group: Group) -> None:
         params.gan,
         params.seed,
         cases,
-        PairedSlices(pre, post, lesion if params.gan.lesion_weight else None),
+        PairedSlices(pre, post, lesion if uses_lesions else None),
         folder,
         resolve_runtime(params.gan, group.processes),
         lambda history: write_tracked_table(PLOTS / "gan_losses.csv", history),

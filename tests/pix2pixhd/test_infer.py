@@ -10,6 +10,7 @@ from pre2post.core.errors import InputError
 from pre2post.pix2pixhd.architecture import Architecture
 from pre2post.pix2pixhd.generator import make_generator
 from pre2post.pix2pixhd.infer import infer
+from pre2post.pix2pixhd.neighbours import with_neighbours
 
 TINY = {"width": 4, "downs": 2, "blocks": 1}
 
@@ -113,3 +114,20 @@ def test_sizes_that_do_not_fit_are_refused(settings):
 def test_the_smallest_size_is_a_limit_of_the_network():
     with pytest.raises((RuntimeError, ValueError)):
         infer(make(), np.zeros((1, 4, 4)))
+
+
+def test_a_generator_with_neighbours_takes_a_volume_or_stacks_and_no_other_number(slices):
+    generator = make(neighbours=1, residual=True)
+    stacks = with_neighbours(slices, 1)
+    np.testing.assert_array_equal(stacks[0], slices[[0, 0, 1]])
+    np.testing.assert_array_equal(stacks[2], slices[[2, 1, 3]])
+    np.testing.assert_array_equal(stacks[4], slices[[4, 3, 4]])
+    whole = infer(generator, slices)
+    np.testing.assert_allclose(infer(generator, stacks), whole, atol=1e-6)
+    np.testing.assert_allclose(infer(generator, stacks[[3, 1]]), whole[[3, 1]], atol=1e-5)
+    with torch.inference_mode():
+        expected = (generator(torch.from_numpy(stacks[1:2]) * 2 - 1)[0, 0] + 1) / 2
+    np.testing.assert_allclose(whole[1], expected, atol=1e-5)
+    for wrong, other in ((make(), stacks), (generator, with_neighbours(slices, 2))):
+        with pytest.raises(InputError, match="neighbours"):
+            infer(wrong, other)

@@ -6,7 +6,7 @@ from torch.nn.functional import conv2d
 
 from pre2post.pix2pixhd.architecture import Architecture
 from pre2post.pix2pixhd.discriminator import MultiscaleDiscriminator
-from pre2post.pix2pixhd.generator import CoarseGenerator, RowwiseConv2d, make_generator
+from pre2post.pix2pixhd.generator import CoarseGenerator, RowwiseConv2d, make_generator, network_input
 from pre2post.pix2pixhd.losses import (
     absolute_error,
     adversarial,
@@ -129,7 +129,7 @@ def image(*values):
 def test_weights_of_enhancing_and_lesion_pixels_and_no_weights():
     pre, post, fake = image(0.0, 0.0), image(1.0, -1.0), image(0.0, -0.5)  # the first enhances by 0.5 normalised
     errors, lesion = (1.0, 0.5), image(0.0, 1.0)
-    plain, enhancing = enhancement_weights(pre, post, 0.0), enhancement_weights(pre, post, 4.0)
+    plain, enhancing = (enhancement_weights(pre, post, weight, (0.1, 0.9)) for weight in (0.0, 4.0))
     assert squared_error(fake, post, plain).item() == pytest.approx((errors[0] ** 2 + errors[1] ** 2) / 2)
     assert squared_error(fake, post, enhancing).item() == pytest.approx((3 * errors[0] ** 2 + errors[1] ** 2) / 4)
     annotated = lesion_weights(lesion, 3.0)
@@ -140,6 +140,46 @@ def test_weights_of_enhancing_and_lesion_pixels_and_no_weights():
 def test_weighted_errors_of_a_batch_are_the_mean_of_those_of_its_images():
     torch.manual_seed(0)
     pre, post, fake = torch.rand(3, 4, 1, 8, 8)
-    weights = enhancement_weights(pre, post, 9.0)
+    weights = enhancement_weights(pre, post, 9.0, (0.0, 0.2))
     single = [squared_error(fake[i : i + 1], post[i : i + 1], weights[i : i + 1]) for i in range(4)]
     torch.testing.assert_close(squared_error(fake, post, weights), sum(single) / 4)
+
+
+def optimum(targets, weights):
+    """Return the constant prediction of least squared error, by its closed form E[w y] / E[w]."""
+    return float((weights * targets).mean() / weights.mean())
+
+
+def test_the_optimum_in_tissue_that_enhances_weakly_is_its_mean_and_the_odds_of_lesions_grow():
+    """Gland that enhances by 0.07 +- 0.02 normalised, and pixels of which a fifth are lesions that enhance by 0.4."""
+    random = torch.Generator().manual_seed(0)
+    gland = 2 * (0.07 + 0.02 * torch.randn(1, 1, 100, 100, generator=random)).clamp(0, 0.1)  # in network units
+    pre = -torch.ones_like(gland)
+    bounded = enhancement_weights(pre, pre + gland, 200.0, (0.1, 0.3))
+    unbounded = 1 + 200 * gland / 2
+    assert optimum(gland, bounded) == pytest.approx(float(gland.mean()), rel=1e-4)
+    assert optimum(gland, unbounded) > 1.05 * float(gland.mean())
+
+    lesion = (torch.rand(gland.shape, generator=random) < 0.2).float()
+    mixed = torch.where(lesion > 0, 0.8, 0.14)
+    weight, p = 15.0, float(lesion.mean())
+    likelier = (1 + weight) * p / (1 + weight * p)
+    expected = likelier * 0.8 + (1 - likelier) * 0.14
+    assert optimum(mixed, lesion_weights(lesion, weight)) == pytest.approx(expected, rel=1e-4)
+    assert optimum(gland, lesion_weights(torch.zeros_like(lesion), weight)) == pytest.approx(float(gland.mean()))
+
+
+def test_neighbours_are_further_input_channels_and_do_not_change_the_image_that_a_residual_generator_adds_to():
+    for kind in ("global", "local"):
+        generator = make_generator(Architecture(kind, residual=True, neighbours=2, **SMALL)).eval()
+        with torch.no_grad():
+            for weight in generator.parameters():
+                weight.zero_()
+        x = torch.rand(1, 5, 32, 32)
+        assert torch.equal(generator(x), x[:, :1])
+
+
+def test_the_input_repeats_the_slice_in_each_channel_of_the_image():
+    x = torch.rand(2, 3, 4, 4)
+    assert torch.equal(network_input(x, 1), x)
+    assert torch.equal(network_input(x, 3), torch.stack([x[:, k] for k in (0, 0, 0, 1, 2)], 1))

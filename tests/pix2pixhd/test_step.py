@@ -25,14 +25,15 @@ class Recorder:
 
 
 def recorded(model):
-    model.g_optimiser, model.d_optimiser = Recorder(model.g_params), Recorder(model.d_params)
+    model.g_optimiser = Recorder(model.g_params)
+    model.d_optimiser = Recorder(model.d_params) if model.d_params else None
     return model
 
 
 def in_float64(settings, runtime=None, perceptual=None):
     """Return a model that computes in float64 and records its gradients."""
     model = Pix2PixHD(settings, runtime or RuntimeConfig(), perceptual=perceptual)
-    for network in (model.generator, model.discriminator, model.ema):
+    for network in filter(None, (model.generator, model.discriminator, model.ema)):
         network.double()
     return recorded(model)
 
@@ -49,7 +50,8 @@ class Squares(torch.nn.Module):
 def test_gradients_equal_the_textbook_step(tiny, kind, channels):
     """Two passes of the fake image through the discriminator and plain backward(), as in the paper."""
     torch.manual_seed(1)
-    model = in_float64(tiny(generator=kind, channels=channels, lesion_weight=2.0, lambda_vgg=6.0), perceptual=Squares())
+    settings = tiny(generator=kind, channels=channels, lesion_weight=2.0, lambda_vgg=6.0, lambda_gan=0.5)
+    model = in_float64(settings, perceptual=Squares())
     generator, discriminator = copy.deepcopy(model.generator), copy.deepcopy(model.discriminator)
     pre, post = images(2, 1, 32, 32, dtype=torch.float64)
     lesion = (torch.rand(2, 1, 32, 32) < 0.3).double()
@@ -69,13 +71,16 @@ def test_gradients_equal_the_textbook_step(tiny, kind, channels):
     )
     loss_d.backward()
     fake_features = discriminator(torch.cat([pre, fake], 1))
-    loss_g = sum(((scale[-1] - 1) ** 2).mean() for scale in fake_features) + 6.0 * ((fake**2 - post**2) ** 2).mean()
+    loss_g = (
+        0.5 * sum(((scale[-1] - 1) ** 2).mean() for scale in fake_features) + 6.0 * ((fake**2 - post**2) ** 2).mean()
+    )
     for fake_scale, real_scale in zip(fake_features, real_features, strict=True):
         for layer in range(4):
             loss_g = loss_g + 10 * (4 / 4) * (1 / 2) * l1_loss(fake_scale[layer], real_scale[layer].detach())
     for image in range(2):
         in_lesion = 1 + 2.0 * lesion[image]
-        weights = in_lesion * (1 + 5.0 * torch.relu(post[image] - pre[image]) / 2)
+        rise = ((post[image] - pre[image]) / 2 - 0.1) / 0.4
+        weights = in_lesion * (1 + 5.0 * rise.clamp(0, 1))
         error = fake[image] - post[image]
         loss_g = loss_g + 3.0 / 2 * (in_lesion * error.abs()).sum() / in_lesion.sum()
         loss_g = loss_g + 7.0 / 2 * (weights * error**2).sum() / weights.sum()
@@ -84,6 +89,33 @@ def test_gradients_equal_the_textbook_step(tiny, kind, channels):
     expected_d = [weight.grad for weight in discriminator.parameters()]
     torch.testing.assert_close(model.g_optimiser.gradients, list(expected_g), rtol=1e-6, atol=1e-11)
     torch.testing.assert_close(model.d_optimiser.gradients, expected_d, rtol=1e-6, atol=1e-11)
+
+
+def test_without_the_adversarial_loss_a_step_is_that_of_a_regression(tiny):
+    torch.manual_seed(1)
+    settings = tiny(lambda_gan=0.0, lambda_l1=0.0, lambda_enhancement=2.0, enhancement_weight=0.0, residual=True)
+    model = in_float64(settings)
+    generator = copy.deepcopy(model.generator)
+    assert model.discriminator is None and not model.d_params
+    pre, post = images(2, 1, 32, 32, dtype=torch.float64)
+    losses = model.step(pre, post)
+    expected = torch.autograd.grad(2 * ((generator(pre) - post) ** 2).mean(), list(generator.parameters()))
+    torch.testing.assert_close(model.g_optimiser.gradients, list(expected), rtol=1e-6, atol=1e-11)
+    assert {name for name, loss in losses.items() if loss} == {"g_enhancement"}
+
+
+def test_neighbours_enter_the_generator_but_not_the_discriminator_or_the_losses(tiny):
+    torch.manual_seed(1)
+    settings = tiny(channels=3, residual=True)
+    model = Pix2PixHD(settings, RuntimeConfig(), neighbours=1)
+    generator, discriminator = copy.deepcopy(model.generator), copy.deepcopy(model.discriminator)
+    stack, post = torch.rand(2, 3, 32, 32) * 2 - 1, torch.rand(2, 1, 32, 32) * 2 - 1
+    losses = model.step(stack, post)
+    pre = stack[:, :1].expand(-1, 3, -1, -1)
+    fake = generator(torch.cat([pre, stack[:, 1:]], 1))
+    assert losses["g_l1"].item() == pytest.approx(3.0 * l1_loss(fake, post.expand_as(fake)).item(), rel=1e-5)
+    scores = discriminator(torch.cat([pre, fake], 1))
+    assert losses["g_gan"].item() == pytest.approx(sum(((scale[-1] - 1) ** 2).mean() for scale in scores).item())
 
 
 def test_bfloat16_gradients_point_where_float32_ones_do(tiny):

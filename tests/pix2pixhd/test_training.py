@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from pre2post.pix2pixhd.checkpoint import load_generator
 from pre2post.pix2pixhd.dataset import PairedSlices
+from pre2post.pix2pixhd.infer import infer
 from pre2post.pix2pixhd.resume import finish
 from pre2post.pix2pixhd.runtime import RuntimeConfig, count_processes, resolve_runtime
 from pre2post.pix2pixhd.schedule import learning_rate, training_stage
@@ -109,6 +111,26 @@ def test_all_three_stages_learn(tiny, run, folder):
     assert losses[2] < losses[0]
     assert losses[5] < losses[3]
     assert losses[8] < losses[5]
+
+
+def test_a_training_without_a_discriminator_resumes_to_the_same_bytes(tiny, run, kill, folder, tmp_path):
+    settings = tiny(lambda_gan=0.0)
+    whole = run(settings, tmp_path / "whole" / "training")
+    kill(at=8)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, folder)
+    kill(None)
+    assert run(settings, folder) == whole
+    assert all(row["d_real"] == row["g_fm"] == 0 < row["g_enhancement"] for row in whole[1])
+
+
+def test_slices_with_neighbours_train_a_generator_that_takes_them(tiny, run, pairs, folder):
+    stacks = PairedSlices(np.stack([pairs.pre, pairs.pre**2, pairs.pre**3], 1), pairs.post)
+    assert (pairs.neighbours, stacks.neighbours) == (0, 1)
+    run(tiny(epochs=1), folder, data=stacks)
+    generator = load_generator(folder / "epoch_0001.safetensors")
+    assert generator.architecture.neighbours == 1
+    assert infer(generator, stacks.pre).shape == pairs.pre.shape
 
 
 def test_the_lesion_weight_changes_the_training_only_where_there_are_lesions(tiny, run, pairs, tmp_path):

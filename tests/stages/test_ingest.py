@@ -73,7 +73,7 @@ def test_volumes_of_other_parameters_are_not_reused(place):
     first = place.outputs()
     place.set(headroom=2.0)
     assert place.run() == ["P1", "P2", "P3"]
-    place.set(headroom=3.0)
+    place.set(headroom=3.5)
     assert place.run() == ["P1", "P2", "P3"], "volumes of other parameters must not be reused"
     assert place.outputs() == first
     place.set(workers=1, on_error="skip")

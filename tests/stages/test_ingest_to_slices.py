@@ -121,6 +121,18 @@ def test_several_phases_are_channels_of_one_array(place, tmp_path):
     assert not np.array_equal(joint[:, 0], single)
 
 
+def test_neighbours_are_the_adjacent_planes_of_the_volume_and_its_edges_are_repeated(place, tmp_path):
+    shutil.copytree(place, tmp_path / "place")
+    change_params(tmp_path / "place/params.yaml", {"slices.neighbours": 1, "slices.min_foreground": 0.0})
+    run(tmp_path / "place", "extract_slices.py")
+    stacks = np.load(tmp_path / "place/artifacts/slices/train_pre.npy")
+    rows = read_table(tmp_path / "place/artifacts/slices/index_train.csv")
+    volume = stacks[[row["case"] == rows[0]["case"] for row in rows], 0]
+    assert stacks.shape == (len(rows), 3, SIZE, SIZE)
+    np.testing.assert_array_equal(stacks[: len(volume), 1], volume[[0, *range(len(volume) - 1)]])
+    np.testing.assert_array_equal(stacks[: len(volume), 2], volume[[*range(1, len(volume)), -1]])
+
+
 def test_a_case_without_one_of_the_phases_is_named(place, tmp_path):
     shutil.copytree(place, tmp_path / "place")
     set_phases(tmp_path / "place", ["post1", "post2", "post3"])

@@ -22,8 +22,10 @@ from pre2post.pipeline.model_card import card_file, write_card
 from pre2post.pix2pixhd.architecture import Architecture
 from pre2post.pix2pixhd.checkpoint import save_generator
 from pre2post.pix2pixhd.generator import make_generator
+from pre2post.pix2pixhd.infer import infer
 from pre2post.splits.splits import Splits, write_splits
 from pre2post.synthesis.import_weights import import_weights
+from pre2post.synthesis.volumes import translate
 
 SPLITS = {
     "gan_train": ["T1"],
@@ -204,3 +206,23 @@ def test_a_generator_of_two_phases_gives_two_volumes(place):
     save_weights(place / "weights/published.safetensors", 0.5, channels=3)
     with pytest.raises(InputError, match="another number of phases"):
         synthesize.main()
+
+
+def test_a_generator_with_neighbours_gets_those_of_the_volume(place):
+    architecture = Architecture(width=2, downs=1, blocks=0, residual=True, neighbours=1)
+    seen = []
+    generator = make_generator(architecture)
+    generator.model[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    volume = np.random.default_rng(0).random((3, 16, 16)).astype(np.float32)
+    translate(volume, 16, lambda slices: infer(generator, slices))
+    np.testing.assert_allclose((seen[0][:, 1] + 1) / 2, volume[[0, 0, 1]], atol=1e-6)
+    np.testing.assert_allclose((seen[0][:, 2] + 1) / 2, volume[[1, 2, 2]], atol=1e-6)
+
+
+def test_a_baseline_loses_the_same_detail_as_a_generator_of_another_matrix():
+    volume = np.random.default_rng(0).random((3, 20, 18)).astype(np.float32)
+    (same,) = translate(volume, 20, lambda slices: slices)
+    np.testing.assert_array_equal(same, volume)
+    (smaller,) = translate(volume, 16, lambda slices: slices)
+    assert smaller.shape == volume.shape and 0.05 < np.abs(smaller - volume).mean() < 0.3
+    assert len(translate(volume, 16, lambda slices: np.stack([slices, slices], 1))) == 2

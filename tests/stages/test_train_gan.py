@@ -37,15 +37,15 @@ def stage(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("gan", "texts"),
     [
-        (
-            {"lesion_weight": 3.0},
-            ("no training slice has an annotated lesion", "gan.lesion_weight 3", "Annotation_Boxes"),
-        ),
         ({"downs": 5}, ("the slice size does not fit the generator", "slices.size 32", "at least 64")),
         ({"vgg_weights": "absent.pth", "vgg_sha256": "0" * 8}, ("absent.pth",)),
         ({"global_epochs": 2}, ("belong to generator: local",)),
         ({"generator": "local", "global_epochs": 20, "fix_global_epochs": 2}, ("epochs must exceed",)),
         ({"lambda_l1": 0.0, "lambda_enhancement": 0.0, "lesion_weight": 1.0}, ("which are both 0",)),
+        ({"lambda_gan": 0.0, "lambda_enhancement": 0.0, "lesion_weight": 0.0}, ("are all 0",)),
+        ({"enhancement_span": [0.3, 0.1]}, ("two rising numbers",)),
+        ({"slices_per_case": 0, "lesion_slices": 0.5}, ("lesion_slices is a fraction",)),
+        ({"enhancement_span": [0.3]}, ("gan.enhancement_span",)),
         ({"vgg_weights": "some.pth"}, ("vgg_sha256",)),
         ({"channels": 0}, ("gan.channels",)),
         ({"channels": 2, "vgg_weights": "some.pth", "vgg_sha256": "0" * 8}, ("VGG19 takes 1 or 3",)),

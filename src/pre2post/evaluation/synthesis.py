@@ -29,6 +29,7 @@ from pre2post.io.volume_file import read_volume
 from pre2post.metrics.baselines import LookupTable, by_phase, fit_lookup_table
 from pre2post.metrics.extractors import Extractor
 from pre2post.metrics.params import MetricsParams
+from pre2post.pix2pixhd.neighbours import without_neighbours
 from pre2post.stats.params import StatisticsParams
 
 
@@ -69,7 +70,7 @@ def make_references(params: SynthesisEvaluationParams, others: list[Case]) -> li
     """Return the references of each phase of slices.phases; `others` are patients outside the evaluated splits."""
     pre, post, real = (map_array(SLICES / f"{name}.npy") for name in ("train_pre", "train_post", "validation_post"))
     return [
-        Reference(phase, place > 0, fit_lookup_table(pre, train), slices, others)
+        Reference(phase, place > 0, fit_lookup_table(without_neighbours(pre), train), slices, others)
         for place, (phase, train, slices) in enumerate(
             zip(params.slices.phases, by_phase(post), by_phase(real), strict=True)
         )

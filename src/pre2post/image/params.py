@@ -13,6 +13,7 @@ SliceSize = Annotated[int, Field(ge=16, multiple_of=4)]
 class SlicesParams(Section):
     phases: Phases
     size: SliceSize
+    neighbours: Annotated[int, Field(ge=0, le=4)]
     min_foreground: Fraction
 
     @model_validator(mode="after")

@@ -14,8 +14,9 @@ class Architecture:
     """The parameters that define a generator. Defaults are the published ones (arXiv 1711.11585, appendix A.1).
 
     kind: global (G1), or local (G2): G1 inside `enhancers` local enhancers.
-    channels: of the image, both input and output.
+    channels: of the image, which is the first input channels and the output.
     width: filters of the first layer; if local, of the outermost enhancer (published: 64 and 32).
+    neighbours: slices on each side of the input slice, which are further input channels; 0 in the original.
     residual, upsampling: additions to the paper. With `residual` the output is the input plus a change; `upsampling` is
     "transposed" (convolution, as published) or "resize" (then convolve).
     """
@@ -29,12 +30,19 @@ class Architecture:
     enhancer_blocks: int = 3
     residual: bool = False
     upsampling: str = "transposed"
+    neighbours: int = 0
 
     @classmethod
-    def from_settings(cls, settings: "GanParams") -> "Architecture":
+    def from_settings(cls, settings: "GanParams", neighbours: int = 0) -> "Architecture":
         """Read the architecture from the gan section of params.yaml, which calls `kind` "generator"."""
-        names = set(cls.__dataclass_fields__) - {"kind"}
-        return cls(kind=settings.generator, **{name: getattr(settings, name) for name in names})
+        names = set(cls.__dataclass_fields__) - {"kind", "neighbours"}
+        values = {name: getattr(settings, name) for name in names}
+        return cls(kind=settings.generator, neighbours=neighbours, **values)
+
+    @property
+    def input_channels(self) -> int:
+        """Number of channels of the input: the image, then its neighbours."""
+        return self.channels + 2 * self.neighbours
 
     @property
     def size_multiple(self) -> int:

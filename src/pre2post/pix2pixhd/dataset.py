@@ -12,6 +12,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from pre2post.pix2pixhd.sampling import Batch
 
+KERNELS = "bicubic", "bicubic", "bilinear"  # of pre, post and lesion: sharp images, and a map that stays in 0 to 1
 PREFETCH = 2  # batches read in advance: one in use, one ready
 
 
@@ -19,7 +20,8 @@ PREFETCH = 2  # batches read in advance: one in use, one ready
 class PairedSlices:
     """The training slices, each array (n, size, size), possibly memory-mapped.
 
-    pre, post: float32, normalised (nominally 0 to 1). post of several phases: (n, phases, size, size).
+    pre, post: float32, normalised (nominally 0 to 1). post of several phases: (n, phases, size, size). pre with
+    neighbours: (n, 1 + 2 * neighbours, size, size), the slice itself first.
     lesion: uint8, 1 in the annotated lesion; None if not used.
     """
 
@@ -27,13 +29,23 @@ class PairedSlices:
     post: np.ndarray
     lesion: np.ndarray | None = None
 
+    @property
+    def neighbours(self) -> int:
+        """Number of further slices on each side of an input slice."""
+        return self.pre.shape[1] // 2 if self.pre.ndim == 4 else 0
+
+    @property
+    def shows_lesion(self) -> np.ndarray | None:
+        """Whether each slice (n,) shows an annotated lesion; None if the lesions are not used. Reads all of them."""
+        return None if self.lesion is None else np.array([plane.any() for plane in self.lesion])
+
 
 def load_batches(
     pairs: PairedSlices, batches: Iterable[Batch], device: str
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Yield (pre, post, lesion) of every batch on the device.
 
-    pre and lesion: (N, 1, H, W). post: (N, phases, H, W). pre and post are in [-1, 1].
+    pre: (N, 1 + 2 * neighbours, H, W). lesion: (N, 1, H, W). post: (N, phases, H, W). pre and post are in [-1, 1].
     """
     pin = device == "cuda"
     with ThreadPoolExecutor(1) as reader:
@@ -47,7 +59,7 @@ def load_batches(
 
 
 def _read(pairs: PairedSlices, batch: Batch, pin: bool) -> list[Tensor]:
-    """Read the slices of a batch, flipped, as (N, 1 or phases, H, W) float32 in main memory."""
+    """Read the slices of a batch, flipped, as (N, channels, H, W) float32 in main memory."""
     images = []
     for slices in (pairs.pre, pairs.post, pairs.lesion):
         if slices is not None:
@@ -63,6 +75,8 @@ def _on_device(batch: Batch, reading: Future[list[Tensor]], device: str) -> tupl
     images = [image.to(device, non_blocking=True) for image in reading.result()]
     if batch.moves is not None:
         grid = affine_grid(torch.from_numpy(batch.moves).to(device), list(images[0].shape), align_corners=False)
-        images = [grid_sample(image, grid, align_corners=False) for image in images]  # outside the slice is air: 0
+        images = [  # outside the slice is air: 0
+            grid_sample(image, grid, mode, align_corners=False) for image, mode in zip(images, KERNELS, strict=False)
+        ]
     pre, post = (image * 2 - 1 for image in images[:2])
     return pre, post, images[2] if len(images) > 2 else None

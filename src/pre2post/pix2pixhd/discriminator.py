@@ -1,8 +1,13 @@
 """The multi-scale PatchGAN discriminator of Pix2PixHD (arXiv 1711.11585, section 3.1 and appendix A.2)."""
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
 from pre2post.pix2pixhd.generator import initialise
+
+if TYPE_CHECKING:
+    from pre2post.pix2pixhd.params import GanParams
 
 MAX_WIDTH = 512  # filters; doubling per layer stops here, as in the original implementation
 KERNEL, PADDING = 4, 2  # the original pads by ceil((4 - 1) / 2), so maps grow by one pixel per layer
@@ -50,6 +55,16 @@ class MultiscaleDiscriminator(nn.Module):
             x = self.halve(x) if index else x
             outputs.append(scale(x))
         return outputs
+
+
+def make_discriminator(settings: "GanParams") -> MultiscaleDiscriminator:
+    """Build the discriminator of the gan section of params.yaml, for an image and its condition."""
+    return MultiscaleDiscriminator(
+        2 * settings.channels,
+        settings.discriminator_width,
+        settings.discriminator_layers,
+        settings.discriminator_scales,
+    )
 
 
 def _convolution(before: int, after: int, stride: int) -> nn.Conv2d:

@@ -2,6 +2,7 @@
 
 from typing import TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
@@ -52,7 +53,7 @@ class ResidualBlock(nn.Module):
 class GlobalGenerator(nn.Module):
     """G1: down-sampling, residual blocks at the lowest resolution, up-sampling.
 
-    Map (N, channels, H, W) in [-1, 1] to the same shape; H and W must be multiples of 2 ** downs.
+    Map (N, input channels, H, W) in [-1, 1] to (N, channels, H, W); H and W must be multiples of 2 ** downs.
     With `residual` the output is the input plus the predicted change, unbounded; the original bounds it by a tanh.
     """
 
@@ -65,8 +66,7 @@ class GlobalGenerator(nn.Module):
         self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
-        image = self.model(x)
-        return x + image if self.architecture.residual else image
+        return add_change(x, self.model(x), self.architecture)
 
 
 class LocalEnhancer(nn.Module):
@@ -83,7 +83,7 @@ class LocalEnhancer(nn.Module):
         self.before, self.after = nn.ModuleList(), nn.ModuleList()
         for level in reversed(range(architecture.enhancers)):  # from the innermost, at the lowest resolution, outwards
             inner = architecture.width * 2**level
-            self.before.append(nn.Sequential(*_first_layer(architecture.channels, inner), *_down(inner)))
+            self.before.append(nn.Sequential(*_first_layer(architecture.input_channels, inner), *_down(inner)))
             after: list[nn.Module] = [ResidualBlock(inner * 2) for _ in range(architecture.enhancer_blocks)]
             after += _up(inner, architecture.upsampling)
             after += _image_head(architecture, architecture.width) if level == 0 else []
@@ -96,7 +96,7 @@ class LocalEnhancer(nn.Module):
         features = self.model(pyramid.pop())
         for before, after in zip(self.before, self.after, strict=True):
             features = after(before(pyramid.pop()) + features)
-        return x + features if self.architecture.residual else features
+        return add_change(x, features, self.architecture)
 
     def pyramid(self, x: Tensor) -> list[Tensor]:
         """Return the image at every resolution, finest first; the last one is the input of the global part."""
@@ -120,8 +120,7 @@ class CoarseGenerator(nn.Module):
         ).apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
-        image = self.head(self.trunk(x))
-        return x + image if self.architecture.residual else image
+        return add_change(x, self.head(self.trunk(x)), self.architecture)
 
 
 Generator: TypeAlias = GlobalGenerator | LocalEnhancer
@@ -133,6 +132,19 @@ def make_generator(architecture: Architecture) -> Generator:
     return kinds[architecture.kind](architecture)
 
 
+def network_input(slices: Tensor, channels: int) -> Tensor:
+    """Return the input of a generator: the slice in each of its channels, then the neighbours.
+
+    slices: (N, 1 + 2 * neighbours, H, W) in [-1, 1], the slice itself first, see neighbours.with_neighbours.
+    """
+    return torch.cat([slices[:, :1].expand(-1, channels, -1, -1), slices[:, 1:]], 1)
+
+
+def add_change(x: Tensor, output: Tensor, architecture: Architecture) -> Tensor:
+    """Return the image of a generator: its output, added to the input's image if the architecture is residual."""
+    return x[:, : architecture.channels] + output if architecture.residual else output
+
+
 def initialise(layer: nn.Module) -> None:
     """Draw normal weights. Biases keep torch's default, as in the original implementation; skip meta tensors."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and not layer.weight.is_meta:
@@ -141,7 +153,7 @@ def initialise(layer: nn.Module) -> None:
 
 def _trunk(architecture: Architecture, width: int) -> list[nn.Module]:
     """Return all layers of G1 except its last convolution: (N, channels, H, W) to (N, width, H, W)."""
-    layers = _first_layer(architecture.channels, width)
+    layers = _first_layer(architecture.input_channels, width)
     for level in range(architecture.downs):
         layers += _down(width * 2**level)
     layers += [ResidualBlock(width * 2**architecture.downs) for _ in range(architecture.blocks)]

@@ -3,7 +3,7 @@
 Every loss is a mean over the images of a batch. Weighted by size, the means of parts of a batch give the batch's mean.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -30,16 +30,25 @@ def feature_matching(fake: Outputs, real: Outputs) -> Tensor:
 
 
 def lesion_weights(lesion: Tensor, weight: float) -> Tensor:
-    """Return pixel weights (N, 1, H, W): 1 + weight in the annotated lesion (1 in `lesion`), 1 elsewhere."""
+    """Return pixel weights (N, 1, H, W): 1 + weight in the annotated lesion (1 in `lesion`), 1 elsewhere.
+
+    The optimum of the squared error is then the mean for lesions that are (1 + weight) times as likely. Where a pixel
+    has a lesion with probability p, its odds p / (1 - p) count (1 + weight) times. Where p is 0, nothing changes.
+    """
     return 1 + weight * lesion
 
 
-def enhancement_weights(pre: Tensor, post: Tensor, weight: float) -> Tensor:
-    """Return pixel weights (N, C, H, W): 1 + weight * e, where e >= 0 is the enhancement; images are in [-1, 1].
+def enhancement_weights(pre: Tensor, post: Tensor, weight: float, span: Sequence[float]) -> Tensor:
+    """Return pixel weights (N, C, H, W): 1 + weight * r, where r rises from 0 to 1 over the enhancements in `span`.
 
-    e is in normalised units, half of the network's.
+    span: in normalised units, half of the network's; images are in [-1, 1]. Below span[0], air, lung and noise keep
+    weight 1.
+
+    Weights that depend on the target bias the optimum of the squared error. It is E[w e] / E[w], the mean of the
+    enhancement e plus cov(w, e) / E[w]. Tissue that never reaches span[0] has no bias.
     """
-    return 1 + weight * (post - pre).clamp(min=0) / 2
+    low, high = span
+    return 1 + weight * (((post - pre) / 2 - low) / (high - low)).clamp(0, 1)
 
 
 def absolute_error(fake: Tensor, post: Tensor, weights: Tensor) -> Tensor:
@@ -51,8 +60,7 @@ def squared_error(fake: Tensor, post: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted mean squared error: the mean over the pixels of each image, then over images.
 
     The optimum of L1 is the median, and the median of tissue that seldom enhances is "no enhancement": tumours, about
-    1 % of the pixels, would look like gland. The optimum of the squared error is the mean. Weights that grow with the
-    enhancement make a missed enhancement cost more than a false one.
+    1 % of the pixels, would look like gland. The optimum of the squared error is the mean.
     """
     return _weighted_mean((fake - post) ** 2, weights)
 

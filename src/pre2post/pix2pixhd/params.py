@@ -20,6 +20,7 @@ class GanParams(Section):
     discriminator_width: Count
     discriminator_scales: Annotated[int, Field(ge=1, le=4)]
     discriminator_layers: Annotated[int, Field(ge=1, le=5)]
+    lambda_gan: NotNegative
     lambda_fm: NotNegative
     lambda_vgg: NotNegative
     vgg_weights: str
@@ -27,12 +28,14 @@ class GanParams(Section):
     lambda_l1: NotNegative
     lambda_enhancement: NotNegative
     enhancement_weight: NotNegative
+    enhancement_span: Annotated[list[float], Field(min_length=2, max_length=2)]
     lesion_weight: NotNegative
     epochs: Count
     global_epochs: Annotated[int, Field(ge=0)]
     fix_global_epochs: Annotated[int, Field(ge=0)]
     lr_decay_fraction: Fraction
     slices_per_case: Annotated[int, Field(ge=0)]
+    lesion_slices: Annotated[float, Field(ge=0, le=1)]
     batch_size: Literal["auto"] | Count
     learning_rate: Positive
     beta1: Annotated[float, Field(ge=0, lt=1)]
@@ -56,6 +59,12 @@ class GanParams(Section):
             raise ValueError(f"epochs must exceed global_epochs + fix_global_epochs, which is {first}")
         if self.lesion_weight and not self.lambda_l1 and not self.lambda_enhancement:
             raise ValueError("lesion_weight weighs the terms of lambda_l1 and lambda_enhancement, which are both 0")
+        if self.enhancement_span[0] >= self.enhancement_span[1]:
+            raise ValueError("enhancement_span must be two rising numbers")
+        if not any((self.lambda_gan, self.lambda_l1, self.lambda_enhancement)):
+            raise ValueError("lambda_gan, lambda_l1 and lambda_enhancement are all 0, so nothing would be learned")
+        if self.lesion_slices and not self.slices_per_case:
+            raise ValueError("lesion_slices is a fraction of slices_per_case, which is 0: all slices are used")
         check_hashed(self, "vgg")
         if self.lambda_vgg and self.vgg_weights and self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}, but VGG19 takes 1 or 3; set lambda_vgg to 0")

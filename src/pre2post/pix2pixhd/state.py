@@ -133,8 +133,7 @@ def check_runtime(saved: dict[str, Any], file: Path, model: Pix2PixHD) -> None:
 
 def disk_needed(model: Pix2PixHD, epochs: int, checkpoint_every_epochs: int) -> int:
     """Return the bytes of all kept checkpoints and of two states, the current one and that of the constant rate."""
-    networks = model.generator, model.discriminator
-    g, d = (sum(weight.numel() for weight in network.parameters()) for network in networks)
+    g, d = (sum(map(torch.numel, weights)) for weights in (model.generator.parameters(), model.d_params))
     checkpoints = -(-epochs // checkpoint_every_epochs)
     return FLOAT_BYTES * (checkpoints * g + 2 * ((2 + ADAM_MOMENTS) * g + (1 + ADAM_MOMENTS) * d))
 

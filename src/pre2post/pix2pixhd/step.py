@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from pre2post.pix2pixhd.architecture import Architecture
-from pre2post.pix2pixhd.discriminator import MultiscaleDiscriminator
+from pre2post.pix2pixhd.discriminator import make_discriminator
 from pre2post.pix2pixhd.distributed import Group
-from pre2post.pix2pixhd.generator import CoarseGenerator, Generator, LocalEnhancer, make_generator
+from pre2post.pix2pixhd.generator import CoarseGenerator, Generator, LocalEnhancer, make_generator, network_input
 from pre2post.pix2pixhd.losses import (
     absolute_error,
     adversarial,
@@ -32,9 +32,10 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Pix2PixHD:
-    """Generator and discriminator under training.
+    """Generator and discriminator under training; with `settings.lambda_gan` 0 there is no discriminator.
 
     settings: the gan section of params.yaml.
+    neighbours: further slices on each side of the input, see Architecture.
     perceptual: the VGG19 loss, or None.
     The attribute `ema` is the generator to use. Its weights are an exponential moving average over the steps (arXiv
     1806.04498); with `settings.ema` 0 they are the last weights, as in the original.
@@ -46,22 +47,16 @@ class Pix2PixHD:
         runtime: RuntimeConfig,
         group: Group | None = None,
         perceptual: nn.Module | None = None,
+        neighbours: int = 0,
     ):
         self.settings, self.runtime, self.group = settings, runtime, group or Group()
-        architecture = Architecture.from_settings(settings)
+        architecture = Architecture.from_settings(settings, neighbours)
         self.generator: Generator = self._place(make_generator(architecture))
-        self.discriminator = self._place(
-            MultiscaleDiscriminator(
-                2 * settings.channels,
-                settings.discriminator_width,
-                settings.discriminator_layers,
-                settings.discriminator_scales,
-            )
-        )
+        self.discriminator = self._place(make_discriminator(settings)) if settings.lambda_gan else None
         self.ema = copy.deepcopy(self.generator).requires_grad_(False)
         self.perceptual = None if perceptual is None else self._place(perceptual)
-        self.d_params = list(self.discriminator.parameters())
-        self.d_optimiser = self._adam(self.d_params)
+        self.d_params = list(self.discriminator.parameters()) if self.discriminator else []
+        self.d_optimiser = self._adam(self.d_params) if self.discriminator else None
         self.start_stage(ALL)
         if runtime.compile:
             torch._functorch.config.donated_buffer = False  # the discriminator's graph is used twice
@@ -93,13 +88,14 @@ class Pix2PixHD:
         self.ema.load_state_dict(self.generator.state_dict())
 
     def set_learning_rate(self, rate: float) -> None:
-        for optimiser in (self.g_optimiser, self.d_optimiser):
+        for optimiser in filter(None, (self.g_optimiser, self.d_optimiser)):
             for group in optimiser.param_groups:
                 group["lr"] = rate
 
     def step(self, pre: Tensor, post: Tensor, lesion: Tensor | None = None, share: float = 1.0) -> dict[str, Tensor]:
-        """Update both networks with a batch (N, 1, H, W) in [-1, 1]; return each loss as a detached scalar.
+        """Update both networks with a batch in [-1, 1]; return each loss as a detached scalar.
 
+        pre: (N, 1 + 2 * neighbours, H, W), see network_input. post: (N, 1 or phases, H, W).
         lesion: (N, 1, H, W), 1 in the annotated lesion, or None.
         share: of the joint batch of all processes.
 
@@ -107,41 +103,44 @@ class Pix2PixHD:
         parts: from the losses to the image, from the losses to the discriminator's weights, and from the image through
         the generator.
         """
-        pre, post = self._at_stage_size(pre), self._at_stage_size(post)
-        lesion = None if lesion is None else self._at_stage_size(lesion)
-        runtime = self.runtime
+        channels, runtime, weights = self.settings.channels, self.runtime, self.settings
+        inputs = self._at_stage_size(network_input(pre, channels))
+        pre, post = inputs[:, :channels], self._at_stage_size(post.expand(-1, channels, -1, -1))
+        lesion = None if lesion is None else self._at_stage_size(lesion.expand(-1, channels, -1, -1))
         with torch.autocast(runtime.device, runtime.dtype, enabled=runtime.dtype != torch.float32):
-            fake = self.network(pre)
+            fake = self.network(inputs)
             fake_leaf = fake.detach().requires_grad_()  # cuts the graph here: each part is freed after its use
-            fake_features = self.discriminator(torch.cat([pre, fake_leaf], 1))
-            real_features = self.discriminator(torch.cat([pre, post], 1))
+            if self.discriminator:
+                fake_features = self.discriminator(torch.cat([pre, fake_leaf], 1))
+                real_features = self.discriminator(torch.cat([pre, post], 1))
             g_vgg = self.perceptual(fake_leaf, post) if self.perceptual else pre.new_zeros(())
 
-        weights = self.settings
-        g_losses = {
-            "g_gan": adversarial(fake_features, real=True),
-            "g_fm": weights.lambda_fm * feature_matching(fake_features, real_features),
-            "g_vgg": weights.lambda_vgg * g_vgg,
-            **self._pixel_losses(pre, post, fake_leaf, lesion),
-        }
-        d_losses = {"d_real": adversarial(real_features, real=True), "d_fake": adversarial(fake_features, real=False)}
+        g_losses = dict.fromkeys(("g_gan", "g_fm"), pre.new_zeros(()))
+        d_losses = dict.fromkeys(("d_real", "d_fake"), pre.new_zeros(()))
+        if self.discriminator:
+            g_losses["g_gan"] = weights.lambda_gan * adversarial(fake_features, real=True)
+            g_losses["g_fm"] = weights.lambda_fm * feature_matching(fake_features, real_features)
+            d_losses["d_real"] = adversarial(real_features, real=True)
+            d_losses["d_fake"] = adversarial(fake_features, real=False)
+            del fake_features, real_features
+        g_losses |= {"g_vgg": weights.lambda_vgg * g_vgg, **self._pixel_losses(pre, post, fake_leaf, lesion)}
         change = torch.autograd.grad(total(g_losses.values()) * share, fake_leaf, retain_graph=True)
-        d_gradients = torch.autograd.grad(total(d_losses.values()) / 2 * share, self.d_params)
+        d_gradients = torch.autograd.grad(total(d_losses.values()) / 2 * share, self.d_params) if self.d_params else ()
         losses = {name: loss.detach() * share for name, loss in (g_losses | d_losses).items()}
-        del fake_features, real_features, g_losses, d_losses
+        del g_losses, d_losses
         finish = self.group.all_reduce([*d_gradients, *losses.values()])
 
         g_gradients = torch.autograd.grad(fake, self.g_params, change)
         self.group.all_reduce(g_gradients)()
         finish()
-        _apply(self.d_optimiser, self.d_params, d_gradients)
+        if self.d_optimiser:
+            _apply(self.d_optimiser, self.d_params, d_gradients)
         _apply(self.g_optimiser, self.g_params, g_gradients)
         self._update_ema()
         return losses
 
     def _at_stage_size(self, image: Tensor) -> Tensor:
-        """Return an image or lesion map with the networks' channels, at the resolution of the training stage."""
-        image = image.expand(-1, self.settings.channels, -1, -1)
+        """Return an image or lesion map at the resolution of the training stage."""
         if self.training_stage == GLOBAL and isinstance(self.generator, LocalEnhancer):
             image = self.generator.pyramid(image)[-1]
         return image.contiguous(memory_format=self.runtime.memory_format)
@@ -153,7 +152,9 @@ class Pix2PixHD:
         if weights.lambda_l1:
             l1 = weights.lambda_l1 * absolute_error(fake_leaf, post, lesion_factors)
         if weights.lambda_enhancement:
-            factors = lesion_factors * enhancement_weights(pre, post, weights.enhancement_weight)
+            factors = lesion_factors * enhancement_weights(
+                pre, post, weights.enhancement_weight, weights.enhancement_span
+            )
             enhancement = weights.lambda_enhancement * squared_error(fake_leaf, post, factors)
         return {"g_l1": l1, "g_enhancement": enhancement}
 
@@ -181,10 +182,9 @@ class Pix2PixHD:
     def _parts(self) -> list[str]:
         return [
             "generator",
-            "discriminator",
             "ema",
             "g_optimiser",
-            "d_optimiser",
+            *(["discriminator", "d_optimiser"] if self.discriminator else []),
             *(["network"] if self.training_stage == GLOBAL else []),
         ]
 

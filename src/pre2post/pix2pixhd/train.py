@@ -54,8 +54,9 @@ def train(
     torch.backends.cudnn.benchmark = True  # every batch has the same shape
     torch.manual_seed(seed)
     perceptual = load_perceptual(settings)
-    model = Pix2PixHD(settings, runtime, group, perceptual)
+    model = Pix2PixHD(settings, runtime, group, perceptual, pairs.neighbours)
     rates = learning_rates(settings)
+    shows_lesion = pairs.shows_lesion if settings.lesion_slices else None
     folder.mkdir(parents=True, exist_ok=True)
     if group.is_main_process:
         print_setup(settings, model, folder)
@@ -73,7 +74,15 @@ def train(
             model.start_stage(stage)
         model.set_learning_rate(rate)
         batches = epoch_batches(
-            cases, seed, epoch, settings.slices_per_case, runtime.batch_size, settings.flip, settings.augment
+            cases,
+            seed,
+            epoch,
+            settings.slices_per_case,
+            runtime.batch_size,
+            settings.flip,
+            settings.augment,
+            shows_lesion,
+            settings.lesion_slices,
         )
         own = [batch.shard(group.rank, group.processes) for batch in batches[state.step :]]
         title = f"epoch {epoch + 1}/{settings.epochs}"

@@ -19,7 +19,7 @@ from pre2post.metrics.slice_metrics import slice_metrics
 from pre2post.metrics.ssim import SIGMA
 from pre2post.stats.bootstrap import PatientMoments, resampled_distances, resampled_means
 
-Infer = Callable[[np.ndarray], np.ndarray]  # normalised slices (n, h, w) to as many synthetic ones of each phase
+Infer = Callable[[np.ndarray], np.ndarray]  # normalised slices, Slices.pre, to as many synthetic ones of each phase
 SliceMetric = Callable[[np.ndarray, np.ndarray], np.ndarray]  # real and synthetic slices to a value per slice
 Options = tuple[float, float, Mapping[str, SliceMetric]]  # data_range, sigma, further metrics
 
@@ -30,6 +30,7 @@ BLOCK_PIXELS = 2**25  # per block of slices: 134 MB as float32, large enough tha
 class Slices:
     """Validation slices (n, h, w), normalised, possibly memory-mapped, and the patient of each slice.
 
+    pre: with neighbours (n, 1 + 2 * neighbours, h, w), if the generator uses them.
     post: of several phases (n, phases, h, w); every phase counts as a separate slice.
     lesion: nonzero in the lesion.
     """

@@ -22,6 +22,7 @@ from pre2post.pipeline.provenance import cohort_hash, made_with
 from pre2post.pix2pixhd.checkpoint import load_generator, read_trained_on
 from pre2post.pix2pixhd.generator import Generator
 from pre2post.pix2pixhd.infer import infer
+from pre2post.pix2pixhd.neighbours import without_neighbours
 from pre2post.pix2pixhd.params import GanParams
 from pre2post.same.checkpoint_scores import CheckpointScores, Infer, Slices, score_checkpoints
 from pre2post.same.params import SameParams
@@ -113,7 +114,7 @@ def score(params: SelectionParams, checkpoints: dict[str, Path], slices: Slices,
             return infer(generator, images, phases=len(params.slices.phases))
 
     pre, post = (map_array(SLICES / f"train_{kind}.npy") for kind in ("pre", "post"))
-    lookups = [fit_lookup_table(pre, phase) for phase in by_phase(post)]
+    lookups = [fit_lookup_table(without_neighbours(pre), phase) for phase in by_phase(post)]
     counts = resample_patients(len(set(slices.patients)), params.same.n_resamples, [params.seed, SELECTION_STREAM])
     with bar:
         return score_checkpoints(
@@ -126,8 +127,8 @@ def score(params: SelectionParams, checkpoints: dict[str, Path], slices: Slices,
             perceptual_metric(settings, device),
             params.gan.threads,
             {
-                "pre": lambda images: np.stack([images] * len(lookups), 1),
-                "lut": lambda images: np.stack([lookup(images) for lookup in lookups], 1),
+                "pre": lambda images: np.stack([without_neighbours(images)] * len(lookups), 1),
+                "lut": lambda images: np.stack([lookup(without_neighbours(images)) for lookup in lookups], 1),
             },
         )
 
