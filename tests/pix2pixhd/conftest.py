@@ -21,6 +21,7 @@ TINY = {
     "lesion_weight": 0.0,
     "epochs": 3,
     "slices_per_case": 2,
+    "batch_size": 1,
     "lesion_slices": 0.0,
     "learning_rate": 0.002,
     "ema": 0.9,

@@ -287,6 +287,8 @@ def test_auto_is_resolved(tiny, refused, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     assert resolve_runtime(tiny(batch_size="auto")) == RuntimeConfig()
     assert resolve_runtime(tiny(width=64)).precision == "bfloat16"
+    assert resolve_runtime(tiny(batch_size=4)).precision == "bfloat16"
+    assert resolve_runtime(tiny(batch_size=4), 2).precision == "float32"
     assert resolve_runtime(tiny(width=64, precision="float32")).precision == "float32"
     assert resolve_runtime(tiny(batch_size="auto"), 3).batch_size == 3
     assert count_processes(tiny()) == 1
