@@ -1,4 +1,4 @@
-"""Synthesise post-contrast volumes, one per phase, from the pre-contrast volume of every patient with a mask."""
+"""Write the post-contrast volumes that the generator and the baselines make for every patient with a mask."""
 
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,11 @@ from pre2post.pipeline.model_card import check_card
 from pre2post.pix2pixhd.checkpoint import load_generator, read_trained_on
 from pre2post.pix2pixhd.infer import infer
 from pre2post.pix2pixhd.params import GanParams
+from pre2post.segmentation.design import SYNTHETIC as GENERATOR_PHASE
+from pre2post.segmentation.design import made_phases
 from pre2post.splits.leakage import check_unseen, read_study
 from pre2post.splits.splits import SCORED
+from pre2post.synthesis.baselines import fit_baselines
 from pre2post.synthesis.params import SynthesisParams
 from pre2post.synthesis.volumes import synthetic_volumes
 
@@ -45,10 +48,13 @@ def main() -> None:
     check_card(weights, params)
     phases = params.slices.phases
     run = partial(infer, generator, batch_size=params.synthesis.batch_size, phases=len(phases))
+    methods = {GENERATOR_PHASE: run} | fit_baselines()
     for case in progress(cases, "synthesize", unit="case"):
-        volumes = synthetic_volumes(read_volume(case.path("pre")), case.scale, params.slices.size, run)
-        for phase, volume in zip(("", *phases[1:]), volumes, strict=True):
-            write_volume(volume, SYNTHETIC / synthetic_name(case.id, phase))
+        pre = read_volume(case.path("pre"))
+        for method, make in methods.items():
+            volumes = synthetic_volumes(pre, case.scale, params.slices.size, make)
+            for phase, volume in zip(made_phases(method, phases), volumes, strict=True):
+                write_volume(volume, SYNTHETIC / synthetic_name(case.id, phase))
 
 
 if __name__ == "__main__":

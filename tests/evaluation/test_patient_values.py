@@ -1,17 +1,21 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from repository import ROOT
 
 from pre2post.evaluation.patient_values import OUTSIDE, Patient, patient_values
-from pre2post.evaluation.synthesis_table import METHODS
+from pre2post.evaluation.synthesis_table import METHODS, REAL
 from pre2post.metrics.continuity import continuity
-from pre2post.metrics.enhancement import enhancement_shares
+from pre2post.metrics.enhancement import enhancement_shares, enhancing_pieces
 from pre2post.metrics.legacy_uint8 import legacy_uint8, to_uint8
 from pre2post.metrics.region_metrics import METRICS, region_metrics
+from pre2post.metrics.separation import separation
 from pre2post.metrics.ssim import ms_ssim
 from pre2post.pipeline.params import load_params
 
 SHAPE = (4, 24, 20)
+SPACING = (5.0, 5.0, 5.0)
 DEFAULTS = load_params(ROOT / "params.yaml").metrics
 
 
@@ -30,10 +34,15 @@ def patient():
         "synthetic": (real + rng.normal(0, 0.05, SHAPE)).astype(np.float32),
         "pre": pre,
         "lut": (1.3 * pre).astype(np.float32),
+        "blur": (1.2 * pre).astype(np.float32),
+        "oracle": (pre + 0.4 * lesion).astype(np.float32),
     }
-    return Patient(
-        "test", "c1", pre, real, methods, {"whole": None, "breast": breast, "lesion": lesion, "contralateral": other}
-    )
+    regions = {"whole": None, "breast": breast, "lesion": lesion, "contralateral": other}
+    return Patient("test", "c1", pre, real, methods, regions, SPACING)
+
+
+def values_of(patient, settings=None, slice_metrics=None, data_range=1.0):
+    return patient_values(patient, settings or params(), data_range, slice_metrics or {})
 
 
 def by_key(values):
@@ -43,14 +52,15 @@ def by_key(values):
 
 
 def test_every_value_belongs_to_the_patient_and_is_a_number(patient):
-    values = patient_values(patient, params(), {})
+    values = values_of(patient)
     assert {(value.split, value.case) for value in values} == {("test", "c1")}
-    assert {value.method for value in values} == set(METHODS)
+    assert {value.method for value in values} == {*METHODS, REAL}
+    assert {value.metric for value in values if value.method == REAL} == {"auc", "pieces", "any_pieces"}
     assert all(type(value.value) is float for value in values)
 
 
 def test_the_post_contrast_image_has_every_metric_in_every_region(patient):
-    found = by_key(patient_values(patient, params(), {}))
+    found = by_key(values_of(patient))
     for method, volume in patient.methods.items():
         wanted = region_metrics(patient.real, volume, patient.regions, 1.0)
         for region, metrics in wanted.items():
@@ -66,10 +76,8 @@ def test_slices_large_enough_for_five_scales_have_ms_ssim_of_the_entire_volume()
     real, healthy = 1.3 * pre, ~region
     methods = dict.fromkeys(METHODS, pre)
     found = by_key(
-        patient_values(
-            Patient("test", "c1", pre, real, methods, {"whole": None, "breast": healthy, "lesion": region}),
-            params(),
-            {},
+        values_of(
+            Patient("test", "c1", pre, real, methods, {"whole": None, "breast": healthy, "lesion": region}, SPACING)
         )
     )
     assert {key[:2] for key in found if key[2] == "ms_ssim"} == {("post", "whole")}
@@ -77,7 +85,7 @@ def test_slices_large_enough_for_five_scales_have_ms_ssim_of_the_entire_volume()
 
 
 def test_the_subtraction_image_is_post_minus_pre(patient):
-    found = by_key(patient_values(patient, params(), {}))
+    found = by_key(values_of(patient))
     changes = patient.real - patient.pre, patient.methods["synthetic"] - patient.pre
     wanted = region_metrics(*changes, patient.regions, 1.0)
     for region in patient.regions:
@@ -85,15 +93,15 @@ def test_the_subtraction_image_is_post_minus_pre(patient):
             assert found["subtraction", region, metric, "synthetic"] == wanted[region][metric]
         # The pre-contrast image does not enhance, so its error is all of the enhancement.
         assert found["subtraction", region, "nmse", "pre"] == pytest.approx(1)
-    assert {metric for image, region, metric, _ in found if image == "subtraction" and region != OUTSIDE} == {
+    assert {metric for image, region, metric, _ in found if image == "subtraction" and region == "whole"} == {
         "nmse",
         "ssim",
     }
 
 
 def test_range_sigma_and_threshold_are_used(patient):
-    changed = params(data_range=2.0, ssim_sigma=0.8, enhancement_threshold=0.25)
-    found = by_key(patient_values(patient, changed, {}))
+    changed = params(ssim_sigma=0.8, enhancement_threshold=0.25)
+    found = by_key(values_of(patient, changed, data_range=2.0))
     wanted = region_metrics(patient.real, patient.methods["lut"], patient.regions, 2.0, 0.8)["lesion"]
     assert found["post", "lesion", "ssim", "lut"] == wanted["ssim"]
     assert found["post", "lesion", "psnr", "lut"] == wanted["psnr"]
@@ -109,7 +117,7 @@ def test_range_sigma_and_threshold_are_used(patient):
 
 
 def test_enhancement_and_continuity_have_one_region(patient):
-    found = by_key(patient_values(patient, params(), {}))
+    found = by_key(values_of(patient))
     for method, volume in patient.methods.items():
         shares = enhancement_shares(
             patient.pre, patient.real, volume, patient.regions["breast"], patient.regions["lesion"], 0.1
@@ -124,13 +132,12 @@ def test_enhancement_and_continuity_have_one_region(patient):
 
 def test_a_patient_without_a_healthy_side_has_no_contralateral_values(patient):
     regions = {name: mask for name, mask in patient.regions.items() if name != "contralateral"}
-    one_sided = Patient("test", "c1", patient.pre, patient.real, patient.methods, regions)
-    whole, found = (by_key(patient_values(given, params(), {})) for given in (patient, one_sided))
+    whole, found = (by_key(values_of(given)) for given in (patient, replace(patient, regions=regions)))
     assert found == {key: value for key, value in whole.items() if key[1] != "contralateral"}
 
 
 def test_legacy_values_are_optional_and_marked(patient):
-    without, found = (by_key(patient_values(patient, params(legacy_uint8=on), {})) for on in (False, True))
+    without, found = (by_key(values_of(patient, params(legacy_uint8=on))) for on in (False, True))
     more = {key: value for key, value in found.items() if key not in without}
     assert not any("legacy" in metric for _, _, metric, _ in without)
     wanted = {
@@ -138,14 +145,14 @@ def test_legacy_values_are_optional_and_marked(patient):
         for method, volume in patient.methods.items()
         for name, value in legacy_uint8(to_uint8(patient.real), to_uint8(volume)).items()
     }
-    assert more == wanted and len(more) == 9
+    assert more == wanted and len(more) == 3 * len(METHODS)
 
 
 def test_slice_metrics_are_means_over_entire_slices(patient):
     def brightest(real, synthetic):
         return (synthetic - real).max(axis=(1, 2))
 
-    found = by_key(patient_values(patient, params(), {"brightest": brightest}))
+    found = by_key(values_of(patient, slice_metrics={"brightest": brightest}))
     for method, volume in patient.methods.items():
         assert found["post", "whole", "brightest", method] == pytest.approx(
             float((volume - patient.real).max(axis=(1, 2)).mean())
@@ -155,12 +162,35 @@ def test_slice_metrics_are_means_over_entire_slices(patient):
 def test_empty_regions_and_values_that_are_not_finite_are_refused(patient, refused):
     empty = patient.regions | {"lesion": np.zeros(SHAPE, bool)}
     refused(
-        lambda: patient_values(Patient("test", "c1", patient.pre, patient.real, patient.methods, empty), params(), {}),
+        lambda: values_of(replace(patient, regions=empty)),
         "the region lesion is empty",
     )
     broken = patient.methods | {"lut": np.where(patient.pre > 0.2, np.nan, patient.pre)}
     refused(
-        lambda: patient_values(Patient("test", "c1", patient.pre, patient.real, broken, patient.regions), params(), {}),
+        lambda: values_of(replace(patient, methods=broken)),
         "synthetic",
         "not finite",
     )
+
+
+def test_the_lesion_is_separated_from_the_rest_of_the_breasts(patient):
+    found = by_key(values_of(patient))
+    lesion, rest = patient.regions["lesion"], patient.regions["breast"] & ~patient.regions["lesion"]
+    for method, volume in (patient.methods | {REAL: patient.real}).items():
+        assert found["post", "lesion", "auc", method] == separation(volume[lesion], volume[rest])
+        change = volume - patient.pre
+        assert found["subtraction", "lesion", "auc", method] == separation(change[lesion], change[rest])
+    assert found["subtraction", "lesion", "auc", "pre"] == 0.5  # nothing enhances anywhere
+
+
+def test_pieces_of_enhancement_are_counted_and_marked(patient):
+    found = by_key(values_of(patient, params(piece_threshold=0.2)))
+    for method, volume in patient.methods.items():
+        wanted = enhancing_pieces(
+            patient.pre, patient.real, volume, patient.regions["breast"], patient.regions["lesion"], 0.2, SPACING
+        )
+        for name, count in wanted.items():
+            assert found["subtraction", "breast", name, method] == count
+            assert found["subtraction", "breast", f"any_{name}", method] == (count > 0)
+    assert found["subtraction", "breast", "missed_pieces", "pre"] == 1
+    assert found["subtraction", "breast", "missed_pieces", "oracle"] == 0

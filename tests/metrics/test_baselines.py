@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pre2post.core.errors import InputError
-from pre2post.metrics.baselines import fit_lookup_table
+from pre2post.metrics.baselines import BlurredTable, fit_blurred_table, fit_lookup_table
 
 
 def curve(x):
@@ -79,3 +79,32 @@ def test_refuses_unusable_slices():
         fit_lookup_table(pre, np.where(pre > 0.5, np.inf, pre))
     with pytest.raises(InputError, match="more than one grey level"):
         fit_lookup_table(np.zeros_like(pre), pre)
+
+
+def smooth_pair(noise):
+    """Return smooth images with noise, and a curve of the images without it."""
+    from scipy.ndimage import gaussian_filter
+
+    rng = np.random.default_rng(3)
+    clean = 0.5 + 4 * gaussian_filter(rng.normal(size=(12, 64, 64)), (0, 6, 6))
+    return clean + rng.normal(0, noise, clean.shape), curve(clean)
+
+
+def test_the_blur_is_the_wider_the_noisier_the_images():
+    widths = [fit_blurred_table(*smooth_pair(noise)).sigma for noise in (0.0, 0.02, 0.2)]
+    assert widths[0] < widths[1] < widths[2]
+
+
+def test_a_blur_denoises_what_a_table_cannot():
+    pre, post = smooth_pair(0.1)
+    plain, blurred = fit_lookup_table(pre, post), fit_blurred_table(pre, post)
+    assert np.square(blurred(pre) - post).mean() < 0.5 * np.square(plain(pre) - post).mean()
+    assert blurred(pre).dtype == np.float32 and blurred(pre).shape == pre.shape
+
+
+def test_the_blur_stays_in_the_plane_of_a_slice():
+    table = fit_lookup_table(np.linspace(0, 1, 4096).reshape(1, 64, 64), np.linspace(0, 1, 4096).reshape(1, 64, 64))
+    images = np.zeros((3, 9, 9))
+    images[1, 4, 4] = 1
+    found = BlurredTable(1.0, table)(images)
+    assert found[1, 4, 3] > 0.05 and abs(found[0]).max() < 1e-3

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from pre2post.metrics.enhancement import enhancement_shares
+from pre2post.metrics.enhancement import SMALLEST_ML, enhancement_shares, enhancing_pieces
 
 EVERYWHERE, NOWHERE = np.ones((2, 5, 4), bool), np.zeros((2, 5, 4), bool)
 
@@ -87,3 +87,50 @@ def test_refuses_bad_volumes_and_masks(refused):
     )
     synthetic[0, 0, 0] = np.nan
     refused(lambda: enhancement_shares(pre, real, synthetic, EVERYWHERE, NOWHERE, 1), "not finite")
+
+
+SPACING = (5.0, 5.0, 5.0)  # a voxel is 0.125 ml
+
+
+def block(*places):
+    """Return a volume whose 3 x 6 x 6 voxels from each corner (z, y, x) enhance by 1."""
+    volume = np.zeros((8, 40, 40))
+    for z, y, x in places:
+        volume[z : z + 3, y : y + 6, x : x + 6] = 1.0
+    return volume
+
+
+def pieces(real, synthetic, breast=None, lesion=None):
+    pre = np.zeros(real.shape)
+    breast, lesion = (
+        np.full(real.shape, fill) if mask is None else mask for mask, fill in ((breast, True), (lesion, False))
+    )
+    return enhancing_pieces(pre, real, synthetic, breast, lesion, 0.5, SPACING)
+
+
+def test_pieces_are_false_or_missed_if_the_other_volume_does_not_enhance_there():
+    here, there, elsewhere = (0, 2, 2), (0, 20, 20), (4, 30, 2)
+    assert pieces(block(here, elsewhere), block(here, there)) == {"pieces": 2, "false_pieces": 1, "missed_pieces": 1}
+    assert pieces(block(here), block(here)) == {"pieces": 1, "false_pieces": 0, "missed_pieces": 0}
+
+
+def test_pieces_of_the_lesion_can_be_missed_but_not_false():
+    lesion = block((0, 2, 2)) > 0
+    assert pieces(block((0, 2, 2)), block(), lesion=lesion) == {"pieces": 0, "false_pieces": 0, "missed_pieces": 1}
+    assert (
+        pieces(block(), block((0, 2, 2)), lesion=lesion | np.roll(lesion, 1, 1) | np.roll(lesion, -1, 1))[
+            "false_pieces"
+        ]
+        == 0
+    )
+
+
+def test_small_pieces_noise_and_the_outside_of_the_breast_do_not_count():
+    small = np.zeros((8, 40, 40))
+    small[4, 10:12, 10] = 50.0  # bright, but still below SMALLEST_ML after smoothing
+    assert SMALLEST_ML > 2 * 0.125
+    noise = np.random.default_rng(0).normal(0, 0.4, small.shape)
+    breast = np.zeros(small.shape, bool)
+    breast[..., 20:] = True
+    assert pieces(block(), noise)["pieces"] == 0
+    assert pieces(block(), block((0, 2, 2)), breast=breast)["pieces"] == 0

@@ -7,10 +7,14 @@ from pre2post.core.errors import InputError
 from pre2post.image.intensity import IntensityScale
 from pre2post.segmentation.design import (
     baseline_of,
+    comparisons,
     domain_of,
     imitated_phase,
     is_synthetic,
+    made_phases,
+    mix_label,
     phases_needed,
+    rivals_of,
     split_and_phase,
     validation_phases,
 )
@@ -27,6 +31,8 @@ MIXES = {
     "more": {"pre": 1.0, "synthetic": 0.7},
     "pre_post": {"pre": 1.0, "post1": 1.0},
     "all": {"pre": 1.0, "post1": 1.0, "synthetic": 1.0},
+    "lut": {"lut": 1.0},
+    "pre_lut": {"pre": 1.0, "lut": 1.0},
 }
 
 
@@ -48,7 +54,7 @@ def test_no_patient_trains_and_validates_in_any_phase(numbers, name, data):
     training, validation = ({case_of(entry) for entry in found[side]} for side in ("train", "val"))
     assert validation == set(splits.folds[fold])
     assert training == set(splits.validation) - validation
-    assert not any(entry.endswith("__synthetic") for entry in found["val"])
+    assert not any(entry.endswith(("__synthetic", "__lut")) for entry in found["val"])
     assert len(found["train"]) == sum(round(fraction * len(training)) for fraction in MIXES[name].values())
 
 
@@ -104,9 +110,13 @@ def test_the_baseline_is_the_mix_without_its_last_phase():
         "more": "pre",
         "pre_post": "pre",
         "all": "pre_post",
+        "lut": "post",
+        "pre_lut": "pre",
     }
     assert {name: baseline_of(name, MIXES, trained) for name in trained} == expected
     assert baseline_of("more", MIXES, ["post", "more"]) is None
+    other_order = {"pre": {"pre": 1.0}, "both": {"lut": 1.0, "pre": 1.0}}
+    assert baseline_of("both", other_order, ["pre", "both"]) == "pre"
 
 
 @pytest.mark.parametrize("folds", [[["a"], []], [["a", "b"]]])
@@ -117,7 +127,13 @@ def test_a_fold_needs_patients_on_both_sides(folds):
 
 def test_further_synthetic_phases_imitate_theirs(tmp_path):
     assert [*map(is_synthetic, ("pre", "post2", "synthetic", "synthetic_post2"))] == [False, False, True, True]
-    assert [*map(imitated_phase, ("synthetic", "synthetic_post2"))] == ["post1", "post2"]
+    assert [*map(imitated_phase, ("synthetic", "synthetic_post2", "lut", "blur_post3"))] == [
+        "post1",
+        "post2",
+        "post1",
+        "post3",
+    ]
+    assert made_phases("lut", ["post1", "post2"]) == ["lut", "lut_post2"]
     assert validation_phases({"synthetic_post2": 1.0}) == ["post2"]
     assert validation_phases({"pre": 1.0, "synthetic_post2": 1.0}) == ["pre"]
     mixes = {
@@ -129,6 +145,33 @@ def test_further_synthetic_phases_imitate_theirs(tmp_path):
     assert baseline_of("synthetic", mixes, list(mixes)) == "late"
     assert baseline_of("both", mixes, list(mixes)) == "pre"
     case = Case("a", "A", ("pre",), True, IntensityScale(0, 1), tmp_path)
-    for phase, name in (("synthetic", "a.nii.gz"), ("synthetic_post2", "a__post2.nii.gz")):
+    for phase, name in (
+        ("synthetic", "a.nii.gz"),
+        ("synthetic_post2", "a__post2.nii.gz"),
+        ("lut", "a__lut.nii.gz"),
+        ("blur_post2", "a__blur_post2.nii.gz"),
+    ):
         (tmp_path / name).touch()
         assert volume_file(case, phase, tmp_path) == tmp_path / name
+
+
+def test_rivals_have_look_up_volumes_in_place_of_synthetic_ones():
+    trained = list(MIXES)
+    assert rivals_of("pre_synthetic", MIXES, trained) == ["pre_lut"]
+    assert rivals_of("synthetic", MIXES, trained) == ["lut"]
+    assert rivals_of("pre_lut", MIXES, trained) == rivals_of("all", MIXES, trained) == []
+    assert rivals_of("pre_synthetic", MIXES, ["pre_synthetic"]) == []
+    further = {"both": {"pre": 0.5, "synthetic_post2": 1.0}, "rival": {"pre": 0.5, "blur_post2": 1.0}}
+    assert rivals_of("both", further, list(further)) == ["rival"]
+
+
+def test_comparisons_list_baselines_before_rivals():
+    assert comparisons(MIXES, ["pre", "pre_synthetic", "pre_lut"]) == [
+        ("pre_synthetic", "pre", "baseline"),
+        ("pre_lut", "pre", "baseline"),
+        ("pre_synthetic", "pre_lut", "rival"),
+    ]
+
+
+def test_the_threshold_has_a_label_of_its_own():
+    assert [mix_label(name) for name in ("pre_lut", "threshold")] == ["pre + lut", "single threshold"]

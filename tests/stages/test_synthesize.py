@@ -14,7 +14,7 @@ import synthesize
 from pre2post.cohort.case import Case, write_cases
 from pre2post.cohort.patients import DUKE_SPIE2024, PUBLISHED, digest
 from pre2post.core.errors import InputError
-from pre2post.core.files import read_json
+from pre2post.core.files import atomic_path, read_json
 from pre2post.image.intensity import IntensityScale
 from pre2post.image.volume import Volume, same_geometry
 from pre2post.io.volume_file import read_volume, write_volume
@@ -64,10 +64,20 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
             volumes / case / "pre.nii",
         )
     save_cases([*WANTED, "T1"])
+    write_slices(1)
     save_weights(tmp_path / "weights/published.safetensors", 0.5, channels=3)
     threads = torch.get_num_threads()
     yield tmp_path
     torch.set_num_threads(threads)
+
+
+def write_slices(phases: int) -> None:
+    """Write training slices whose post-contrast image is 1.5 times the pre-contrast one, per phase 0.1 brighter."""
+    pre = np.random.default_rng(7).random((6, 16, 16)).astype(np.float32)
+    post = np.stack([1.5 * pre + 0.1 * phase for phase in range(phases)], axis=1)
+    for name, array in (("pre", pre), ("post", post[:, 0] if phases == 1 else post)):
+        with atomic_path(Path(f"artifacts/slices/train_{name}.npy")) as path:
+            np.save(path, array)
 
 
 def save_cases(names: list[str]) -> None:
@@ -98,8 +108,9 @@ def test_every_patient_with_a_mask_gets_a_volume_of_the_named_weights(place):
     save_weights(place / "artifacts/generator/generator.safetensors", 9.0)
     synthesize.main()
     written = sorted((place / "artifacts/synthetic").iterdir())
-    assert [path.name for path in written] == [f"{case}.nii.gz" for case in WANTED]
-    for path in written:
+    made = ("", "__blur", "__lut")
+    assert [path.name for path in written] == [f"{case}{name}.nii.gz" for case in WANTED for name in made]
+    for path in written[::3]:
         pre, synthetic = read_volume(place / f"artifacts/volumes/{path.name[:2]}/pre.nii"), read_volume(path)
         assert same_geometry(pre, synthetic, tolerance=0)
         np.testing.assert_allclose(synthetic.array, pre.array + 0.5 * 200, atol=1e-3)
@@ -136,7 +147,7 @@ def test_weights_are_refused_for_their_training_patients(place, capsys):
     assert not (place / "artifacts/synthetic").exists()
     save_weights(weights, 0.5, [digest("patient T1")])
     synthesize.main()
-    assert len(list((place / "artifacts/synthetic").iterdir())) == len(WANTED)
+    assert len(list((place / "artifacts/synthetic").glob("??.nii.gz"))) == len(WANTED)
     assert "warning" not in capsys.readouterr().err
     save_weights(weights, 0.5)
     synthesize.main()
@@ -200,8 +211,12 @@ def test_a_generator_of_two_phases_gives_two_volumes(place):
     content["slices"]["phases"], content["gan"]["channels"] = ["post1", "post2"], 2
     (place / "params.yaml").write_text(yaml.safe_dump(content))
     save_weights(place / "weights/published.safetensors", 0.5, channels=2)
+    write_slices(2)
     synthesize.main()
-    names = [name for case in WANTED for name in (f"{case}.nii.gz", f"{case}__post2.nii.gz")]
+    made = ("", "__post2", "__lut", "__lut_post2", "__blur", "__blur_post2")
+    names = [f"{case}{name}.nii.gz" for case in WANTED for name in made]
+    first, second = (read_volume(place / f"artifacts/synthetic/P1__lut{end}.nii.gz") for end in ("", "_post2"))
+    np.testing.assert_allclose(second.array - first.array, 0.1 * 200, atol=0.5)
     assert sorted(path.name for path in (place / "artifacts/synthetic").iterdir()) == sorted(names)
     save_weights(place / "weights/published.safetensors", 0.5, channels=3)
     with pytest.raises(InputError, match="another number of phases"):
@@ -226,3 +241,18 @@ def test_a_baseline_loses_the_same_detail_as_a_generator_of_another_matrix():
     (smaller,) = translate(volume, 16, lambda slices: slices)
     assert smaller.shape == volume.shape and 0.05 < np.abs(smaller - volume).mean() < 0.3
     assert len(translate(volume, 16, lambda slices: np.stack([slices, slices], 1))) == 2
+
+
+def test_the_look_up_table_is_that_of_the_training_slices(place):
+    synthesize.main()
+    for case in WANTED:
+        pre = read_volume(place / f"artifacts/volumes/{case}/pre.nii")
+        lut = read_volume(place / f"artifacts/synthetic/{case}__lut.nii.gz")
+        assert same_geometry(pre, lut, tolerance=0)
+        np.testing.assert_allclose(lut.array, 1.5 * pre.array, atol=1.0)
+
+
+def test_missing_training_slices_are_named(place):
+    (place / "artifacts/slices/train_post.npy").unlink()
+    with pytest.raises(InputError, match=r"train_post\.npy.*missing.*extract_slices"):
+        synthesize.main()

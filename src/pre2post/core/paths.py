@@ -17,9 +17,13 @@ SEGMENTERS = Path("artifacts/segmenters")  # train_segmentation: one folder per 
 PREDICTIONS = Path("artifacts/predictions")  # evaluate_segmentation: <mix>/<domain>/<case>.nii.gz
 
 
-def synthetic_name(case: str, phase: str = "") -> str:
-    """Return the file name of a synthetic volume; `phase` is empty for the generator's first phase."""
-    return f"{case}__{phase}.nii.gz" if phase else f"{case}.nii.gz"
+def synthetic_name(case: str, phase: str = "synthetic") -> str:
+    """Return the file name of a made volume: <case>.nii.gz for the phase synthetic, else <case>__<phase>.nii.gz.
+
+    The phase synthetic_post2 is shortened to post2.
+    """
+    suffix = phase.removeprefix("synthetic").removeprefix("_")
+    return f"{case}__{suffix}.nii.gz" if suffix else f"{case}.nii.gz"
 
 
 METRICS = Path("metrics")

@@ -20,9 +20,10 @@ Percentile = Annotated[float, Field(ge=0, le=100)]
 
 
 def _known_phase(name: str) -> str:
-    if not re.fullmatch(r"pre|post[1-9]|synthetic(_post[1-9])?", name):
+    if not re.fullmatch(r"pre|post[1-9]|(synthetic|lut|blur)(_post[1-9])?", name):
         raise ValueError(
-            f"unknown phase {name!r}; allowed: pre, post1 to post9, synthetic, synthetic_post1 to synthetic_post9"
+            f"unknown phase {name!r}; allowed: pre, post1 to post9, synthetic, lut and blur, and each of these three "
+            "followed by _post1 to _post9"
         )
     return name
 

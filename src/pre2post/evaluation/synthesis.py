@@ -16,21 +16,23 @@ from pre2post.core.section import Seed, StageParams
 from pre2post.evaluation.patient_values import Patient, SliceMetric, patient_values
 from pre2post.evaluation.radiomics_comparison import RadiomicsComparison
 from pre2post.evaluation.set_comparison import OTHERS, SetComparison
-from pre2post.evaluation.synthesis_table import Value
+from pre2post.evaluation.synthesis_table import ORACLE, Value
 from pre2post.image.body_mask import tissue_planes
 from pre2post.image.breast_mask import breast_mask
 from pre2post.image.laterality import contralateral
 from pre2post.image.params import SlicesParams
-from pre2post.image.slices import to_slices
+from pre2post.image.slices import mask_to_slices, to_slices
 from pre2post.image.volume import Vector, Volume, describe_geometry, same_geometry
+from pre2post.ingest.params import IngestParams
 from pre2post.io.slice_store import map_array
 from pre2post.io.validation import check_finite
 from pre2post.io.volume_file import read_volume
-from pre2post.metrics.baselines import LookupTable, by_phase, fit_lookup_table
+from pre2post.metrics.baselines import by_phase
 from pre2post.metrics.extractors import Extractor
 from pre2post.metrics.params import MetricsParams
-from pre2post.pix2pixhd.neighbours import without_neighbours
+from pre2post.segmentation.design import METHODS as MADE
 from pre2post.stats.params import StatisticsParams
+from pre2post.synthesis.volumes import Infer, synthetic_volumes
 
 
 class SynthesisEvaluationParams(StageParams):
@@ -38,28 +40,27 @@ class SynthesisEvaluationParams(StageParams):
 
     seed: Seed
     statistics: StatisticsParams
+    ingest: IngestParams
     metrics: MetricsParams
     slices: SlicesParams
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The references of the synthetic volumes of one phase: a look-up table and other patients.
+    """What the volumes of one phase are compared with: the real phase, and other patients.
 
-    phase: of slices.phases. further: whether it is not the first one. lookup: fitted on the training slices. slices,
-    cases: of the other patients, who are outside the evaluated splits; real, normalised slices (n, size, size).
+    phase: of slices.phases. further: whether it is not the first one. slices, cases: of the other patients, who are
+    outside the evaluated splits; real, normalised slices (n, size, size).
     """
 
     phase: str
     further: bool
-    lookup: LookupTable
     slices: np.ndarray
     cases: list[Case]
 
-    @property
-    def synthetic(self) -> str:
-        """Return the phase in the form that synthetic_name takes."""
-        return self.phase if self.further else ""
+    def made_by(self, method: str) -> str:
+        """Return the name of the phase that a method makes, as synthetic_name takes it."""
+        return f"{method}_{self.phase}" if self.further else method
 
     def split_name(self, split: str) -> str:
         """Return the name of a split in the tables; for further phases it ends in the phase."""
@@ -68,12 +69,10 @@ class Reference:
 
 def make_references(params: SynthesisEvaluationParams, others: list[Case]) -> list[Reference]:
     """Return the references of each phase of slices.phases; `others` are patients outside the evaluated splits."""
-    pre, post, real = (map_array(SLICES / f"{name}.npy") for name in ("train_pre", "train_post", "validation_post"))
+    real = by_phase(map_array(SLICES / "validation_post.npy"))
     return [
-        Reference(phase, place > 0, fit_lookup_table(without_neighbours(pre), train), slices, others)
-        for place, (phase, train, slices) in enumerate(
-            zip(params.slices.phases, by_phase(post), by_phase(real), strict=True)
-        )
+        Reference(phase, place > 0, slices, others)
+        for place, (phase, slices) in enumerate(zip(params.slices.phases, real, strict=True))
     ]
 
 
@@ -92,7 +91,9 @@ def evaluate(
         patient, lesion, planes, spacing = read_patient(split, case, params, reference)
         volumes = {"real": patient.real, **patient.methods}
         with error_context(case=case.id):
-            values += patient_values(patient, params.metrics, perceptual)
+            data_range = params.metrics.normalised_range(params.ingest.headroom)
+            values += patient_values(patient, params.metrics, data_range, perceptual)
+            del volumes[ORACLE]  # sets of slices are compared with those that a method could make
             if len(planes):
                 slices = {name: to_slices(volume[planes], params.slices.size) for name, volume in volumes.items()}
                 sets.add_patient(slices.pop("real"), slices)
@@ -100,7 +101,7 @@ def evaluate(
                 radiomics.add_patient(case.id, volumes, lesion, spacing[:2])
     if sets.n:
         sets.add_set(OTHERS, reference.slices[_even(len(reference.slices), sets.n)])
-    for case in (reference.cases[place] for place in _even(len(reference.cases), radiomics.n)):
+    for case in reference.cases if params.metrics.radiomics else ():
         pre = read_volume(case.path("pre"))
         real = _read_aligned(pre, case, case.path(reference.phase))
         radiomics.add_patient(
@@ -117,21 +118,38 @@ def read_patient(
     Raises InputError, with the file, for a missing volume, another geometry, an empty mask, or no breast.
     """
     pre = read_volume(case.path("pre"))
-    real, synthetic = (
-        _read_aligned(pre, case, path)
-        for path in (case.path(reference.phase), SYNTHETIC / synthetic_name(case.id, reference.synthetic))
-    )
     lesion = _read_lesion(pre, case)
-    normalised = case.scale.normalise(pre.array)
-    methods = {
-        "synthetic": case.scale.normalise(synthetic.array),
-        "pre": normalised,
-        "lut": reference.lookup(normalised),
-    }
-    patient = Patient(
-        split, case.id, normalised, case.scale.normalise(real.array), methods, _regions(pre, lesion, case)
+    normalised, real = (
+        case.scale.normalise(volume.array) for volume in (pre, _read_aligned(pre, case, case.path(reference.phase)))
     )
+    made = {method: SYNTHETIC / synthetic_name(case.id, reference.made_by(method)) for method in MADE}
+    size = params.slices.size
+    methods = {
+        **{method: case.scale.normalise(_read_aligned(pre, case, file).array) for method, file in made.items()},
+        "pre": _through_the_grid(pre, case, size, lambda slices: slices),
+        ORACLE: _through_the_grid(pre, case, size, _oracle(normalised, real, lesion, size)),
+    }
+    patient = Patient(split, case.id, normalised, real, methods, _regions(pre, lesion, case), pre.spacing)
     return patient, lesion, tissue_planes(pre.array, params.slices.min_foreground), pre.spacing
+
+
+def _through_the_grid(pre: Volume, case: Case, size: int, make: Infer) -> np.ndarray:
+    """Return what a function of slices makes of a volume, resampled to the generator's matrix and back as synthesised.
+
+    So a baseline has the same losses by resampling as the generator.
+    """
+    (volume,) = synthetic_volumes(pre, case.scale, size, make)
+    return case.scale.normalise(volume.array)
+
+
+def _oracle(pre: np.ndarray, real: np.ndarray, lesion: np.ndarray, size: int) -> Infer:
+    """Return a function that adds the median enhancement of the lesion (z, y, x) in the lesion, and nothing elsewhere.
+
+    It knows the mask and one number of the real volume, so it is a bound for what a generator could know, no method.
+    """
+    enhancement = np.median((real - pre)[lesion])
+    mask = mask_to_slices(lesion, size)
+    return lambda slices: slices + np.float32(enhancement) * mask
 
 
 def _regions(pre: Volume, lesion: np.ndarray, case: Case) -> Mapping[str, np.ndarray | None]:

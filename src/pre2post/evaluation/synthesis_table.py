@@ -8,13 +8,19 @@ import numpy as np
 from pre2post.core.files import rounded
 from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import Seed, paired, summarise
-from pre2post.stats.tables import corrected, grouped, interval_options
+from pre2post.stats.tables import grouped, interval_options
 
-BASELINES = ("pre", "lut")  # the unchanged pre-contrast image, and a look-up table of its grey levels
-METHODS = ("synthetic", *BASELINES)
+BASELINES = ("pre", "lut", "blur")  # the pre-contrast image, a look-up table of its grey levels, one after a blur
+ORACLE = "oracle"  # knows the mask and the median enhancement in it: what information could reach, no competitor
+METHODS = ("synthetic", *BASELINES, ORACLE)
+REAL = "real"  # the real volume, as a reference for metrics that compare no pair
+SHOWN = ("mae", "ssim", "psnr")  # of every region, in metrics/synthesis.json
+PIECES = tuple(f"{any_}{kind}pieces" for kind in ("", "false_", "missed_") for any_ in ("", "any_"))
 REGIONS = ("whole", "breast", "lesion", "contralateral")
-HIGHER_IS_BETTER = frozenset({"psnr", "ssim", "ms_ssim"})
-LOWER_IS_BETTER = frozenset({"mae", "mse", "nmse", "lpips", "false", "missed"})  # other metrics have no direction
+HIGHER_IS_BETTER = frozenset({"psnr", "ssim", "ms_ssim", "auc"})
+LOWER_IS_BETTER = frozenset(
+    {"mae", "mse", "nmse", "lpips", "false", "missed", "false_pieces", "missed_pieces"}
+)  # other metrics have no direction
 
 
 class Value(NamedTuple):
@@ -63,20 +69,15 @@ def gain_rows(values: Iterable[Value], options: StatisticsParams, seed: Seed) ->
 
     Metrics without a direction have no gain: continuity, whose ideal is 1, and the published 8-bit metrics.
     gain: mean difference, above 0 if the synthetic image is better, for each direction of the metric. It is followed
-    by its interval, Wilcoxon's p, p_holm corrected over all comparisons of that split, image and metric (regions and
-    baselines), and the rank-biserial effect.
+    by its interval and the rank-biserial effect. These comparisons are descriptive and have no p.
     """
-    rows: list[dict] = []
     comparable = (value for value in values if value.metric in HIGHER_IS_BETTER | LOWER_IS_BETTER)
-    for _, family in grouped(comparable, ("split", "image", "metric")):
-        found = [
-            row
-            for key, patients in grouped(family, ("split", "image", "region", "metric"))
-            for baseline in BASELINES
-            if (row := _gain(key, patients, baseline, options, seed))
-        ]
-        rows += corrected(found)
-    return rows
+    return [
+        row
+        for key, patients in grouped(comparable, ("split", "image", "region", "metric"))
+        for baseline in BASELINES
+        if (row := _gain(key, patients, baseline, options, seed))
+    ]
 
 
 def split_table(
@@ -84,9 +85,10 @@ def split_table(
 ) -> dict[str, Any]:
     """Return the short form of both tables for metrics/synthesis.json, for a split of n patients.
 
-    {"n", region: {method: {"mae", "ssim"}, "gain_over_<baseline>": {"mae", "ci_low", "ci_high", "p_holm"}},
-    "enhancement": {method: {"false", "missed"}}, "continuity": {"z", "y", "x"}}. The method synthetic also has
-    "ci_low" and "ci_high" of its MAE. The keys are always the same; None: no value.
+    {"n", region: {method: {"mae", "ssim", "psnr", "nmse_subtraction"}, "gain_over_<baseline>": {"mae", "ci_low",
+    "ci_high"}}, "auc": {method or "real": value, "gain_over_<baseline>": {"auc", "ci_low", "ci_high"}},
+    "enhancement": {method or "real": {"false", "missed", "pieces", ...}}, "continuity": {"z", "y", "x"}}. The method
+    synthetic also has "ci_low" and "ci_high" of its MAE. The keys are always the same; None: no value.
     """
     means = {
         tuple(row[name] for name in ("image", "region", "metric", "method")): row
@@ -94,9 +96,9 @@ def split_table(
         if row["split"] == split
     }
     differences = {
-        (row["region"], row["baseline"]): row
+        (row["metric"], row["region"], row["baseline"]): row
         for row in gains
-        if (row["split"], row["image"], row["metric"]) == (split, "post", "mae")
+        if (row["split"], row["image"]) == (split, "post")
     }
 
     def mean(*key: str, column: str = "mean") -> float | None:
@@ -105,18 +107,27 @@ def split_table(
     table: dict = {"n": n}
     for region in REGIONS:
         table[region] = {
-            method: {metric: mean("post", region, metric, method) for metric in ("mae", "ssim")} for method in METHODS
+            method: {metric: mean("post", region, metric, method) for metric in SHOWN}
+            | {"nmse_subtraction": mean("subtraction", region, "nmse", method)}
+            for method in METHODS
         }
         table[region]["synthetic"] |= {
             end: mean("post", region, "mae", "synthetic", column=end) for end in ("ci_low", "ci_high")
         }
         table[region] |= {
-            f"gain_over_{baseline}": _short_gain(differences.get((region, baseline))) for baseline in BASELINES
+            f"gain_over_{baseline}": _short_gain("mae", differences.get(("mae", region, baseline)))
+            for baseline in BASELINES
         }
+    table["auc"] = {method: mean("post", "lesion", "auc", method) for method in (*METHODS, REAL)} | {
+        f"gain_over_{baseline}": _short_gain("auc", differences.get(("auc", "lesion", baseline)))
+        for baseline in BASELINES
+    }
     table["enhancement"] = {
         method: {kind: mean("subtraction", "outside_lesion", kind, method) for kind in ("false", "missed")}
+        | {kind: mean("subtraction", "breast", kind, method) for kind in PIECES}
         for method in METHODS
     }
+    table["enhancement"][REAL] = {kind: mean("subtraction", "breast", kind, REAL) for kind in ("pieces", "any_pieces")}
     table["continuity"] = {axis: mean("post", "breast", f"continuity_{axis}", "synthetic") for axis in "zyx"}
     return table
 
@@ -163,7 +174,7 @@ def _gain(
         **key,
         "baseline": baseline,
         "gain": rounded(found["mean"]),
-        **{name: rounded(found[name]) for name in ("ci_low", "ci_high", "p", "rank_biserial")},
+        **{name: rounded(found[name]) for name in ("ci_low", "ci_high", "rank_biserial")},
         "n": found["n"],
         "note": _note(len(cases), True, options),
     }
@@ -177,6 +188,6 @@ def _note(n: int, finite: bool, options: StatisticsParams) -> str:
     return f"{n} patient{'s' * (n > 1)}: no interval and no test with fewer than {options.min_patients}" if few else ""
 
 
-def _short_gain(row: Mapping[str, Any] | None) -> dict[str, float | None]:
+def _short_gain(metric: str, row: Mapping[str, Any] | None) -> dict[str, float | None]:
     row = row or {}
-    return {"mae": row.get("gain"), **{name: row.get(name) for name in ("ci_low", "ci_high", "p_holm")}}
+    return {metric: row.get("gain"), **{name: row.get(name) for name in ("ci_low", "ci_high")}}

@@ -1,5 +1,6 @@
-"""Baselines of a synthetic image: a look-up table of grey levels, and the pre image, which needs no code."""
+"""Baselines of a synthetic image that know grey levels alone: a look-up table, without and with a small blur before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ TAIL = 0.99  # quantile; the pixels above, mostly lesions and vessels, get bins 
 MIN_PIXELS = 50  # per bin: the standard error of its mean is then a seventh of the spread within it
 MAX_PIXELS = 20_000_000  # used for the fit; more change nothing and need memory
 EDGE_KNOTS = 8  # outermost knots that determine the slope outside the table
+SIGMAS = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5)  # pixels; widths of the blur to choose from
+SIGMA_PIXELS = 4_000_000  # used for that choice
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,18 @@ class LookupTable:
         below, above = np.minimum(values - self.pre[0], 0), np.maximum(values - self.pre[-1], 0)
         inside = np.interp(values, self.pre, self.post)
         return (inside + self.slopes[0] * below + self.slopes[1] * above).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class BlurredTable:
+    """A look-up table of the smoothed pre image: how much of a generator's gain is denoising."""
+
+    sigma: float  # of a Gaussian in the plane of a slice, in pixels
+    table: LookupTable
+
+    def __call__(self, pre: np.ndarray) -> np.ndarray:
+        """Map normalised pre slices (n, h, w) to float32 post slices."""
+        return self.table(_blurred(pre, self.sigma))
 
 
 def by_phase(post: np.ndarray) -> list[np.ndarray]:
@@ -62,6 +77,29 @@ def fit_lookup_table(pre: np.ndarray, post: np.ndarray) -> LookupTable:
         values,
         (_slope(knots[:EDGE_KNOTS], values[:EDGE_KNOTS]), _slope(knots[-EDGE_KNOTS:], values[-EDGE_KNOTS:])),
     )
+
+
+def fit_blurred_table(pre: np.ndarray, post: np.ndarray, sigmas: Sequence[float] = SIGMAS) -> BlurredTable:
+    """Fit a look-up table of smoothed training slices (n, h, w), with the width of the least squared error on them.
+
+    Raises InputError as fit_lookup_table does.
+    """
+    step = -(-np.size(pre) // SIGMA_PIXELS)
+    some, real = (np.asarray(images[::step], np.float32) for images in (pre, post))
+
+    def error(sigma: float) -> float:
+        smooth = _blurred(some, sigma)
+        return float(np.square(fit_lookup_table(smooth, real)(smooth) - real).mean())
+
+    best = min(sigmas, key=error)
+    step = -(-np.size(pre) // MAX_PIXELS)
+    return BlurredTable(best, fit_lookup_table(_blurred(pre[::step], best), post[::step]))
+
+
+def _blurred(slices: np.ndarray, sigma: float) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(np.asarray(slices, np.float32), (0, sigma, sigma), mode="nearest")
 
 
 def _edges(values: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ class MetricsParams(Section):
     data_range: Positive
     ssim_sigma: Positive
     enhancement_threshold: Positive
+    piece_threshold: Positive
     inception_weights: str
     inception_sha256: Digest
     radimagenet_weights: str
@@ -24,3 +25,7 @@ class MetricsParams(Section):
     def _hashed(self) -> Self:
         check_hashed(self, "inception", "radimagenet", "lpips")
         return self
+
+    def normalised_range(self, headroom: float) -> float:
+        """Return data_range in normalised intensity, in which the intensity range of pre is 1 / headroom."""
+        return self.data_range / headroom

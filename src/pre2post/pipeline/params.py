@@ -12,6 +12,7 @@ from pre2post.ingest.params import IngestParams
 from pre2post.metrics.params import MetricsParams
 from pre2post.pix2pixhd.params import GanParams
 from pre2post.same.params import SameParams
+from pre2post.segmentation.design import METHODS, is_synthetic, made_phases
 from pre2post.segmentation.params import SegmentationParams
 from pre2post.splits.params import SplitParams
 from pre2post.stats.params import StatisticsParams
@@ -65,9 +66,9 @@ class Params(StageParams):
             )
         study = self.segmentation
         used = {phase for name in study.train for phase in study.mixes[name]} | set(study.test_phases)
-        made = {"synthetic", *(f"synthetic_{phase}" for phase in phases[1:])}
+        made = {phase for method in METHODS for phase in made_phases(method, phases)}
         for phase in sorted(used):
-            if phase.startswith("synthetic") and phase not in made:
+            if is_synthetic(phase) and phase not in made:
                 raise ValueError(
                     f"segmentation uses {phase}, which is not made; of slices.phases there are: "
                     f"{', '.join(sorted(made))}"

@@ -12,7 +12,7 @@ from pre2post.image.body_mask import body_mask
 from pre2post.image.laterality import halves
 from pre2post.image.volume import Volume, describe_geometry, same_geometry
 from pre2post.io.volume_file import read_volume
-from pre2post.segmentation.design import SYNTHETIC, imitated_phase, is_synthetic
+from pre2post.segmentation.design import is_synthetic
 
 Box = tuple[slice, slice, slice]  # (z, y, x)
 
@@ -24,7 +24,7 @@ def volume_file(case: Case, phase: str, synthetic: Path) -> Path:
     """
     if not is_synthetic(phase):
         return case.path(phase)
-    file = synthetic / synthetic_name(case.id, "" if phase == SYNTHETIC else imitated_phase(phase))
+    file = synthetic / synthetic_name(case.id, phase)
     if not file.is_file():
         raise InputError("the synthetic volume is missing", case=case.id, file=file, hint="run `dvc repro synthesize`")
     return file
