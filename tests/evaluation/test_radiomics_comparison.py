@@ -11,11 +11,11 @@ NAMES = ("real", "synthetic", "pre")
 
 
 def patient(seed):
-    """Return volumes of three sets, and a lesion whose largest slice is the second."""
+    """Return volumes of three sets, and a lesion in two of the three slices."""
     rng = np.random.default_rng(seed)
     real = rng.random((3, 20, 22)).astype(np.float32)
     lesion = np.zeros(real.shape, bool)
-    lesion[0, 3:6, 3:6] = lesion[1, 5:14, 4 + seed : 15] = True
+    lesion[0, 3:10, 3:9] = lesion[1, 5:14, 4 + seed : 15] = True
     return dict(zip(NAMES, (real, 0.8 * real + 0.1 * rng.random(real.shape), 0.5 * real), strict=True)), lesion
 
 
@@ -37,10 +37,13 @@ def by_name(comparison):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_distances_are_those_of_the_lesions_in_their_largest_slices(compared, patients, version):
+def test_distances_are_those_of_the_lesions_in_every_slice(compared, patients, version):
     taken = {
         name: radiomics_features(
-            [volumes[name][1] for volumes, _ in patients], [lesion[1] for _, lesion in patients], version, SPACING
+            [volumes[name][z] for volumes, _ in patients for z in (0, 1)],
+            [lesion[z] for _, lesion in patients for z in (0, 1)],
+            version,
+            SPACING,
         ).values
         for name in NAMES
     }
@@ -49,13 +52,13 @@ def test_distances_are_those_of_the_lesions_in_their_largest_slices(compared, pa
         assert rows[f"frd_{version}", name] == {
             "distance": f"frd_{version}",
             "compared": name,
-            "n_real": 4,
-            "n": 4,
+            "n_real": 8,
+            "n": 8,
             "value": pytest.approx(frd(taken["real"], taken[name], version).value, rel=1e-9),
         }
-    halves = frd(taken["real"][::2], taken["real"][1::2], version)
+    halves = frd(taken["real"][:4], taken["real"][4:], version)
     assert rows[f"frd_{version}", HALVES]["value"] == pytest.approx(halves.value, rel=1e-9)
-    assert (rows[f"frd_{version}", HALVES]["n_real"], rows[f"frd_{version}", HALVES]["n"]) == (2, 2)
+    assert (rows[f"frd_{version}", HALVES]["n_real"], rows[f"frd_{version}", HALVES]["n"]) == (4, 4)
 
 
 def test_every_set_has_every_version(compared):
@@ -79,10 +82,11 @@ def test_a_lesion_that_is_too_small_is_left_out_of_every_set_and_reported(patien
     assert by_name(found) == wanted
 
 
-def test_fewer_than_two_patients_have_no_row(patients):
+def test_fewer_than_two_slices_have_no_row(patients):
     found = RadiomicsComparison()
     assert list(found.rows("real")) == []
-    found.add_patient("c0", *patients[0], SPACING)
+    volumes, lesion = patients[0]
+    found.add_patient("c0", volumes, lesion & (np.arange(3) == 1)[:, None, None], SPACING)
     assert list(found.rows("real")) == []
     found.add_patient("c1", *patients[1], SPACING)
-    assert {name for _, name in by_name(found)} == {"synthetic", "pre"}  # halves of one patient each have no distance
+    assert {name for _, name in by_name(found)} == {"synthetic", "pre"}  # halves of one slice have no distance

@@ -1,4 +1,8 @@
-"""Frechet radiomics distances (FRD) of the lesions of a split, each in its largest slice."""
+"""Frechet radiomics distances (FRD) of the lesions of a split, in all their slices.
+
+FRD has up to 464 features. With fewer slices its value depends on their number, and versions v0 and v1 may rank methods
+in opposite order: docs/explanation/limitations.md. So it is computed on request and not among the headline results.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,46 +15,47 @@ from pre2post.metrics.frd import frd
 
 
 class RadiomicsComparison:
-    """Collects one feature vector per patient, set and version."""
+    """Collects one feature vector per lesion slice, set and version."""
 
     def __init__(self) -> None:
         self._features: dict[str, dict[str, list[np.ndarray]]] = {version: {} for version in VERSIONS}
-
-    @property
-    def n(self) -> int:
-        """Number of patients in the largest set so far."""
-        return max(map(len, self._features[VERSIONS[0]].values()), default=0)
 
     def add_patient(
         self, case: str, volumes: Mapping[str, np.ndarray], lesion: np.ndarray, spacing: tuple[float, float]
     ) -> None:
         """Add the lesion (z, y, x), bool, of one patient in the volume (z, y, x) of each set, normalised.
 
-        spacing: width and height of a pixel in mm. A lesion too small for radiomics is left out of every set, with a
-        printed message.
+        spacing: width and height of a pixel in mm. Slices with too little lesion for radiomics are left out of every
+        set; a printed message names patients without any other slice.
         """
-        z = int(lesion.sum(axis=(1, 2)).argmax())
+        added = [self._add_slice(volumes, lesion, int(z), spacing) for z in np.flatnonzero(lesion.any(axis=(1, 2)))]
+        if not any(added):
+            print(f"case {case} is left out of FRD: the lesion is too small in every slice")
+
+    def _add_slice(
+        self, volumes: Mapping[str, np.ndarray], lesion: np.ndarray, z: int, spacing: tuple[float, float]
+    ) -> bool:
         images, masks = [volume[z] for volume in volumes.values()], [lesion[z]] * len(volumes)
         try:
             found = {version: radiomics_features(images, masks, version, spacing) for version in VERSIONS}
-            if any(len(features.used) < len(volumes) for features in found.values()):
-                raise InputError("the lesion is too small", found=f"{np.count_nonzero(lesion[z])} pixels")
-        except InputError as error:
-            print(f"case {case} is left out of FRD: {error}")
-            return
+        except InputError:
+            return False
+        if any(len(features.used) < len(volumes) for features in found.values()):
+            return False
         for version, features in found.items():
             for name, row in zip(volumes, features.values, strict=True):
                 self._features[version].setdefault(name, []).append(row)
+        return True
 
     def rows(self, real: str) -> Iterator[dict]:
-        """Yield rows like SetComparison.rows, with n in patients; `real` is the name of the real set.
+        """Yield rows like SetComparison.rows, with n in slices; `real` is the name of the real set.
 
-        Sets of fewer than two patients have no distance and no row.
+        Sets of fewer than two slices have no distance and no row.
         """
         for version, sets in self._features.items():
             rows = sets.get(real, [])
             pairs = {name: (rows, other) for name, other in sets.items() if name != real}
-            pairs[HALVES] = (rows[::2], rows[1::2])
+            pairs[HALVES] = (rows[: len(rows) // 2], rows[len(rows) // 2 :])  # patients follow each other
             for name, (first, second) in pairs.items():
                 if min(len(first), len(second)) >= 2:
                     found = frd(first, second, version)
