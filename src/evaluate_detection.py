@@ -8,6 +8,7 @@ from pre2post.core.progress import progress
 from pre2post.core.section import Seed, StageParams
 from pre2post.evaluation.detection import measure_lesion, pair_domains
 from pre2post.evaluation.detection_table import BOTH, IMAGES, detection_rates, property_rows, summary
+from pre2post.evaluation.froc import curves, froc_rows
 from pre2post.image.params import SlicesParams
 from pre2post.pipeline.provenance import write_metrics
 from pre2post.segmentation.design import SYNTHETIC as SYNTHETIC_PHASE
@@ -27,22 +28,26 @@ class Params(StageParams):
 def main() -> None:
     params = Params.read()
     phases = dict(zip(IMAGES, (SYNTHETIC_PHASE, params.slices.phases[0]), strict=True))
-    pairs, note = pair_domains(read_table(PLOTS / "segmentation.csv"), phases)
+    segmentation = read_table(PLOTS / "segmentation.csv")
+    pairs, note = pair_domains(segmentation, phases)
     cases = find_cases(sorted({pair["case"] for pair in pairs}), read_cases(VOLUMES))
     properties = {case.id: measure_lesion(case, phases) for case in progress(cases, "evaluate_detection", unit="case")}
     rows = [
         {
             **{name: pair[name] for name in ("mix", "split", "case")},
             **properties[pair["case"]],
-            **{name: pair[name] for name in pair if name.startswith(("detected", "dice"))},
+            **{name: pair[name] for name in pair if name.startswith(("detected", "chance", "dice"))},
         }
         for pair in pairs
         if properties[pair["case"]]
     ]
-    rates = detection_rates(rows, params.statistics)
-    correlations = property_rows(rows, params.statistics, [params.seed, DETECTION_STREAM])
+    stream = [params.seed, DETECTION_STREAM]
+    rates = detection_rates(rows, params.statistics, stream)
+    correlations = property_rows(rows, params.statistics, stream)
+    found = froc_rows(curves(segmentation, read_table(PLOTS / "segmentation_pieces.csv")), params.statistics, stream)
     write_tracked_table(PLOTS / "detection.csv", rows)
     write_tracked_table(PLOTS / "detection_properties.csv", correlations)
+    write_tracked_table(PLOTS / "froc.csv", found)
     write_metrics(METRICS / "detection.json", summary(rates, correlations) if rows else {"note": note})
     if note:
         print(note)
@@ -50,7 +55,8 @@ def main() -> None:
         if row["split"] == BOTH:
             print(
                 f"{row['mix']:20}detected in {row['synthetic']:.0%} of the synthetic and {row['real']:.0%} of the "
-                f"real volumes of {row['n']} patients" + ("" if row["p"] is None else f", p {row['p']:.2g}")
+                f"real volumes of {row['n']} patients; by chance {row['synthetic_by_chance']:.0%} and "
+                f"{row['real_by_chance']:.0%}"
             )
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pre2post.evaluation.detection_table import DOMAINS, PROPERTIES, detection_rates, property_rows, summary
+from pre2post.evaluation.detection_table import DOMAINS, PROPERTIES, RATES, detection_rates, property_rows, summary
 from pre2post.stats.params import StatisticsParams
-from pre2post.stats.summary import holm
+from pre2post.stats.summary import paired
 
-OPTIONS = StatisticsParams(confidence_level=0.95, n_resamples=100, min_patients=5)
+OPTIONS = StatisticsParams(confidence_level=0.95, n_resamples=100, min_patients=5, margin_dice=0.05)
 PATIENTS = {"test": 7, "external": 6}
 
 
@@ -28,6 +28,8 @@ def rows_of(mixes=("pre", "post"), patients=PATIENTS, seed=0):
             "enhancement_error": -rng.random(),
             "detected_synthetic": int(case % 3 > 0),
             "detected_real": int(case != 4),
+            "chance_synthetic": rng.random(),
+            "chance_real": rng.random(),
             "dice_synthetic": rng.random(),
             "dice_real": rng.random(),
         }
@@ -38,30 +40,24 @@ def rows_of(mixes=("pre", "post"), patients=PATIENTS, seed=0):
 
 
 def test_rates_are_the_fractions_of_each_mix_in_each_split_and_in_both():
-    found = {(row["mix"], row["split"]): row for row in detection_rates(rows_of(), OPTIONS)}
+    found = {(row["mix"], row["split"]): row for row in detection_rates(rows_of(), OPTIONS, 0)}
     assert list(dict.fromkeys(split for _, split in found)) == ["test", "external", "both"]
     assert len(found) == 6
     row = found["post", "both"]
     assert (row["synthetic"], row["real"]) == (pytest.approx(8 / 13, rel=1e-5), pytest.approx(11 / 13, rel=1e-5))
     assert (row["only_synthetic"], row["only_real"], row["n"]) == (2, 5, 13)
-    assert row["p"] == pytest.approx(stats.binomtest(2, 7).pvalue, rel=1e-5)
+    own = [one for one in rows_of() if one["mix"] == "post"]
+    assert row["real_by_chance"] == pytest.approx(np.mean([one["chance_real"] for one in own]), rel=1e-5)
+    wanted = paired([one["detected_synthetic"] for one in own], [one["detected_real"] for one in own], 0.95, 100, 0, 5)
+    assert (row["difference"], row["ci_low"], row["ci_high"]) == pytest.approx(
+        (wanted["mean"], wanted["ci_low"], wanted["ci_high"]), rel=1e-5
+    )
     assert found["pre", "test"]["n"] == 7
-
-
-def test_p_of_the_rates_is_corrected_over_the_mixes_of_a_split():
-    rows = rows_of(("a", "b", "c"))
-    for row in rows:
-        if row["mix"] == "b":
-            row["detected_synthetic"], row["detected_real"] = 0, 1
-    for split in ("test", "external", "both"):
-        family = [row for row in detection_rates(rows, OPTIONS) if row["split"] == split]
-        assert [row["p_holm"] for row in family] == pytest.approx(holm([row["p"] for row in family]), rel=1e-4)
-        assert family[1]["p_holm"] == pytest.approx(3 * family[1]["p"], rel=1e-4)
 
 
 def test_a_single_split_is_not_repeated_as_both():
     rows = rows_of(patients={"test": 7})
-    assert {row["split"] for row in detection_rates(rows, OPTIONS)} == {"test"}
+    assert {row["split"] for row in detection_rates(rows, OPTIONS, 0)} == {"test"}
     assert {row["split"] for row in property_rows(rows, OPTIONS, 0)} == {"test"}
 
 
@@ -87,25 +83,22 @@ def test_every_property_is_correlated_with_the_dice_of_its_image_and_differences
         assert (row["n"], row["note"]) == (len(own), "")
 
 
-def test_p_values_are_corrected_over_the_properties():
+def test_a_perfect_correlation_has_an_interval_of_one_point():
     rows = rows_of()
     for row in rows:
         row["dice_synthetic"] = row["size_ml"]
     found = property_rows(rows, OPTIONS, 0)
-    for start in range(0, len(found), len(PROPERTIES)):
-        family = found[start : start + len(PROPERTIES)]
-        assert len({(row["mix"], row["split"], row["domain"]) for row in family}) == 1
-        assert [row["property"] for row in family] == list(PROPERTIES)
-        assert [row["p_holm"] for row in family] == pytest.approx(holm([row["p"] for row in family]), rel=1e-4)
-    assert found[0]["spearman"] == 1 and found[0]["p"] == pytest.approx(2 / 5040, rel=1e-4)
+    assert [row["property"] for row in found[: len(PROPERTIES)]] == list(PROPERTIES)
+    assert (found[0]["spearman"], found[0]["ci_low"], found[0]["ci_high"]) == (1, 1, 1)
+    assert found[1]["ci_low"] < found[1]["spearman"] < found[1]["ci_high"]
 
 
-def test_few_patients_have_no_test_and_a_note():
+def test_few_patients_have_no_interval_and_a_note():
     rows = rows_of(patients={"test": 4})
-    assert detection_rates(rows, OPTIONS)[0]["p"] is None
+    assert detection_rates(rows, OPTIONS, 0)[0]["ci_low"] is None
     row = property_rows(rows, OPTIONS, 0)[0]
-    assert row["spearman"] is not None and (row["p"], row["p_holm"]) == (None, None)
-    assert row["note"] == "4 patients: no test with fewer than 5"
+    assert row["spearman"] is not None and (row["ci_low"], row["ci_high"]) == (None, None)
+    assert row["note"] == "4 patients: no interval with fewer than 5"
 
 
 def test_a_constant_and_a_missing_property_have_a_note():
@@ -120,12 +113,12 @@ def test_a_constant_and_a_missing_property_have_a_note():
 
 def test_the_short_form_repeats_the_tables():
     rows = rows_of()
-    rates, properties = detection_rates(rows, OPTIONS), property_rows(rows, OPTIONS, 0)
+    rates, properties = detection_rates(rows, OPTIONS, 0), property_rows(rows, OPTIONS, 0)
     table = summary(rates, properties)
     assert list(table) == ["pre", "post"] and list(table["pre"]) == ["test", "external", "both"]
     for row in rates:
         cell = table[row["mix"]][row["split"]]
-        assert list(cell) == ["synthetic", "real", "only_synthetic", "only_real", "p", "p_holm", "n", "spearman"]
+        assert list(cell) == [*RATES, "spearman"]
         assert all(cell[name] == row[name] for name in cell if name != "spearman")
         assert cell["spearman"] == {
             one["property"]: one["spearman"]

@@ -119,7 +119,7 @@ def test_every_measure_is_finite_and_in_its_range(one, other, overlap):
         0 <= found["dice"] <= 1 and 0 <= found["lesion_sensitivity"] <= 1 and found["relative_volume_difference"] >= -1
     )
     assert 0 <= found["assd"] <= DIAGONAL * (1 + 1e-6) and 0 <= found["hd95"] <= DIAGONAL * (1 + 1e-6)
-    assert found["detected"] == (found["dice"] > 0)
+    assert found["detected"] == (found["lesion_sensitivity"] > 0 and other.any())
 
 
 @pytest.mark.parametrize("axis", range(3))
@@ -145,7 +145,7 @@ def lesion_pair():
     return predicted, true
 
 
-def test_a_lesion_is_found_by_its_share_of_predicted_voxels():
+def test_a_lesion_is_found_by_the_overlap_of_one_piece_with_it():
     predicted, true = lesion_pair()
     found = measure(predicted, true, SPACING, overlap=0.1)
     assert (found["lesions"], found["false_positives"], found["detected"]) == (3, 2, 1)
@@ -157,11 +157,19 @@ def test_a_lesion_is_found_by_its_share_of_predicted_voxels():
     assert measure(predicted, true, SPACING, overlap=0.1)["lesion_sensitivity"] == pytest.approx(2 / 3)
 
 
-def test_a_component_over_two_lesions_finds_both_and_is_not_false():
+def test_a_component_over_two_lesions_finds_the_one_it_overlaps_most():
     predicted, true = lesion_pair()
-    predicted[2, 2:11, 3] = True
-    found = measure(predicted, true, SPACING, overlap=0.1)
-    assert (found["lesion_sensitivity"], found["false_positives"]) == (pytest.approx(2 / 3), 2)
+    predicted[2, 2, :2], predicted[2, 2:11, 3] = False, True  # one voxel in each of two lesions
+    found = measure(predicted, true, SPACING, overlap=0.03)
+    assert (found["lesion_sensitivity"], found["false_positives"]) == (pytest.approx(1 / 3), 2)
+
+
+def test_a_large_prediction_that_covers_a_small_lesion_is_a_false_positive():
+    true = np.zeros((8, 20, 20), bool)
+    true[4, 10, 10] = True
+    found = measure(np.ones_like(true), true, SPACING, overlap=0.1)
+    assert (found["detected"], found["lesion_sensitivity"], found["false_positives"]) == (0, 0, 1)
+    assert found["dice"] > 0
 
 
 def test_small_components_of_either_mask_are_not_counted():

@@ -4,7 +4,14 @@ import pytest
 from pre2post.cohort.case import read_cases
 from pre2post.io.volume_file import read_volume
 from pre2post.segmentation import breasts
-from pre2post.segmentation.breasts import body_box, body_halves, keep_scored_region, preprocess_parts, segment_parts
+from pre2post.segmentation.breasts import (
+    body_box,
+    body_halves,
+    keep_scored_region,
+    preprocess_parts,
+    segment_parts,
+    segment_parts_with_probability,
+)
 
 SHAPE = (2, 3, 10)
 SIDES = (slice(0, 5), slice(5, 10))
@@ -58,8 +65,15 @@ def test_halves_are_preprocessed_as_in_the_training(case, monkeypatch):
     np.testing.assert_array_equal(np.concatenate([seen[1][0], seen[2][0]], axis=2), image.array)
     assert seen[1][0].shape[2] == body_halves(case)[0].stop
     assert all(spacing == (5.0, 2.5, 2.5) for _, spacing in seen)
-    monkeypatch.setattr(breasts, "segment", lambda predictor, data, properties, threads, inside: data > 100)
+    monkeypatch.setattr(
+        breasts,
+        "segment_with_probability",
+        lambda predictor, data, properties, threads, inside: (data > 100, data / 255),
+    )
     np.testing.assert_array_equal(segment_parts(None, parts, threads=1), image.array > 100)
+    mask, probability = segment_parts_with_probability(None, parts, threads=1)
+    np.testing.assert_array_equal(mask, image.array > 100)
+    np.testing.assert_array_equal(probability, image.array / 255)
 
 
 def test_each_part_has_its_part_of_the_body(case, monkeypatch):

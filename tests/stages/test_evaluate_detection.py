@@ -40,15 +40,18 @@ def write_case(case: str, place: int) -> None:
 
 def write_segmentation(phases=("pre", "post1", "synthetic"), leave_out=()) -> None:
     """In synthetic volumes a lesion is detected from 50 scanner units, and its Dice grows with them."""
-    rows = ["mix,domain,case,dice,detected,true_ml"]
+    rows = ["mix,domain,case,dice,detected,detected_by_chance,lesions,true_ml"]
+    pieces = ["mix,domain,case,piece,score,lesion,chance"]
     for mix in ("pre", "post"):
         for case, split in CASES.items():
             for phase in phases:
                 dice = max(0, BRIGHT[case] - 40) / 100 if phase == "synthetic" else 0.8
                 if (case, phase) not in leave_out:
-                    rows.append(f"{mix},{split}_{phase},{case},{dice},{float(dice > 0)},1")
+                    rows.append(f"{mix},{split}_{phase},{case},{dice},{float(dice > 0)},0.25,1,1")
+                    pieces.append(f"{mix},{split}_{phase},{case},1,{0.5 + dice / 10},{int(dice > 0)},0.25")
     Path("plots").mkdir(exist_ok=True)
     Path("plots/segmentation.csv").write_text("\n".join(rows) + "\n")
+    Path("plots/segmentation_pieces.csv").write_text("\n".join(pieces) + "\n")
 
 
 @pytest.fixture
@@ -102,8 +105,8 @@ def test_every_patient_has_the_properties_of_both_images(place):
         assert float(row["contrast_real"]) == pytest.approx(REAL / 10, rel=0.25)
         assert float(row["contrast_synthetic"]) == pytest.approx(bright / 10, rel=0.4)
         assert float(row["heterogeneity_real"]) == pytest.approx(10 / (150 + REAL), rel=0.4)
-        assert (row["detected_real"], row["dice_real"]) == ("1", "0.8")
-        assert int(row["detected_synthetic"]) == (bright > 40) == (float(row["dice_synthetic"]) > 0)
+        assert (row["detected_real"], row["chance_real"], row["dice_real"]) == ("1.0", "0.25", "0.8")
+        assert float(row["detected_synthetic"]) == (bright > 40) == (float(row["dice_synthetic"]) > 0)
 
 
 def test_rates_and_correlations_are_summarised(place):
@@ -111,8 +114,8 @@ def test_rates_and_correlations_are_summarised(place):
     found = json.loads(Path("metrics/detection.json").read_text())
     assert list(found) == ["pre", "post", "provenance"] and list(found["post"]) == ["test", "external", "both"]
     both = found["post"]["both"]
-    assert (both["synthetic"], both["real"], both["only_synthetic"], both["only_real"], both["n"]) == (0.5, 1, 0, 3, 6)
-    assert both["p"] == 0.25 and both["p_holm"] == 0.5
+    assert (both["synthetic"], both["real"], both["difference"], both["n"]) == (0.5, 1, -0.5, 6)
+    assert both["real_by_chance"] == 0.25 and both["ci_low"] < -0.5 < both["ci_high"]
     assert both["spearman"]["enhancement_error"] > 0.9
     (strongest,) = [
         row
@@ -121,6 +124,16 @@ def test_rates_and_correlations_are_summarised(place):
         == ("post", "external", "synthetic", "enhancement_error")
     ]
     assert float(strongest["spearman"]) == 1 and int(strongest["n"]) == 3
+
+
+def test_sensitivity_by_false_positives_is_in_a_table(place):
+    evaluate_detection.main()
+    found = {(row["mix"], row["domain"], float(row["false_positives"])): row for row in table("froc")}
+    assert len(found) == 2 * 6 * 7
+    external = found["pre", "external_synthetic", 0.5]
+    assert (float(external["sensitivity"]), float(external["by_chance"])) == (1, 0.25)
+    # In the volumes of the test split one of three lesions is found, and two pieces are false.
+    assert [float(found["pre", "test_synthetic", rate]["sensitivity"]) for rate in (0.125, 1.0)] == [0, 0]
 
 
 def test_a_patient_without_the_real_phase_is_in_no_comparison(place):
@@ -162,7 +175,12 @@ def test_the_same_run_gives_the_same_bytes(place):
         found.append(
             [
                 Path(name).read_bytes()
-                for name in ("plots/detection.csv", "plots/detection_properties.csv", "metrics/detection.json")
+                for name in (
+                    "plots/detection.csv",
+                    "plots/detection_properties.csv",
+                    "plots/froc.csv",
+                    "metrics/detection.json",
+                )
             ]
         )
     assert found[0] == found[1]

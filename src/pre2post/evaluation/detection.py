@@ -1,12 +1,14 @@
 """Pair the results of each patient on real and synthetic volumes, and measure the lesion in both."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from pre2post.cohort.case import Case
 from pre2post.cohort.lesion import read_mask
 from pre2post.core.errors import error_context
 from pre2post.core.files import rounded
 from pre2post.core.paths import SYNTHETIC
+from pre2post.evaluation.cells import by_case, cells_of
 from pre2post.evaluation.detection_table import IMAGE_PROPERTIES, IMAGES
 from pre2post.image.body_mask import body_mask
 from pre2post.image.masks import millilitres
@@ -15,21 +17,24 @@ from pre2post.metrics.lesion_properties import enhancement_error, image_properti
 from pre2post.segmentation.design import split_and_phase
 from pre2post.segmentation.volumes import check_image, volume_file
 
+COLUMNS = {"detected": "detected", "chance": "detected_by_chance", "dice": "dice"}  # of the pairs, of the table
+
 
 def pair_domains(table: Sequence[Mapping[str, str]], phases: Mapping[str, str]) -> tuple[list[dict], str]:
     """Pair the rows of plots/segmentation.csv; `phases` is {image: phase} of both images.
 
-    Return one row per mix and patient tested in both phases, {"mix", "split", "case", "detected_<image>": 0 or 1,
-    "dice_<image>": float}, and a note if there is none.
+    Return one row per mix and patient tested in both phases, {"mix", "split", "case", "detected_<image>",
+    "chance_<image>", "dice_<image>"}, each 0 to 1, and a note if there is none. Trainings of one mix are averaged.
     """
     found: dict[str, dict] = {image: {} for image in IMAGES}
-    for row in table:
-        split, phase = split_and_phase(row["domain"])
+    for (mix, domain), rows in cells_of(table).items():
+        split, phase = split_and_phase(domain)
+        values = {column: by_case(rows, name) for column, name in COLUMNS.items()}
         for image in (image for image in IMAGES if phases[image] == phase):
-            found[image][row["mix"], split, row["case"]] = {
-                f"detected_{image}": int(float(row["detected"])),
-                f"dice_{image}": float(row["dice"]),
-            }
+            for case in values["dice"]:
+                found[image][mix, split, case] = {
+                    f"{column}_{image}": fmean(values[column][case]) for column in COLUMNS
+                }
     synthetic, real = found.values()
     pairs = [
         dict(zip(("mix", "split", "case"), key, strict=True)) | synthetic[key] | real[key]

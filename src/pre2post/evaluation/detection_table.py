@@ -1,17 +1,20 @@
 """Compare tumour detection in synthetic and real volumes, and correlate properties of the lesion with the Dice.
 
-An input row is one mix and patient: mix, split, case, detected_<image>, dice_<image> and the properties.
+An input row is one mix and patient: mix, split, case, the properties, and by image detected_<image>, chance_<image> and
+dice_<image>.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import getitem
 from typing import Any
 
+import numpy as np
+
 from pre2post.core.files import rounded
 from pre2post.stats.correlation import spearman
 from pre2post.stats.params import StatisticsParams
-from pre2post.stats.summary import Seed, mcnemar
-from pre2post.stats.tables import corrected, grouped
+from pre2post.stats.summary import Seed, paired
+from pre2post.stats.tables import grouped, interval_options
 
 IMAGES = ("synthetic", "real")
 BOTH = "both"  # the patients of both splits together
@@ -20,70 +23,77 @@ IMAGE_PROPERTIES = ("contrast", "heterogeneity", "entropy")  # one value per ima
 PROPERTIES = ("size_ml", *IMAGE_PROPERTIES, "enhancement_error")
 DOMAINS = (*IMAGES, "difference")  # synthetic minus real, of the Dice and of a property of the image
 
+RATES = (*IMAGES, *(f"{image}_by_chance" for image in IMAGES), "difference", "ci_low", "ci_high", "n")
+
 Row = Mapping[str, Any]
 
 
-def detection_rates(rows: Sequence[Row], options: StatisticsParams) -> list[dict]:
+def detection_rates(rows: Sequence[Row], options: StatisticsParams, seed: Seed) -> list[dict]:
     """Return one row per mix and split, and per mix for both splits, with the fractions of detected tumours.
 
-    synthetic, real: the fractions. only_synthetic, only_real: numbers of patients detected in one image alone. p:
-    McNemar's exact test. p_holm: corrected over the mixes of a split.
+    synthetic, real: the fractions. synthetic_by_chance, real_by_chance: the fractions that the predicted pieces would
+    detect at random places in the breasts. only_synthetic, only_real: numbers of patients detected in one image alone.
+    difference: synthetic minus real, with its interval over patients.
     """
     table = []
     for key, patients in _by_mix_and_split(rows):
-        synthetic, real = ([bool(row[f"detected_{image}"]) for row in patients] for image in IMAGES)
-        test = mcnemar(synthetic, real, options.min_patients)
+        synthetic, real = ([row[f"detected_{image}"] for row in patients] for image in IMAGES)
+        found = paired(synthetic, real, **interval_options(options, seed))
+        chances = {
+            f"{image}_by_chance": rounded(float(np.mean([row[f"chance_{image}"] for row in patients])))
+            for image in IMAGES
+        }
         table.append(
             {
                 **key,
-                "synthetic": rounded(test["first"]),
-                "real": rounded(test["second"]),
-                "only_synthetic": test["only_first"],
-                "only_real": test["only_second"],
-                "p": rounded(test["p"]),
-                "n": test["n"],
+                "synthetic": rounded(float(np.mean(synthetic))),
+                "real": rounded(float(np.mean(real))),
+                **chances,
+                "only_synthetic": sum(one > other for one, other in zip(synthetic, real, strict=True)),
+                "only_real": sum(one < other for one, other in zip(synthetic, real, strict=True)),
+                "difference": rounded(found["mean"]),
+                "ci_low": rounded(found["ci_low"]),
+                "ci_high": rounded(found["ci_high"]),
+                "n": found["n"],
             }
         )
-    return [row for _, family in grouped(table, ("split",), getitem) for row in corrected(family)]
+    return table
 
 
 def property_rows(rows: Sequence[Row], options: StatisticsParams, seed: Seed) -> list[dict]:
     """Return one row per mix, split, domain and property: Spearman's correlation of the property with the Dice.
 
     In the domain of an image, Dice and property are those of that image; in the domain difference, both are synthetic
-    minus real. A property with one value per patient is used in each domain unchanged. p is by permutation, and
-    p_holm corrected over the properties of a mix, split and domain.
+    minus real. A property with one value per patient is used in each domain unchanged. It is followed by its percentile
+    bootstrap interval over patients.
     """
     table = []
     for key, patients in _by_mix_and_split(rows):
         for domain in DOMAINS:
             dice = [_value(row, "dice", domain) for row in patients]
-            family = []
             for name in PROPERTIES:
-                test = spearman([_value(row, name, domain) for row in patients], dice, seed, options.min_patients)
-                family.append(
-                    {
-                        **key,
-                        "domain": domain,
-                        "property": name,
-                        "spearman": rounded(test["spearman"]),
-                        "p": rounded(test["p"]),
-                        "n": test["n"],
-                    }
+                found = spearman(
+                    [_value(row, name, domain) for row in patients], dice, **interval_options(options, seed)
                 )
-            table += [{**row, "note": _note(row, options)} for row in corrected(family)]
+                row = {
+                    **key,
+                    "domain": domain,
+                    "property": name,
+                    **{column: rounded(found[column]) for column in ("spearman", "ci_low", "ci_high")},
+                    "n": found["n"],
+                }
+                table.append({**row, "note": _note(row, options)})
     return table
 
 
 def summary(rates: Iterable[Row], properties: Iterable[Row]) -> dict[str, dict]:
     """Return the short form of both tables for metrics/detection.json.
 
-    {mix: {split: {"synthetic", "real", "only_synthetic", "only_real", "p", "p_holm", "n", "spearman": {property:
-    correlation with the Dice in synthetic volumes}}}}
+    {mix: {split: {RATES, "spearman": {property: correlation with the Dice in synthetic volumes}}}}
     """
     table: dict[str, dict] = {}
     for row in rates:
-        kept = {name: row[name] for name in (*IMAGES, "only_synthetic", "only_real", "p", "p_holm", "n")}
+        kept = {name: row[name] for name in RATES}
         table.setdefault(row["mix"], {})[row["split"]] = kept | {"spearman": {}}
     for row in properties:
         if row["domain"] == "synthetic":
@@ -112,5 +122,5 @@ def _value(row: Row, name: str, domain: str) -> float | None:
 def _note(row: Row, options: StatisticsParams) -> str:
     """Explain why a row lacks some of its numbers."""
     if row["n"] < options.min_patients:
-        return f"{row['n']} patient{'s' * (row['n'] != 1)}: no test with fewer than {options.min_patients}"
+        return f"{row['n']} patient{'s' * (row['n'] != 1)}: no interval with fewer than {options.min_patients}"
     return "" if row["spearman"] is not None else "the property or the Dice is the same for all patients"

@@ -4,7 +4,8 @@ import warnings
 
 import numpy as np
 
-from pre2post.image.masks import bounding_box, lesions, millilitres, window
+from pre2post.image.masks import bounding_box, millilitres, window
+from pre2post.metrics.lesion_match import match_lesions
 
 PERCENTILE = 0.95  # of surface distances: the maximum depends on single stray voxels
 
@@ -30,9 +31,10 @@ def measure(
     hd95, assd: in mm, see surface_distances.
     relative_volume_difference: predicted / true volume - 1.
     lesions: number of connected components of the true mask.
-    lesion_sensitivity: share of the lesions with at least `overlap` (0 to 1) of their voxels predicted.
-    false_positives: number of connected components of the prediction without a true voxel.
-    detected: 1 if the masks have a voxel in common, else 0.
+    lesion_sensitivity: share of the lesions that a component of the prediction finds, with an IoU of at least `overlap`
+        (0 to 1); see lesion_match.
+    false_positives: number of connected components of the prediction that find no lesion.
+    detected: 1 if a lesion is found, else 0.
     predicted_ml, true_ml: volumes.
     Components below `smallest_ml`, of either mask, are not counted.
 
@@ -57,7 +59,6 @@ def measure(
         "assd": assd,
         "relative_volume_difference": _relative_volume_difference(**volumes),
         **_by_lesion(predicted, true, spacing, overlap, smallest_ml),
-        "detected": int((predicted & true).any()),
         **volumes,
     }
 
@@ -86,14 +87,14 @@ def surface_distances(predicted: np.ndarray, true: np.ndarray, spacing: Spacing)
 def _by_lesion(
     predicted: np.ndarray, true: np.ndarray, spacing: Spacing, overlap: float, smallest_ml: float
 ) -> dict[str, float]:
-    labels, count = lesions(true, spacing, smallest_ml)
-    sizes, covered = (np.bincount(voxels, minlength=count + 1)[1:] for voxels in (labels.ravel(), labels[predicted]))
-    pieces, predicted_count = lesions(predicted, spacing, smallest_ml)
-    on_tumour = int(np.count_nonzero(np.unique(pieces[true])))
+    match = match_lesions(predicted, true, spacing, smallest_ml)
+    found, count = match.found(overlap), match.iou.shape[1]
+    hits = len(set(found[found > 0].tolist()))
     return {
         "lesions": count,
-        "lesion_sensitivity": float(np.mean(covered / sizes >= overlap)) if count else 1.0,
-        "false_positives": predicted_count - on_tumour,
+        "lesion_sensitivity": hits / count if count else 1.0,
+        "false_positives": int(np.count_nonzero(found == 0)),
+        "detected": int(hits > 0),
     }
 
 

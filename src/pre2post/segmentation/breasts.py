@@ -7,7 +7,7 @@ import numpy as np
 from pre2post.cohort.case import Case
 from pre2post.image.laterality import half_with_centre
 from pre2post.image.volume import Volume
-from pre2post.segmentation.prediction import preprocess_array, segment
+from pre2post.segmentation.prediction import preprocess_array, segment_with_probability
 from pre2post.segmentation.volumes import Box, body_box, body_halves
 
 if TYPE_CHECKING:
@@ -35,9 +35,16 @@ def preprocess_parts(image: Volume, case: Case, train_crop: str, predictor: "nnU
 
 def segment_parts(predictor: "nnUNetPredictor", parts: list[Preprocessed], threads: int) -> np.ndarray:
     """Return the predicted mask, uint8 (z, y, x), of preprocessed parts, in the volume's own geometry."""
-    return np.concatenate(
-        [segment(predictor, data, notes, threads, inside=body) for data, notes, body in parts], axis=2
-    )
+    return segment_parts_with_probability(predictor, parts, threads)[0]
+
+
+def segment_parts_with_probability(
+    predictor: "nnUNetPredictor", parts: list[Preprocessed], threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mask as segment_parts() does, and the probability of tumour, float32 (z, y, x), 0 to 1."""
+    found = [segment_with_probability(predictor, data, notes, threads, inside=body) for data, notes, body in parts]
+    mask, probability = (np.concatenate(pieces, axis=2) for pieces in zip(*found, strict=True))
+    return mask, probability
 
 
 def keep_scored_region(predicted: np.ndarray, true: np.ndarray, case: Case, score_region: str) -> np.ndarray:

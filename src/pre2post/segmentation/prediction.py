@@ -151,6 +151,18 @@ def segment(
             nnU-Net's float32, for networks from elsewhere. On a GPU the precision is nnU-Net's own.
         inside: Box (z, y, x) of the volume; only the windows of this box are predicted. The rest is background.
     """
+    return segment_with_probability(predictor, data, properties, threads, bfloat16, inside)[0]
+
+
+def segment_with_probability(
+    predictor: "nnUNetPredictor",
+    data: np.ndarray,
+    properties: dict,
+    threads: int,
+    bfloat16: bool | None = None,
+    inside: Box | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mask as segment() does, and the probability of tumour, float32 (z, y, x), 0 to 1."""
     import torch
     from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 
@@ -160,14 +172,16 @@ def segment(
     logits = found.new_zeros((len(found), *data.shape[1:]))
     logits[0] = BACKGROUND
     logits[:, *box] = found
-    return convert_predicted_logits_to_segmentation_with_correct_shape(
+    mask, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
         logits,
         predictor.plans_manager,
         predictor.configuration_manager,
         predictor.label_manager,
         properties,
+        return_probabilities=True,
         num_threads_torch=threads,
     )
+    return mask, np.asarray(probabilities[1], np.float32)
 
 
 def _box_of_network(box: Box, shape: tuple[int, ...], properties: dict, predictor: "nnUNetPredictor") -> Box:
