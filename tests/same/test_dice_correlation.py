@@ -8,7 +8,7 @@ from pre2post.same.dice_correlation import correlation_rows, dice_rows, read_sco
 from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import summarise
 
-OPTIONS = StatisticsParams(confidence_level=0.9, n_resamples=500, min_patients=5)
+OPTIONS = StatisticsParams(confidence_level=0.9, n_resamples=500, min_patients=5, margin_dice=0.05)
 EPOCHS = ("2", "4", "6", "8", "10")
 TABLE = [
     {

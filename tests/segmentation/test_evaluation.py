@@ -6,16 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
+from pre2post.cohort.case import read_cases
+from pre2post.cohort.lesion import read_mask
 from pre2post.core.errors import InputError
 from pre2post.evaluation.segmentation_table import METRICS, gain_rows, statistics_rows, summary
+from pre2post.image.breast_mask import breast_mask
 from pre2post.io.volume_file import read_volume
 from pre2post.metrics.mask_metrics import measure
+from pre2post.segmentation.design import Comparison
+from pre2post.segmentation.threshold import choose_threshold, segment_by_threshold
 from pre2post.stats.params import StatisticsParams
-from pre2post.stats.summary import holm
+from pre2post.stats.summary import paired
 
-OPTIONS = StatisticsParams(confidence_level=0.95, n_resamples=200, min_patients=3)
+OPTIONS = StatisticsParams(confidence_level=0.95, n_resamples=200, min_patients=3, margin_dice=0.05)
+PAIR = Comparison("mix", "pre", "baseline")
 DOMAINS = {"test_pre": "ef", "test_post1": "ef", "external_pre": "gh", "external_post1": "gh"}
 
 
@@ -28,7 +33,10 @@ def table(evaluated):
 def test_every_mix_is_tested_once_on_every_patient_of_every_domain(table):
     found = [(row["mix"], row["domain"], row["case"]) for row in table]
     assert sorted(found) == sorted(
-        (mix, domain, case) for mix in ("pre", "pre_synthetic") for domain, cases in DOMAINS.items() for case in cases
+        (mix, domain, case)
+        for mix in ("threshold", "pre", "pre_synthetic")
+        for domain, cases in DOMAINS.items()
+        for case in cases
     )
 
 
@@ -40,12 +48,21 @@ def test_rows_are_the_metrics_of_the_saved_masks(table, evaluated):
         assert predicted.origin == true.origin
         found = measure(predicted.array, true.array, true.spacing, 0.1, 0.05)
         assert {name: float(row[name]) for name in found} == pytest.approx(found, rel=1e-5)
+        assert 0 <= float(row["detected_by_chance"]) <= 1
         assert float(row["true_ml"]) == pytest.approx(true.array.sum() * np.prod(true.spacing) / 1000, rel=1e-5)
 
 
 def test_the_summary_has_means_and_paired_gains(table, evaluated):
     summary = json.loads((evaluated / "metrics/segmentation.json").read_text())
-    assert list(summary) == ["pre", "pre_synthetic", "gain", "provenance"]
+    assert list(summary) == [
+        "threshold",
+        "pre",
+        "pre_synthetic",
+        "gain",
+        "primary",
+        "threshold_level",
+        "provenance",
+    ]
     for domain in DOMAINS:
         means = [
             np.mean([float(row["dice"]) for row in table if (row["mix"], row["domain"]) == (name, domain)])
@@ -54,7 +71,47 @@ def test_the_summary_has_means_and_paired_gains(table, evaluated):
         assert summary["pre"][domain]["dice"] == pytest.approx(means[0], rel=1e-5)
         assert summary["pre"][domain]["n"] == 2
         assert summary["gain"]["pre_synthetic"][domain]["dice"] == pytest.approx(means[1] - means[0], rel=1e-4)
-        assert set(summary["gain"]["pre_synthetic"][domain]) == {"dice", "ci_low", "ci_high", "p", "n"}
+        assert set(summary["gain"]["pre_synthetic"][domain]) == {"dice", "ci_low", "ci_high", "n"}
+
+
+def test_rivals_are_apart_from_baselines():
+    rows = random_rows(("pre", "mix", "rival"), ("test_pre",))
+    gains = gain_rows(rows, [PAIR, Comparison("mix", "rival", "rival")], OPTIONS, 7)
+    short = summary(statistics_rows(rows, OPTIONS, 7), gains, [])
+    assert list(short["rivals"]) == ["mix"] and list(short["rivals"]["mix"]) == ["rival"]
+    (row,) = [row for row in gains if (row["metric"], row["baseline"]) == ("dice", "rival")]
+    assert short["rivals"]["mix"]["rival"]["test_pre"]["dice"] == row["difference"]
+
+
+def test_every_piece_has_a_score_and_a_chance(evaluated, table):
+    with open(evaluated / "plots/segmentation_pieces.csv", newline="") as file:
+        pieces = list(csv.DictReader(file))
+    for row in table:
+        own = [piece for piece in pieces if all(piece[name] == row[name] for name in ("mix", "domain", "case"))]
+        false = sum(piece["lesion"] == "0" for piece in own)
+        assert false == float(row["false_positives"])
+        assert len({piece["lesion"] for piece in own} - {"0"}) == float(row["lesion_sensitivity"]) * float(
+            row["lesions"]
+        )
+        assert all(0 <= float(piece["chance"]) <= 1 and 0 <= float(piece["iou"]) <= 1 for piece in own)
+        if row["mix"] != "threshold":
+            assert all(0.5 < float(piece["score"]) <= 1 for piece in own)
+    assert len(pieces) > len(table) / 2
+
+
+def test_the_threshold_is_chosen_on_the_validation_patients_alone(evaluated):
+    cases = read_cases(evaluated / "artifacts/volumes")
+    level = json.loads((evaluated / "metrics/segmentation.json").read_text())["threshold_level"]
+
+    def volumes(case):
+        post, pre = (read_volume(case.path(phase)) for phase in ("post1", "pre"))
+        return case.scale.normalise(post.array), breast_mask(pre.array, pre.spacing), read_mask(case).array
+
+    assert level == choose_threshold(volumes(case) for case in cases if case.id in "abcd")
+    for case in (case for case in cases if case.id in "ef"):
+        image, breast, _ = volumes(case)
+        file = evaluated / f"artifacts/predictions/threshold/test_post1/{case.id}.nii.gz"
+        np.testing.assert_array_equal(read_volume(file, np.uint8).array, segment_by_threshold(image, breast, level))
 
 
 def rows_of(values, seed=0):
@@ -105,19 +162,18 @@ def test_gains_pair_patients_in_any_order_of_rows():
         ("pre", "test_pre"): {"a": 0.1, "b": 0.5, "c": 0.9, "only pre": 1.0},
         ("mix", "test_pre"): {"c": 0.95, "only mix": 0.0, "a": 0.15, "b": 0.55},
     }
-    found = gain_rows(rows_of(values), {"pre": None, "mix": "pre"}, OPTIONS, 7)
+    found = gain_rows(rows_of(values), [PAIR], OPTIONS, 7)
     assert {row["mix"] for row in found} == {"mix"} and [row["metric"] for row in found] == list(METRICS)
     row = found[0]
     assert list(row) == [
         "mix",
         "baseline",
+        "kind",
         "domain",
         "metric",
         "difference",
         "ci_low",
         "ci_high",
-        "p",
-        "p_holm",
         "rank_biserial",
         "n",
     ]
@@ -127,36 +183,38 @@ def test_gains_pair_patients_in_any_order_of_rows():
 
 def test_gains_are_scipys():
     rows = random_rows(("pre", "mix"), ("test_pre",))
-    for row in gain_rows(rows, {"mix": "pre"}, OPTIONS, 7):
+    for row in gain_rows(rows, [PAIR], OPTIONS, 7):
         mix, pre = ([one[row["metric"]] for one in rows if one["mix"] == name] for name in ("mix", "pre"))
         assert row["difference"] == pytest.approx(np.mean(mix) - np.mean(pre), rel=1e-4)
-        assert row["p"] == pytest.approx(stats.wilcoxon(mix, pre).pvalue, rel=1e-5)
+        wanted = paired(mix, pre, 0.95, 200, [7, 6], 3)
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx((wanted["ci_low"], wanted["ci_high"]), rel=1e-4)
         assert row["ci_low"] < row["difference"] < row["ci_high"]
 
 
-def test_p_values_are_corrected_within_a_metric_and_a_split():
-    rows = random_rows(("pre", "mix", "all"), DOMAINS)
-    found = gain_rows(rows, {"mix": "pre", "all": "mix"}, OPTIONS, 7)
-    assert len(found) == 2 * len(DOMAINS) * len(METRICS)
-    for metric in METRICS:
-        for split in ("test", "external"):
-            family = [row for row in found if row["metric"] == metric and row["domain"].startswith(split)]
-            assert len(family) == 4
-            assert [row["p_holm"] for row in family] == pytest.approx(holm([row["p"] for row in family]), rel=1e-4)
-    assert any(row["p_holm"] > row["p"] for row in found)
+def test_several_trainings_of_a_mix_are_averaged_by_patient():
+    rows = random_rows(("pre", "mix"), ("test_pre",))
+    twice = [row | {"seed": seed, "dice": row["dice"] + seed} for row in rows for seed in (1, 0)]
+    (dice,) = [row for row in statistics_rows(twice, OPTIONS, 7) if (row["mix"], row["metric"]) == ("mix", "dice")]
+    own = [row["dice"] for row in rows if row["mix"] == "mix"]
+    assert (dice["n"], dice["mean"]) == (9, pytest.approx(np.mean(own) + 0.5, rel=1e-5))
+    assert dice["ci_high"] - dice["ci_low"] > 0.9  # seeds are resampled too
+    (gain,) = [row for row in gain_rows(twice, [PAIR], OPTIONS, 7) if row["metric"] == "dice"]
+    (single,) = [row for row in gain_rows(rows, [PAIR], OPTIONS, 7) if row["metric"] == "dice"]
+    assert (gain["n"], gain["difference"]) == (9, pytest.approx(single["difference"], rel=1e-4))
+    assert gain["ci_high"] - gain["ci_low"] < 0.9  # the same seeds on both sides
 
 
 def test_a_domain_of_one_side_only_is_not_compared():
     values = {("pre", "test_pre"): {"a": 0.1}, ("mix", "test_pre"): {"a": 0.2}, ("mix", "test_post2"): {"a": 0.3}}
-    assert {row["domain"] for row in gain_rows(rows_of(values), {"mix": "pre"}, OPTIONS, 7)} == {"test_pre"}
-    assert gain_rows(rows_of(values), {"mix": "post"}, OPTIONS, 7) == []
+    assert {row["domain"] for row in gain_rows(rows_of(values), [PAIR], OPTIONS, 7)} == {"test_pre"}
+    assert gain_rows(rows_of(values), [Comparison("mix", "post", "baseline")], OPTIONS, 7) == []
 
 
 def test_the_short_form_repeats_the_tables():
     rows = random_rows(("pre", "mix"), DOMAINS)
-    statistics, gains = statistics_rows(rows, OPTIONS, 7), gain_rows(rows, {"mix": "pre"}, OPTIONS, 7)
-    short = summary(statistics, gains)
-    assert list(short) == ["pre", "mix", "gain"] and list(short["gain"]) == ["mix"]
+    statistics, gains = statistics_rows(rows, OPTIONS, 7), gain_rows(rows, [PAIR], OPTIONS, 7)
+    short = summary(statistics, gains, [])
+    assert list(short) == ["pre", "mix", "gain", "primary"] and list(short["gain"]) == ["mix"]
     for mix in ("pre", "mix"):
         assert list(short[mix]) == list(DOMAINS)
         for domain, cell in short[mix].items():
@@ -177,7 +235,6 @@ def test_the_short_form_repeats_the_tables():
             "dice": row["difference"],
             "ci_low": row["ci_low"],
             "ci_high": row["ci_high"],
-            "p": row["p_holm"],
             "n": 9,
         }
     assert json.loads(json.dumps(short, allow_nan=False)) == short
@@ -185,9 +242,9 @@ def test_the_short_form_repeats_the_tables():
 
 def test_few_patients_keep_the_keys():
     rows = random_rows(("pre", "mix"), ("test_pre",), n=2)
-    short = summary(statistics_rows(rows, OPTIONS, 7), gain_rows(rows, {"mix": "pre"}, OPTIONS, 7))
-    assert (short["mix"]["test_pre"]["ci_low"], short["gain"]["mix"]["test_pre"]["p"]) == (None, None)
-    assert set(short["gain"]["mix"]["test_pre"]) == {"dice", "ci_low", "ci_high", "p", "n"}
+    short = summary(statistics_rows(rows, OPTIONS, 7), gain_rows(rows, [PAIR], OPTIONS, 7), [])
+    assert (short["mix"]["test_pre"]["ci_low"], short["gain"]["mix"]["test_pre"]["ci_low"]) == (None, None)
+    assert set(short["gain"]["mix"]["test_pre"]) == {"dice", "ci_low", "ci_high", "n"}
 
 
 def test_prediction_equals_nnunets_own(evaluated, tmp_path, monkeypatch):

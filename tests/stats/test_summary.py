@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pre2post.core.errors import InputError
-from pre2post.stats.summary import holm, paired, rank_biserial, summarise
+from pre2post.stats.summary import holm, not_inferior, paired, rank_biserial, summarise
 
 SETTINGS = {"confidence_level": 0.95, "n_resamples": 2000, "seed": [1, 2], "min_patients": 5}
 
@@ -186,3 +186,45 @@ def test_refuses_bad_values():
         summarise([1.0, np.nan, 2.0], **SETTINGS)
     with pytest.raises(InputError, match="same patients"):
         paired([1.0, 2.0], [1.0], **SETTINGS)
+
+
+SEEDS = {"confidence_level": 0.95, "n_resamples": 4000, "seed": 3, "min_patients": 5}
+
+
+def test_a_single_seed_is_the_same_as_one_value_per_patient():
+    values = np.random.default_rng(0).random(9)
+    assert summarise(values[:, None], **SEEDS) == summarise(values, **SEEDS)
+    assert paired(values[:, None], values[::-1, None], **SEEDS) == paired(values, values[::-1], **SEEDS)
+
+
+def test_several_seeds_are_averaged_and_widen_the_interval_by_their_spread():
+    rng = np.random.default_rng(1)
+    patients = rng.normal(0, 1, (40, 1))
+    alike, apart = (patients + spread * np.array([[-1.0, 1.0]]) for spread in (0.0, 2.0))
+    narrow, wide = summarise(alike, **SEEDS), summarise(apart, **SEEDS)
+    assert narrow["mean"] == pytest.approx(wide["mean"]) == pytest.approx(patients.mean())
+    assert (narrow["n"], wide["n"]) == (40, 40)
+    assert narrow["sd"] == pytest.approx(wide["sd"]) == pytest.approx(patients.std(ddof=1))
+    assert wide["ci_high"] - wide["ci_low"] > 2 * (narrow["ci_high"] - narrow["ci_low"])
+    one = summarise(patients, **SEEDS)  # equal seeds add nothing: nearly the interval of a single one
+    assert (narrow["ci_low"], narrow["ci_high"]) == pytest.approx((one["ci_low"], one["ci_high"]), abs=0.05)
+
+
+def test_pairs_need_the_same_seeds(refused):
+    refused(lambda: paired(np.zeros((6, 2)), np.zeros((6, 1)), **SEEDS), "same patients and seeds")
+
+
+@pytest.mark.parametrize(("shift", "wanted"), [(0.0, True), (-0.04, False), (-0.2, False), (0.1, True)])
+def test_not_inferior_is_the_test_of_the_shifted_differences(shift, wanted):
+    rng = np.random.default_rng(2)
+    other = rng.random(20)
+    mix = other + shift + rng.normal(0, 0.03, 20)
+    p = not_inferior(mix, other, 0.05, 5)
+    assert p == pytest.approx(min(1, 2 * stats.wilcoxon(mix - other + 0.05, alternative="greater").pvalue))
+    assert (p < 0.05) == wanted
+
+
+def test_not_inferior_without_patients_or_differences():
+    assert not_inferior([1, 1, 1], [1, 1, 1], 0.05, 5) is None
+    assert not_inferior([0.5] * 6, [0.5] * 6, 0.05, 5) == pytest.approx(2 / 2**6)  # every patient is above the margin
+    assert not_inferior([0.25] * 6, [0.5] * 6, 0.25, 5) == 1

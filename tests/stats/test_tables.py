@@ -28,7 +28,9 @@ def test_groups_come_in_order_of_first_appearance():
 
 
 def test_the_section_statistics_gives_the_options_of_summarise():
-    options = interval_options(StatisticsParams(confidence_level=0.5, n_resamples=100, min_patients=3), [1, 2])
+    options = interval_options(
+        StatisticsParams(confidence_level=0.5, n_resamples=100, min_patients=3, margin_dice=0.05), [1, 2]
+    )
     assert summarise([1, 2, 4], **options) == summarise(
         [1, 2, 4], confidence_level=0.5, n_resamples=100, seed=[1, 2], min_patients=3
     )

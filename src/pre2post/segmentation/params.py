@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from pre2post.core.section import Count, Name, Phase, Positive, Section
 
+RESERVED = ("gain", "rivals", "primary", "threshold", "threshold_level", "provenance")  # in metrics/segmentation.json
+
 
 class SegmentationParams(Section):
     train: Annotated[list[Name], Field(min_length=1)]
@@ -38,7 +40,7 @@ class SegmentationParams(Section):
             raise ValueError(f"train names {unknown[0]!r}, which is not in mixes: {', '.join(self.mixes)}")
         if self.evaluator not in self.mixes:
             raise ValueError(f"evaluator is {self.evaluator!r}, which is not in mixes: {', '.join(self.mixes)}")
-        taken = next((name for name in self.mixes if name in ("gain", "provenance")), None)
+        taken = next((name for name in self.mixes if name in RESERVED), None)
         if taken:
             raise ValueError(f"a mix cannot be called {taken!r}: metrics/segmentation.json has a key of that name")
         return self

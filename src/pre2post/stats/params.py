@@ -11,3 +11,4 @@ class StatisticsParams(Section):
     confidence_level: Annotated[float, Field(gt=0, lt=1)]
     n_resamples: Annotated[int, Field(ge=100)]
     min_patients: Annotated[int, Field(ge=2)]
+    margin_dice: Annotated[float, Field(gt=0, lt=1)]

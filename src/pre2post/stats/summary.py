@@ -1,7 +1,7 @@
-"""Means over patients with intervals, and paired tests: one value per patient in, numbers for JSON out."""
+"""Means over patients with intervals, and paired tests: values of patients in, numbers for JSON out."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,24 +15,26 @@ CONSTANT = 1e-12  # relative spread below which values differ by rounding only
 
 
 def summarise(values: ArrayLike, confidence_level: float, n_resamples: int, seed: Seed, min_patients: int) -> Summary:
-    """Return {"mean", "sd", "median", "ci_low", "ci_high", "n"} of one value per patient.
+    """Return {"mean", "sd", "median", "ci_low", "ci_high", "n"} of the values of patients.
 
-    ci_low, ci_high: bias-corrected and accelerated (BCa) bootstrap interval of the mean over patients (Efron 1987) from
-        `n_resamples` resamples. None for fewer than `min_patients` patients. For equal values, where BCa is undefined,
-        both are the mean.
+    values: one per patient, (n,), or one per patient and training seed, (n, seeds). sd and median are over patients, of
+        the means over seeds.
+    ci_low, ci_high: bootstrap interval of the mean from `n_resamples` resamples, see mean_interval. None for fewer than
+        `min_patients` patients.
     sd: of the sample (n - 1); None for a single patient.
 
     Without patients every statistic is None. Raises InputError for values that are not finite.
     """
-    values = _checked(values)
-    n = len(values)
+    table = _checked(values)
+    n = len(table)
     if n == 0:
         return {"mean": None, "sd": None, "median": None, "ci_low": None, "ci_high": None, "n": 0}
-    low, high = mean_interval(values, confidence_level, n_resamples, seed) if n >= min_patients else (None, None)
+    low, high = mean_interval(table, confidence_level, n_resamples, seed) if n >= min_patients else (None, None)
+    by_patient = table.mean(axis=1)
     return {
-        "mean": float(values.mean()),
-        "sd": float(values.std(ddof=1)) if n > 1 else None,
-        "median": float(np.median(values)),
+        "mean": float(by_patient.mean()),
+        "sd": float(by_patient.std(ddof=1)) if n > 1 else None,
+        "median": float(np.median(by_patient)),
         "ci_low": low,
         "ci_high": high,
         "n": n,
@@ -44,43 +46,65 @@ def paired(
 ) -> Summary:
     """Summarise the differences a - b of the same patients in the same order, and add "p" and "rank_biserial".
 
-    p: of Wilcoxon's signed-rank test, two-sided, exact for few patients without ties; 1 if no patient differs; None for
-        fewer than `min_patients`.
+    a, b: (n,), or (n, seeds) with the same seeds in both.
+    p: of Wilcoxon's signed-rank test over patients, two-sided, exact for few patients without ties; 1 if no patient
+        differs; None for fewer than `min_patients`.
     rank_biserial: the matched-pairs rank-biserial correlation.
 
-    Raises InputError for unequal lengths or values that are not finite.
+    Raises InputError for unequal numbers or values that are not finite.
     """
-    first, second = _checked(a), _checked(b)
-    if first.shape != second.shape:
-        raise InputError(
-            "a paired comparison needs the same patients on both sides", found=f"{len(first)} and {len(second)} values"
-        )
-    differences = first - second
-    p = _wilcoxon(differences) if len(differences) >= min_patients else None
+    differences = _differences(a, b)
+    by_patient = differences.mean(axis=1)
     return {
         **summarise(differences, confidence_level, n_resamples, seed, min_patients),
-        "p": p,
-        "rank_biserial": rank_biserial(differences) if len(differences) else None,
+        "p": _wilcoxon(by_patient) if len(by_patient) >= min_patients else None,
+        "rank_biserial": rank_biserial(by_patient) if len(by_patient) else None,
     }
 
 
-def mean_interval(values: np.ndarray, confidence_level: float, n_resamples: int, seed: Seed) -> tuple[float, float]:
-    """Return the BCa bootstrap interval of the mean of at least two values."""
-    from scipy.stats import bootstrap
+def not_inferior(a: ArrayLike, b: ArrayLike, margin: float, min_patients: int) -> float | None:
+    """Return p of the hypothesis that a, higher being better, is worse than b by `margin` or more, over patients.
 
-    centre, spread = values.mean(), np.ptp(values)
-    if spread <= CONSTANT * np.abs(values).max():
+    Wilcoxon's signed-rank test of a - b + margin, one-sided and doubled, so that it is compared with the same level as
+    a two-sided test (ICH E9, section 3.3.2: the one-sided level is half of the two-sided one). None for fewer than
+    `min_patients` patients.
+    """
+    shifted = _differences(a, b).mean(axis=1) + margin
+    return min(1.0, 2 * _wilcoxon(shifted, "greater")) if len(shifted) >= min_patients else None
+
+
+def mean_interval(values: np.ndarray, confidence_level: float, n_resamples: int, seed: Seed) -> tuple[float, float]:
+    """Return the bootstrap interval of the mean of values (n,) or (n, seeds) of at least two patients.
+
+    One seed: bias-corrected and accelerated (BCa, Efron 1987). Several: patients and seeds are resampled independently
+    of each other (Owen 2007, the pigeonhole bootstrap), with percentiles. For equal values, where BCa is undefined,
+    both ends are the mean.
+    """
+    table = values.reshape(len(values), -1)
+    centre, spread = table.mean(), np.ptp(table)
+    if spread <= CONSTANT * np.abs(table).max():
         return float(centre), float(centre)
     # The interval is equivariant to shift and scale; standardised values cannot under- or overflow.
+    standard = (table - centre) / spread
+    one = table.shape[1] == 1
+    low, high = (_bca if one else _pigeonhole)(standard, confidence_level, n_resamples, np.random.default_rng(seed))
+    return float(centre + spread * low), float(centre + spread * high)
+
+
+def _bca(table: np.ndarray, level: float, n_resamples: int, rng: np.random.Generator) -> tuple[float, float]:
+    from scipy.stats import bootstrap
+
     found = bootstrap(
-        ((values - centre) / spread,),
-        np.mean,
-        n_resamples=n_resamples,
-        confidence_level=confidence_level,
-        method="BCa",
-        rng=np.random.default_rng(seed),
+        (table[:, 0],), np.mean, n_resamples=n_resamples, confidence_level=level, method="BCa", rng=rng
     ).confidence_interval
-    return float(centre + spread * found.low), float(centre + spread * found.high)
+    return found.low, found.high
+
+
+def _pigeonhole(table: np.ndarray, level: float, n_resamples: int, rng: np.random.Generator) -> tuple[float, float]:
+    patients, seeds = (rng.multinomial(size, np.full(size, 1 / size), size=n_resamples) / size for size in table.shape)
+    means = ((patients @ table) * seeds).sum(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def rank_biserial(differences: ArrayLike) -> float:
@@ -91,36 +115,10 @@ def rank_biserial(differences: ArrayLike) -> float:
     """
     from scipy.stats import rankdata
 
-    nonzero = _checked(differences)
+    nonzero = _checked(differences).ravel()
     nonzero = nonzero[nonzero != 0]
     ranks = rankdata(np.abs(nonzero))
     return float((ranks * np.sign(nonzero)).sum() / ranks.sum()) if len(ranks) else 0.0
-
-
-def mcnemar(first: Iterable[object], second: Iterable[object], min_patients: int) -> dict[str, float | int | None]:
-    """Compare two yes/no values per patient, in the same order, with McNemar's test (McNemar 1947).
-
-    Return {"first", "second", "only_first", "only_second", "p", "n"}:
-    first, second: rates of yes; None without patients.
-    only_first, only_second: the discordant pairs, patients with yes in only that one.
-    p: exact, two-sided, binomial over the discordant pairs; 1 without discordant pairs; None for fewer than
-        `min_patients`.
-    """
-    from scipy.stats import binomtest
-
-    pairs = [(bool(one), bool(other)) for one, other in zip(first, second, strict=True)]
-    n = len(pairs)
-    only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
-    both, discordant = pairs.count((True, True)), only_first + only_second
-    p = float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
-    return {
-        "first": (both + only_first) / n if n else None,
-        "second": (both + only_second) / n if n else None,
-        "only_first": only_first,
-        "only_second": only_second,
-        "p": p if n >= min_patients else None,
-        "n": n,
-    }
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -138,18 +136,31 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def _wilcoxon(differences: np.ndarray) -> float:
+def _wilcoxon(differences: np.ndarray, alternative: str = "two-sided") -> float:
     from scipy.stats import wilcoxon
 
     if not differences.any():
         return 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the approximation, the only one for small samples with ties
-        return float(wilcoxon(differences).pvalue)
+        return float(wilcoxon(differences, alternative=alternative).pvalue)
+
+
+def _differences(a: ArrayLike, b: ArrayLike) -> np.ndarray:
+    """Return a - b, (n, seeds)."""
+    first, second = _checked(a), _checked(b)
+    if first.shape != second.shape:
+        raise InputError(
+            "a paired comparison needs the same patients and seeds on both sides",
+            found=f"values of shape {first.shape} and {second.shape}",
+        )
+    return first - second
 
 
 def _checked(values: ArrayLike) -> np.ndarray:
-    array = np.asarray(values, dtype=np.float64).reshape(-1)
+    """Return the values as (n, seeds)."""
+    array = np.asarray(values, dtype=np.float64)
+    array = array.reshape(len(array), -1) if array.size else array.reshape(0, 1)
     if not np.isfinite(array).all():
         raise InputError(
             "a patient's value is not finite",
