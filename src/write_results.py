@@ -10,11 +10,14 @@ from pre2post.report.results_page import results_page
 
 TABLES = (
     "cohort",
+    "froc",
     "same_stability",
     "segmentation_gains",
+    "segmentation_primary",
     "synthesis_distances",
     "synthesis_gains",
     "synthesis_statistics",
+    "trainings",
 )
 FILES = ("detection", "same", "same_dice", "segmentation", "synthesis")
 

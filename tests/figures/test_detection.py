@@ -17,6 +17,8 @@ def rows_of(mix="post", splits=("test", "external")):
             "enhancement_error": str(-case),
             "detected_synthetic": str(int(dice > 0)),
             "detected_real": "1",
+            "chance_synthetic": "0.25",
+            "chance_real": "0.5",
             "dice_synthetic": str(dice),
             "dice_real": "0.9",
         }
@@ -33,8 +35,8 @@ def correlations_of(mix="post", splits=("test", "external", "both")):
             "domain": domain,
             "property": name,
             "spearman": f"0.{place}",
-            "p": "",
-            "p_holm": "0.03" if name == "size_ml" else "",
+            "ci_low": "-0.2" if name == "size_ml" else "",
+            "ci_high": "0.6" if name == "size_ml" else "",
         }
         for place, split in enumerate(splits, start=1)
         for domain in ("synthetic", "real")
@@ -66,10 +68,10 @@ def test_each_patient_is_a_point_coloured_by_detection():
 
 def test_the_titles_give_the_correlation_of_all_patients():
     figure = draw_detection(rows_of(), correlations_of(), "post")
-    assert figure.axes[1].get_title() == "rank correlation +0.30, p 0.03"
-    assert figure.axes[2].get_title() == "rank correlation +0.30"
+    assert figure.axes[1].get_title() == "rank corr. +0.30 [-0.20, +0.60]"
+    assert figure.axes[2].get_title() == "rank corr. +0.30"
     alone = draw_detection(rows_of(splits=("test",)), correlations_of(splits=("test",)), "post")
-    assert alone.axes[1].get_title() == "rank correlation +0.10, p 0.03"
+    assert alone.axes[1].get_title() == "rank corr. +0.10 [-0.20, +0.60]"
     none = [{**row, "spearman": ""} for row in correlations_of()]
     assert draw_detection(rows_of(), none, "post").axes[1].get_title() == "no rank correlation"
 
@@ -78,6 +80,7 @@ def test_the_fractions_of_every_mix_are_shown():
     rows = rows_of("pre") + rows_of("post_synthetic")
     axes = draw_detection(rows, correlations_of("pre"), "pre").axes[0]
     assert [line.get_xdata().tolist() for line in axes.get_lines()] == [[100, 50]] * 2
+    assert [x for x, _ in axes.collections[0].get_offsets()] == [50, 25]  # by chance, real and synthetic
     assert [text.get_text() for text in axes.texts] == ["8 of 8", "4 of 8"] * 2
     assert [label.get_text() for label in axes.get_yticklabels()] == ["pre", "post +\nsynthetic"]
 

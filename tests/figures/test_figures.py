@@ -66,10 +66,16 @@ def test_errors_are_joined_per_patient_over_the_methods():
         {"split": "test", "case": case, "region": region, "method": method, "mae": str(mae)}
         for region in ("lesion", "breast", "contralateral", "whole")
         for case, shift in (("a", 0), ("b", 1))
-        for method, mae in (("pre", 3 + shift), ("lut", 2 + shift), ("synthetic", 1 + shift))
+        for method, mae in (
+            ("pre", 3 + shift),
+            ("lut", 2 + shift),
+            ("blur", 4 + shift),
+            ("synthetic", 1 + shift),
+            ("oracle", 0 + shift),
+        )
     ]
     axes = draw_synthesis(rows).axes[0]
-    assert sorted(line.get_ydata().tolist() for line in axes.get_lines()) == [[3, 2, 1], [4, 3, 2]]
+    assert sorted(line.get_ydata().tolist() for line in axes.get_lines()) == [[3, 2, 4, 1, 0], [4, 3, 5, 2, 1]]
 
 
 def dice_row(mix, domain, dice, low=None, baseline=None, difference=None):
@@ -154,13 +160,14 @@ SEGMENTATION = [
 ]
 
 
-def gain(mix, baseline, domain, difference="0.1", p="0.03125", metric="dice"):
+def gain(mix, baseline, domain, difference="0.1", low="-0.001", metric="dice"):
     return {
         "mix": mix,
         "baseline": baseline,
         "domain": domain,
         "difference": difference,
-        "p_holm": p,
+        "ci_low": low,
+        "ci_high": low and "0.25",
         "metric": metric,
     }
 
@@ -170,7 +177,7 @@ def test_paired_dice_joins_each_patient_from_baseline_to_mix():
         SEGMENTATION,
         [
             gain("pre_post", "pre", "test_pre"),
-            gain("pre_post", "pre", "external_pre", p=""),
+            gain("pre_post", "pre", "external_pre", low=""),
             gain("pre_post", "pre", "test_pre", metric="hd95"),
         ],
     )
@@ -182,7 +189,7 @@ def test_paired_dice_joins_each_patient_from_baseline_to_mix():
         [0, 0.5],
         [0.25, 1],
     ]
-    assert [one.get_title() for one in axes] == ["+0.10, p 0.031", "+0.10"]
+    assert [one.get_title() for one in axes] == ["+0.10 [-0.00, +0.25]", "+0.10"]
     assert axes[0].get_ylabel() == "Dice\npre + post\nbaseline: pre"
     means = [bar.get_segments()[0][0, 1] for bar in axes[0].collections if hasattr(bar, "get_segments")]
     assert means == [pytest.approx(0.0625), pytest.approx(0.5)]
@@ -191,7 +198,7 @@ def test_paired_dice_joins_each_patient_from_baseline_to_mix():
 def test_paired_dice_needs_both_sides_of_a_patient_and_reports_panels_without_any():
     rows = [row for row in SEGMENTATION if (row["mix"], row["case"]) != ("pre", "test1")]
     figure = draw_dice_paired(
-        rows, [gain("pre_post", "pre", "test_pre"), gain("pre_post", "pre", "test_post1", difference="", p="")]
+        rows, [gain("pre_post", "pre", "test_pre"), gain("pre_post", "pre", "test_post1", difference="", low="")]
     )
     assert len(figure.axes[0].get_lines()) == 3
     assert figure.axes[1].get_title() == "no patient in both"

@@ -21,7 +21,7 @@ GIVEN_BY_DVC = {"rev"}
 
 
 def columns_of_statistics():
-    options = StatisticsParams(confidence_level=0.9, n_resamples=100, min_patients=5)
+    options = StatisticsParams(confidence_level=0.9, n_resamples=100, min_patients=5, margin_dice=0.05)
     return set(statistics_rows([Value("test", "a", "post", "lesion", "mae", "pre", 1.0)], options, 0)[0])
 
 

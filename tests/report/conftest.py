@@ -29,7 +29,34 @@ def gain_row(split, region, baseline, gain, low, high):
         "gain": gain,
         "ci_low": low,
         "ci_high": high,
-        "p_holm": "0.125",
+    }
+
+
+def primary_row(mix, baseline, phase, question, margin, difference, p, shown):
+    return {
+        "split": "test",
+        "mix": mix,
+        "baseline": baseline,
+        "phase": phase,
+        "question": question,
+        "margin": margin,
+        "difference": difference,
+        "ci_low": "-0.1",
+        "ci_high": "0.4",
+        "p_holm": p,
+        "shown": shown,
+    }
+
+
+def froc_row(mix, domain, rate, sensitivity):
+    return {
+        "mix": mix,
+        "domain": domain,
+        "false_positives": str(rate),
+        "sensitivity": sensitivity,
+        "ci_low": "0.1",
+        "ci_high": "0.9",
+        "by_chance": "0.03",
     }
 
 
@@ -47,6 +74,10 @@ def results() -> Results:
         statistics_row("external", "lesion", "mae", "synthetic", "0.5", n="3"),
         statistics_row("external", "lesion", "mae", "pre", "0.6", n="3"),
         statistics_row("external", "lesion", "mae", "lut", "", n="3"),
+        statistics_row("test", "lesion", "mae", "oracle", "0.12", "0.1", "0.14"),
+        statistics_row("test", "lesion", "auc", "synthetic", "0.97", "0.95", "0.98"),
+        statistics_row("test", "lesion", "auc", "real", "0.99", "0.98", "1"),
+        statistics_row("test", "breast", "any_false_pieces", "synthetic", "0.5", "0.25", "0.75", "subtraction"),
     ]
     gains = [
         gain_row("test", "lesion", "pre", "0.1", "0.05", "0.15"),
@@ -64,7 +95,24 @@ def results() -> Results:
             {"case": "P3", "status": "skipped", "patient": "", "role": "skipped"},
         ],
         "same_stability": [{"variation": "without ssim", "epoch": "4"}, {"variation": "scaling max", "epoch": "2"}],
-        "segmentation_gains": [{"mix": "pre_synthetic", "baseline": "pre"}],
+        "froc": [
+            froc_row("pre", "test_pre", 0.5, "0.25"),
+            froc_row("pre", "test_pre", 1.0, "0.5"),
+            froc_row("pre_synthetic", "test_post1", 1.0, "0.75"),
+        ],
+        "segmentation_gains": [
+            {"mix": "pre_synthetic", "baseline": "pre", "kind": "baseline"},
+            {"mix": "pre_synthetic", "baseline": "pre_lut", "kind": "rival"},
+        ],
+        "segmentation_primary": [
+            primary_row("pre_synthetic", "pre", "post1", "gain", "", "0.3", "0.02", "1"),
+            primary_row("pre_synthetic", "pre", "pre", "no_loss", "0.05", "-0.05", "1", "0"),
+            primary_row("post_synthetic", "post", "post1", "no_loss", "0.05", "-0.05", "", ""),
+        ],
+        "trainings": [
+            {"mix": "pre", "fold": "0", "epochs": "25", "train_loss": "-0.5", "validation_dice": "0.62"},
+            {"mix": "pre_synthetic", "fold": "1", "epochs": "25", "train_loss": "-0.1", "validation_dice": ""},
+        ],
         "synthesis_distances": distances,
         "synthesis_gains": gains,
         "synthesis_statistics": statistics,
@@ -84,15 +132,27 @@ def results() -> Results:
             "pre_synthetic": {"test_pre": cell(0.45, 0.35, 0.5), "test_post1": cell(0.6, 0.5, 0.7)},
             "gain": {
                 "pre_synthetic": {
-                    "test_pre": cell(-0.05, -0.1, -0.01, p=0.5),
-                    "test_post1": cell(0.3, 0.2, 0.4, p=0.03),
+                    "test_pre": cell(-0.05, -0.1, -0.01),
+                    "test_post1": cell(0.3, 0.2, 0.4),
                 }
             },
+            "rivals": {"pre_synthetic": {"pre_lut": {"test_post1": cell(0.1, -0.05, 0.2)}}},
+            "primary": {},
+            "threshold_level": 0.575,
             "provenance": [{}],
         },
         "detection": {
             "pre": {
-                "test": {"synthetic": 0.5, "real": 1.0, "only_synthetic": 0, "only_real": 3, "p": 0.25, "n": 6}
+                "test": {
+                    "synthetic": 0.5,
+                    "real": 1.0,
+                    "synthetic_by_chance": 0.02,
+                    "real_by_chance": 0.04,
+                    "difference": -0.5,
+                    "ci_low": -0.8,
+                    "ci_high": -0.0,
+                    "n": 6,
+                }
             },
             "provenance": [{}],
         },

@@ -13,9 +13,10 @@ def test_it_holds_the_errors_of_every_method_with_their_intervals(results):
     found = make(results)
     assert found["n"] == {"test": 7, "external": 3}
     assert found["mae"] == {
-        "test": {"lesion": {"synthetic": 0.3, "pre": 0.4, "lut": 0.32}},
+        "test": {"lesion": {"synthetic": 0.3, "pre": 0.4, "lut": 0.32, "oracle": 0.12}},
         "external": {"lesion": {"synthetic": 0.5, "pre": 0.6}},
     }
+    assert found["auc"] == {"test": {"synthetic": 0.97, "real": 0.99}}
     assert found["mae_ci"]["test"]["lesion"]["synthetic"] == [0.25, 0.35]
     assert found["mae_ci"]["external"]["lesion"]["synthetic"] == [None, None]
 

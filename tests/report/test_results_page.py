@@ -14,25 +14,33 @@ from pre2post.report.results import Results
 from pre2post.report.results_page import readme_block, results_page
 
 
-def test_the_tables_hold_the_values_with_their_intervals(results):
+def test_tables_show_the_numbers_of_the_tables(results):
     page = results_page(results)
+    assert "**Test patients, n = 7**" in page and "**External patients, n = 3**" in page
     assert (
-        "| test, n = 7 | lesion | 0.3000 [0.2500, 0.3500] | 0.4000 [0.3800, 0.4400] | 0.3200 [0.2900, 0.3500] |" in page
+        "| MAE (lesion) | 0.3000 [0.2500, 0.3500] | 0.4000 [0.3800, 0.4400] | 0.3200 [0.2900, 0.3500] | - | "
+        "0.1200 [0.1000, 0.1400] | - |" in page
     )
-    assert "| external, n = 3 | lesion | 0.5000 | 0.6000 | - |" in page
+    assert "| MAE (lesion) | 0.5000 | 0.6000 | - | - | - | - |" in page
+    assert "| lesion AUC | 0.970 [0.950, 0.980] | - | - | - | - | 0.990 [0.980, 1.000] |" in page
+    assert "| % of patients with a false piece | 50 [25, 75] |" in page
+    assert "| test | MAE (lesion) | +0.1000 [+0.0500, +0.1500] | +0.0200 [-0.0100, +0.0500] | - |" in page
     assert "| pre | 0.500 [0.40, 0.60] | 0.300 |" in page
-    assert "| pre + synthetic against pre | -0.050 [-0.10, -0.01], 0.50 | +0.300 [+0.20, +0.40], 0.03 |" in page
-    assert "| test, random-network features | 168 | 5.8 | 245.4 | 31.5 | 2.7 | - |" in page
-    assert "| pre | test | 6 | 50 % | 100 % | 0 | 3 | 0.25 |" in page
-
-
-def test_a_sentence_follows_from_the_intervals(results):
-    page = results_page(results)
-    assert "against pre-contrast, better in lesion; against look-up table, not clearly better in any region" in page
+    assert "| pre + synthetic against pre | -0.050 [-0.10, -0.01] | +0.300 [+0.20, +0.40] |" in page
+    assert "| test, random-network features | 168 | 5.8 | 245.4 | 31.5 | - | 2.7 | - |" in page
+    assert "| pre | test | 6 | 50 % (2 %) | 100 % (4 %) | -50 [-80, +0] |" in page
     assert (
-        "External patients, by intervals that exclude 0: against pre-contrast, not clearly better in any region, "
-        "worse in lesion" in page
+        "| pre | 0.50 [0.10, 0.90] (0.03) | - |" in page
+        and "| pre + synthetic | - | 0.75 [0.10, 0.90] (0.03) |" in page
     )
+
+
+def test_sentences_follow_from_the_intervals(results):
+    page = results_page(results)
+    assert "- Against pre-contrast: better in MAE (lesion); worse in nothing." in page
+    assert "- Against pre-contrast: better in nothing; worse in MAE (lesion)." in page
+    assert "- Against look-up table: better in nothing; worse in nothing." in page
+    assert "the generator covers 10 % of the way from the look-up table to the oracle" in page
     assert "pre + synthetic against pre improves in (test, post1); loses in (test, pre)." in page
     assert "SAMe selects epoch 4 among 3 checkpoints" in page and "differs scaling max (epoch 2)" in page
     assert "the evaluator was not trained" in page
@@ -41,10 +49,40 @@ def test_a_sentence_follows_from_the_intervals(results):
     assert "is not clearly different in (test, pre)" in results_page(results)
 
 
-def test_readme_says_where_a_mix_is_better_and_worse(results):
-    assert "- pre + synthetic against pre: better in (test, post1); worse in (test, pre)." in readme_block(results)
-    results.metrics["segmentation"]["gain"]["pre_synthetic"] = {}
-    assert "- pre + synthetic against pre: no clear difference." in readme_block(results)
+def test_primary_comparisons_have_a_verdict_and_others_no_p(results):
+    page = results_page(results)
+    for row in (
+        "pre + synthetic against pre on post1 | gains | +0.300 [-0.100, +0.400] | 0.020 | yes |",
+        "pre + synthetic against pre on pre | loses less than 0.05 | -0.050 [-0.100, +0.400] | 1.000 | not shown |",
+        "post + synthetic against post on post1 | loses less than 0.05 | -0.050 [-0.100, +0.400] | - | not tested |",
+    ):
+        assert f"| test | {row}" in page and f"| test | {row}" in readme_block(results)
+    assert page.count("Holm-corrected p") == 1
+    none = replace(results, tables=results.tables | {"segmentation_primary": []})
+    assert "the mixes of the primary comparisons were not trained" in results_page(none)
+
+
+def test_rivals_show_what_remains_for_the_generator(results):
+    assert "| pre + synthetic against pre + lut | - | +0.100 [-0.05, +0.20] |" in results_page(results)
+    del results.metrics["segmentation"]["rivals"]
+    assert "add `pre_lut` to `segmentation.train`" in results_page(results)
+
+
+def test_every_training_has_a_row(results):
+    page = results_page(results)
+    assert "| pre | 0 | 25 | -0.500 | 0.620 |" in page and "| pre + synthetic | 1 | 25 | -0.100 | - |" in page
+
+
+def test_the_threshold_is_explained_where_there_is_one(results):
+    assert "normalised intensity 0.575" in results_page(results)
+    results.metrics["segmentation"]["threshold_level"] = None
+    assert "threshold" not in results_page(results)
+
+
+def test_readme_shows_both_splits_in_one_cell(results):
+    block = readme_block(results)
+    assert "7 test and 3 external" in block
+    assert "| MAE (lesion) | 0.3000 / 0.5000 | 0.4000 / 0.6000 | 0.3200 / - | - | 0.1200 / - | - |" in block
 
 
 def test_phantom_and_patients_are_told_apart(results):

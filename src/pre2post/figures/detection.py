@@ -27,7 +27,7 @@ Row = Mapping[str, str]
 def draw_detection(rows: Sequence[Row], correlations: Sequence[Row], mix: str) -> Figure:
     """Draw the fraction of tumours that each mix detects, then for one mix one panel per property of the image.
 
-    A point is one patient. The panels give the correlation and its Holm-corrected p.
+    A point is one patient. The panels give the correlation and its interval.
 
     Args:
         rows: plots/detection.csv.
@@ -62,7 +62,11 @@ def draw_detection(rows: Sequence[Row], correlations: Sequence[Row], mix: str) -
 def _draw_fractions(axes: Axes, rows: Sequence[Row], mixes: Sequence[str]) -> None:
     for place, mix in enumerate(mixes):
         patients = [row for row in rows if row["mix"] == mix]
-        counts = [sum(row[f"detected_{image}"] == "1" for row in patients) for image in ("real", "synthetic")]
+        counts = [sum(_is_detected(row, image) for row in patients) for image in ("real", "synthetic")]
+        chances = [sum(float(row[f"chance_{image}"]) for row in patients) for image in ("real", "synthetic")]
+        axes.scatter(
+            [100 * chance / len(patients) for chance in chances], [place] * 2, marker="|", color=[REAL, SYNTHETIC], s=60
+        )
         axes.plot([100 * count / len(patients) for count in counts], [place] * 2, color="grey", linewidth=1, zorder=1)
         for count, colour, marker, above in zip(counts, (REAL, SYNTHETIC), "oD", (6, -14), strict=True):
             axes.scatter(100 * count / len(patients), place, color=colour, marker=marker, zorder=2)
@@ -76,19 +80,27 @@ def _draw_fractions(axes: Axes, rows: Sequence[Row], mixes: Sequence[str]) -> No
             )
     axes.scatter([], [], color=REAL, marker="o", label="real")
     axes.scatter([], [], color=SYNTHETIC, marker="D", label="synthetic")
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    axes.scatter([], [], color="grey", marker="|", label="by chance")
+    axes.legend(
+        frameon=False,
+        fontsize=8,
+        loc="lower center",
+        bbox_to_anchor=(0.4, 1.0),
+        ncols=3,
+        columnspacing=1,
+        handletextpad=0,
+    )
     axes.set_yticks(range(len(mixes)), [mix_label(name).replace(" + ", " +\n") for name in mixes])
     axes.set(xlim=(-3, 108), ylim=(len(mixes) - 0.4, -0.7), xlabel="detected tumours, %")
-    axes.set_title("all mixes", fontsize=9)
 
 
 def _draw_property(axes: Axes, patients: Sequence[Row], column: str) -> None:
     for split, marker in zip(dict.fromkeys(row["split"] for row in patients), MARKERS, strict=False):
-        for detected, colour, word in (("1", DETECTED, "detected"), ("0", MISSED, "missed")):
+        for detected, colour, word in ((True, DETECTED, "detected"), (False, MISSED, "missed")):
             points = [
                 row
                 for row in patients
-                if (row["split"], row["detected_synthetic"]) == (split, detected) and row[column]
+                if row["split"] == split and _is_detected(row, "synthetic") == detected and row[column]
             ]
             axes.scatter(
                 [float(row[column]) for row in points],
@@ -100,9 +112,14 @@ def _draw_property(axes: Axes, patients: Sequence[Row], column: str) -> None:
             )
 
 
+def _is_detected(row: Row, image: str) -> bool:
+    """Return whether a tumour is detected, with several trainings by at least half of them."""
+    return float(row[f"detected_{image}"]) >= 0.5
+
+
 def _title(row: Row) -> str:
     if not row["spearman"]:
         return "no rank correlation"
-    return f"rank correlation {float(row['spearman']):+.2f}" + (
-        f", p {float(row['p_holm']):.2g}" if row["p_holm"] else ""
+    return f"rank corr. {float(row['spearman']):+.2f}" + (
+        f" [{float(row['ci_low']):+.2f}, {float(row['ci_high']):+.2f}]" if row["ci_low"] else ""
     )

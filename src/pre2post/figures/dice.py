@@ -72,8 +72,8 @@ def draw_dice(table: Sequence[Mapping]) -> Figure:
 def draw_dice_paired(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[str, str]]) -> Figure:
     """Draw one panel per mix with a baseline, and domain: one line per patient from the baseline's Dice to the mix's.
 
-    `rows` is plots/segmentation.csv. `gains` is plots/segmentation_gains.csv, with the mean difference and its
-    Holm-corrected p for the titles of the panels.
+    `rows` is plots/segmentation.csv. `gains` are the rows of plots/segmentation_gains.csv with kind baseline; the mean
+    difference and its interval are above the panels.
     """
     gains = [row for row in gains if row["metric"] == "dice"]
     mixes, domains = _names(gains, "mix"), _names(gains, "domain")
@@ -90,14 +90,7 @@ def draw_dice_paired(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[
     for gain in gains:
         axes = grid[mixes.index(gain["mix"]), domains.index(gain["domain"])]
         axes.set_axis_on()
-        dice = {
-            label: {
-                row["case"]: float(row["dice"])
-                for row in rows
-                if (row["mix"], row["domain"]) == (gain[label], gain["domain"])
-            }
-            for label in ("baseline", "mix")
-        }
+        dice = {label: _by_case(rows, gain[label], gain["domain"]) for label in ("baseline", "mix")}
         draw_paired(axes, dice)
         axes.set_title(_gain(gain), fontsize=8)
         axes.set_ylim(-0.03, 1.03)  # points at 0 and 1 are not cut
@@ -111,11 +104,20 @@ def draw_dice_paired(rows: Sequence[Mapping[str, str]], gains: Sequence[Mapping[
             textcoords="offset points",
             weight="bold",
         )
-    figure.suptitle("Dice per patient; above each panel the mean difference and Holm-corrected Wilcoxon p")
+    figure.suptitle("Dice per patient; above each panel the mean difference and its interval")
     baselines = {row["mix"]: row["baseline"] for row in gains}
     for line, mix in zip(grid, mixes, strict=False):
         line[0].set_ylabel(f"Dice\n{_with_baseline(mix, baselines[mix])}")
     return figure
+
+
+def _by_case(rows: Sequence[Mapping[str, str]], mix: str, domain: str) -> dict[str, float]:
+    """Return the Dice of each patient of one mix and domain, averaged over several trainings."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        if (row["mix"], row["domain"]) == (mix, domain):
+            values.setdefault(row["case"], []).append(float(row["dice"]))
+    return {case: float(np.mean(found)) for case, found in values.items()}
 
 
 def _names(table: Sequence[Mapping], column: str) -> list[str]:
@@ -138,7 +140,8 @@ def _cell(row: Mapping) -> str:
 def _gain(row: Mapping[str, str]) -> str:
     if not row["difference"]:
         return "no patient in both"
-    return _signed(float(row["difference"])) + (f", p {float(row['p_holm']):.2g}" if row["p_holm"] else "")
+    ends = [f"{float(row[end]) + 0.0:+.2f}" for end in ("ci_low", "ci_high") if row[end]]  # -0.00 includes 0
+    return _signed(float(row["difference"])) + (f" [{', '.join(ends)}]" if ends else "")
 
 
 def _signed(difference: float) -> str:

@@ -7,7 +7,13 @@ from matplotlib.figure import Figure
 
 from pre2post.figures.canvas import draw_paired
 
-METHODS = {"pre": "pre-\ncontrast", "lut": "look-up\ntable", "synthetic": "synthetic"}
+METHODS = {
+    "pre": "pre",
+    "lut": "table",
+    "blur": "blurred\ntable",
+    "synthetic": "syn-\nthetic",
+    "oracle": "oracle",
+}
 REGIONS = {
     "lesion": "lesion",
     "breast": "breast",
@@ -22,7 +28,7 @@ def draw_synthesis(rows: Sequence[Mapping[str, str]]) -> Figure:
     `rows` is plots/synthesis.csv.
     """
     splits = sorted({row["split"] for row in rows}, reverse=True)
-    size = (2.8 * len(REGIONS), 0.3 + 2.8 * len(splits))
+    size = (3.2 * len(REGIONS), 0.3 + 2.8 * len(splits))
     figure, grid = plt.subplots(len(splits), len(REGIONS), figsize=size, squeeze=False)
     for line, split in zip(grid, splits, strict=True):
         for axes, region in zip(line, REGIONS, strict=True):
@@ -35,6 +41,9 @@ def draw_synthesis(rows: Sequence[Mapping[str, str]]) -> Figure:
                 },
             )
             axes.set(title=f"{split}: {REGIONS[region]}", ylim=(0, None))
+            axes.tick_params("x", labelsize=7.5)
         line[0].set_ylabel("mean absolute error,\nnormalised intensity")
-    figure.suptitle("Error of the post-contrast image: one line per patient, bars at the means")
+    figure.suptitle(
+        "Error of the post-contrast image: a line per patient, bars at the means. The oracle knows the mask."
+    )
     return figure

@@ -3,20 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pre2post.pipeline.provenance import PROVENANCE
+from pre2post.report.headline import GAIN, OTHER_KEYS
 
 
 def dice_table(metrics: Mapping[str, Any], gains: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """Return one row per mix and domain: mix, domain, dice, ci_low, ci_high, n, baseline, difference, p.
+    """Return one row per mix and domain: mix, domain, dice, ci_low, ci_high, n, baseline, difference.
 
-    The last three are None without a baseline; p is Holm-corrected. `metrics` is metrics/segmentation.json, `gains` is
-    plots/segmentation_gains.csv.
+    The last two are None without a baseline. `metrics` is metrics/segmentation.json, `gains` are
+    the rows of plots/segmentation_gains.csv with kind baseline.
     """
     baselines = {row["mix"]: row["baseline"] for row in gains}
     rows = []
-    for mix in (name for name in metrics if name not in ("gain", PROVENANCE)):
+    for mix in (name for name in metrics if name not in OTHER_KEYS):
         for domain, cell in metrics[mix].items():
-            gain = metrics["gain"].get(mix, {}).get(domain, {})
+            gain = metrics[GAIN].get(mix, {}).get(domain, {})
             rows.append(
                 {
                     "mix": mix,
@@ -24,7 +24,6 @@ def dice_table(metrics: Mapping[str, Any], gains: Sequence[Mapping[str, str]]) -
                     **{name: cell[name] for name in ("dice", "ci_low", "ci_high", "n")},
                     "baseline": baselines.get(mix),
                     "difference": gain.get("dice"),
-                    "p": gain.get("p"),
                 }
             )
     return rows

@@ -6,8 +6,9 @@ from typing import Any
 from pre2post.pipeline.provenance import PROVENANCE
 
 REGIONS = ("lesion", "breast", "whole")
-METHODS = ("synthetic", "pre", "lut")
-GAIN = "gain"  # the key of metrics/segmentation.json that is not a training mix
+METHODS = ("synthetic", "pre", "lut", "blur", "oracle")
+GAIN = "gain"
+OTHER_KEYS = frozenset({GAIN, "rivals", "primary", "threshold_level", PROVENANCE})  # of metrics/segmentation.json
 
 Row = Mapping[str, str]
 
@@ -16,8 +17,9 @@ def headline(same: Mapping[str, Any], statistics: Sequence[Row], segmentation: M
     """Return the content of metrics/headline.json.
 
     n: patients per split. same_epoch: the chosen checkpoint. mae: split -> region -> method -> mean over patients, in
-    normalised intensity. dice, gain: test domain -> training mix -> mean Dice, and its difference to the baseline mix.
-    mae_ci, dice_ci, gain_ci: the same keys with [low, high], which DVC leaves out of its tables.
+    normalised intensity. auc: split -> method -> lesion against the rest of the breasts. dice, gain: test domain ->
+    training mix -> mean Dice, and its difference to the baseline mix. mae_ci, dice_ci, gain_ci: the same keys with
+    [low, high], which DVC leaves out of its tables.
 
     Args:
         same: metrics/same.json.
@@ -25,12 +27,14 @@ def headline(same: Mapping[str, Any], statistics: Sequence[Row], segmentation: M
         segmentation: metrics/segmentation.json.
     """
     rows = [row for row in statistics if is_headline(row)]
-    mixes = {name: cells for name, cells in segmentation.items() if name not in (GAIN, PROVENANCE)}
+    mixes = {name: cells for name, cells in segmentation.items() if name not in OTHER_KEYS}
+    auc = [row for row in statistics if (row["image"], row["metric"]) == ("post", "auc")]
     gains = segmentation.get(GAIN, {})
     return {
         "n": {row["split"]: int(row["n"]) for row in rows},
         "same_epoch": same["epoch"],
         "mae": _tree(((row["split"], row["region"], row["method"]), _number(row["mean"])) for row in rows),
+        "auc": _tree(((row["split"], row["method"]), _number(row["mean"])) for row in auc),
         "dice": _tree(_cells(mixes, lambda cell: cell["dice"])),
         "gain": _tree(_cells(gains, lambda cell: cell["dice"])),
         "mae_ci": _tree(

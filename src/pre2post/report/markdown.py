@@ -15,7 +15,7 @@ def number(value: float | str | None, digits: int, sign: bool = False) -> str:
     """Return a number with `digits` decimals, and with its sign if asked; a dash for a missing one."""
     if value is None or value == "":
         return MISSING
-    return f"{float(value):{'+' if sign else ''}.{digits}f}"
+    return f"{float(value) + 0.0:{'+' if sign else ''}.{digits}f}"  # adding 0 turns a -0 into 0
 
 
 def with_interval(

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pre2post.pipeline.provenance import PROVENANCE
-from pre2post.report.headline import GAIN
+from pre2post.report.headline import OTHER_KEYS
 
 Row = Mapping[str, str]
 
@@ -26,7 +25,7 @@ class Results:
 
     @property
     def mixes(self) -> list[str]:
-        return [name for name in self.metrics["segmentation"] if name not in (GAIN, PROVENANCE)]
+        return [name for name in self.metrics["segmentation"] if name not in OTHER_KEYS]
 
     @property
     def is_phantom(self) -> bool:

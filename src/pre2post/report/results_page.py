@@ -3,16 +3,18 @@
 No number of the page is typed by hand. A sentence about a comparison follows from its interval alone.
 """
 
+from pre2post.report.image_quality import image_quality, short_table
 from pre2post.report.markdown import listed
 from pre2post.report.results import Results, figure
 from pre2post.report.segmentation_results import (
     detection,
     dice_table,
+    primary_table,
     same_against_dice,
     segmentation,
-    short_dice_sentences,
 )
-from pre2post.report.synthesis_results import checkpoint_choice, distances, error_table, image_error
+from pre2post.report.synthesis_results import checkpoint_choice, distances
+from pre2post.segmentation.design import domain_label
 from pre2post.splits.splits import TEST_SPLITS
 
 PUBLISHED = """\
@@ -38,11 +40,11 @@ def results_page(results: Results) -> str:
         + cohort_sentence(results)
         + "\n\n"
         + figure("cohort", "Cohort by site, role and tumour volume"),
-        "## Image error\n\n" + image_error(results),
+        "## Image quality\n\n" + image_quality(results),
         "## Distances between sets of slices\n\n" + distances(results),
         "## Choice of the checkpoint\n\n" + checkpoint_choice(results),
         "## Tumour segmentation\n\n" + segmentation(results),
-        "## Tumours detected in synthetic volumes\n\n" + detection(results),
+        "## Tumour detection\n\n" + detection(results),
         "## SAMe against the Dice\n\n" + same_against_dice(results),
         "## Published figures\n\n" + PUBLISHED,
     ]
@@ -66,26 +68,38 @@ def cohort_sentence(results: Results) -> str:
 
 
 def readme_block(results: Results) -> str:
-    """Return the short form that README shows: one error table and the Dice in the two real domains of both splits."""
+    """Return the short form that README shows: image quality, Dice in the two real domains, primary comparisons."""
     domains = [f"{split}_{phase}" for split in TEST_SPLITS for phase in ("pre", "post1")]
     present = [domain for domain in domains if any(domain in results.metrics["segmentation"][m] for m in results.mixes)]
     return "\n".join(
         [
             caveat(results),
             "",
-            "MAE against the real post-contrast volume, in normalised intensity, with bootstrap intervals:",
+            f"Synthetic volumes and baselines against the real post-contrast volume: {listed(patients(results))}.",
+            "Means over patients, the splits divided by a slash.",
             "",
-            error_table(results, {"lesion": "lesion", "whole": "entire volume"}),
+            short_table(results),
+            "",
+            "SSIM, PSNR and AUC: higher is better; all others: lower is better. The oracle is a bound, no method.",
+            "Pieces are connected enhancement of at least 0.5 ml.",
             "",
             "Tumour Dice by training mix (rows) and test domain, with bootstrap intervals:",
             "",
             dice_table(results, present),
             "",
-            *short_dice_sentences(results, present),
+            "The primary comparisons, fixed before any test patient was scored:",
             "",
-            "A difference counts if its interval excludes 0. post1 is the first post-contrast phase. "
-            "External patients come from another site.",
+            primary_table(results),
             "",
-            "[All results](docs/results.md): gains with p-values, distances, the choice of the checkpoint, figures.",
+            "post1 is the first post-contrast phase. External patients come from another site.",
+            "",
+            "[All results](docs/results.md): every measure with its interval, distances, detection, the choice of the "
+            "checkpoint, figures.",
         ]
     )
+
+
+def patients(results: Results) -> list[str]:
+    """Return "30 test", "30 external"."""
+    rows = {row["split"]: row["n"] for row in reversed(results.tables["synthesis_statistics"])}
+    return [f"{rows[split]} {domain_label(split)}" for split in results.splits]
