@@ -162,4 +162,4 @@ def test_two_phases_jointly_from_slices_to_quality(swept):
     swept.restore()
     assert list(found) == ["test", "external", "test_post2", "external_post2", "provenance"]
     assert found["test"]["whole"]["synthetic"] != found["test_post2"]["whole"]["synthetic"]
-    assert sum(name.endswith("__post2.nii.gz") for name in names) == len(names) / 2 > 0
+    assert sum(name.endswith("_post2.nii.gz") for name in names) == len(names) / 2 > 0

@@ -50,7 +50,8 @@ def test_synthetic_volumes_have_the_geometry_and_scale_of_their_input(reproduced
     splits = read_json(reproduced.path / "splits.json")
     masked = {*splits["validation"], *splits["test"], *splits["external"]}
     folder = reproduced.path / "artifacts" / "synthetic"
-    assert {path.name.removesuffix(".nii.gz") for path in folder.iterdir()} == masked
+    made = {f"{case}{end}" for case in masked for end in ("", "__lut", "__blur")}
+    assert {path.name.removesuffix(".nii.gz") for path in folder.iterdir()} == made
     for case in masked:
         synthetic = read_volume(folder / f"{case}.nii.gz")
         pre = read_volume(reproduced.path / "artifacts" / "volumes" / case / "pre.nii")
