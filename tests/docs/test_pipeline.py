@@ -1,6 +1,7 @@
 """docs/reference/pipeline.md against dvc.yaml and the packages."""
 
 import ast
+import json
 import re
 from fnmatch import fnmatchcase
 

@@ -114,7 +114,7 @@ def evaluate(
     phase: str,
     domain: str,
     predictors: dict[str, "nnUNetPredictor"],
-    threshold: float | None,
+    level: float | None,
     params: SegmentationEvaluationParams,
     folder: Path,
     pool: Executor,
@@ -132,24 +132,24 @@ def evaluate(
         image, case, segmentation.train_crop, next(iter(predictors.values()))
     )  # the same for all mixes
     breasts = breasts_of(case)
-    normalised = case.scale.normalise(image.array)
+    limits = segmentation.lesion_overlap, params.ingest.min_lesion_ml
 
     def one(mix: str) -> tuple[dict, list[dict]]:
-        if mix == THRESHOLD:
-            predicted, score = segment_by_threshold(normalised, breasts, threshold), normalised
+        if level is not None and mix == THRESHOLD:
+            score = case.scale.normalise(image.array)
+            predicted = segment_by_threshold(score, breasts, level)
         else:
             predicted, score = segment_parts_with_probability(predictors[mix], parts, threads=1)
         predicted = keep_scored_region(predicted, mask.array, case, segmentation.score_region)
         write_volume(mask.like(predicted), folder / mix / domain / f"{case.id}.nii.gz")
         key = {"mix": mix, "domain": domain, "case": case.id}
-        limits = segmentation.lesion_overlap, params.ingest.min_lesion_ml
         pieces = piece_rows(predicted, score, mask, breasts, *limits)
-        measured = measure(predicted, mask.array, mask.spacing, *limits)
-        measured["detected_by_chance"] = any_by_chance(piece["chance"] for piece in pieces)
-        values = {name: rounded(value) for name, value in measured.items()}
-        return key | values, [key | piece for piece in pieces]
+        values = measure(predicted, mask.array, mask.spacing, *limits)
+        values["detected_by_chance"] = any_by_chance(piece["chance"] for piece in pieces)
+        row = key | {name: rounded(value) for name, value in values.items()}
+        return row, [key | piece for piece in pieces]
 
-    found = list(pool.map(one, [*predictors, *([] if threshold is None else [THRESHOLD])]))
+    found = list(pool.map(one, [*predictors, *([] if level is None else [THRESHOLD])]))
     return [row for row, _ in found], [piece for _, pieces in found for piece in pieces]
 
 
