@@ -42,7 +42,7 @@ def stage(tmp_path, monkeypatch):
         ({"global_epochs": 2}, ("belong to generator: local",)),
         ({"generator": "local", "global_epochs": 20, "fix_global_epochs": 2}, ("epochs must exceed",)),
         ({"lambda_l1": 0.0, "lambda_enhancement": 0.0, "lesion_weight": 1.0}, ("which are both 0",)),
-        ({"lambda_gan": 0.0, "lambda_enhancement": 0.0, "lesion_weight": 0.0}, ("are all 0",)),
+        ({"lambda_gan": 0.0, "lambda_enhancement": 0.0, "lesion_weight": 0.0}, ("all losses are off",)),
         ({"enhancement_span": [0.3, 0.1]}, ("two rising numbers",)),
         ({"slices_per_case": 0, "lesion_slices": 0.5}, ("lesion_slices is a fraction",)),
         ({"enhancement_span": [0.3]}, ("gan.enhancement_span",)),

@@ -61,8 +61,9 @@ class GanParams(Section):
             raise ValueError("lesion_weight weighs the terms of lambda_l1 and lambda_enhancement, which are both 0")
         if self.enhancement_span[0] >= self.enhancement_span[1]:
             raise ValueError("enhancement_span must be two rising numbers")
-        if not any((self.lambda_gan, self.lambda_l1, self.lambda_enhancement)):
-            raise ValueError("lambda_gan, lambda_l1 and lambda_enhancement are all 0, so nothing would be learned")
+        perceptual = self.lambda_vgg if self.vgg_weights else 0.0
+        if not any((self.lambda_gan, self.lambda_l1, self.lambda_enhancement, perceptual)):
+            raise ValueError("all losses are off, so nothing would be learned; set lambda_gan to 1")
         if self.lesion_slices and not self.slices_per_case:
             raise ValueError("lesion_slices is a fraction of slices_per_case, which is 0: all slices are used")
         check_hashed(self, "vgg")
