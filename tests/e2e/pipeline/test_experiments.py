@@ -64,8 +64,8 @@ def test_the_first_line_says_what_it_answers_and_what_it_costs(file):
 
 def test_the_last_experiment_of_the_ablation_is_the_default_at_half_length(applied):
     *_, last = lines_of(ROOT / "experiments/ablation.args")
-    assert settings_of(last) == [("gan.epochs", 12), ("gan.threads", 1)]
-    assert applied([]).gan.epochs == 24
+    assert settings_of(last) == [("gan.epochs", 4), ("gan.threads", 1)]
+    assert applied([]).gan.epochs == 8
 
 
 def test_spie2024_is_the_published_generator_and_training(applied):
