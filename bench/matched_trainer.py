@@ -27,8 +27,9 @@ class MatchedTrainer(nnUNetTrainer):
         super().__init__(plans, configuration, fold, dataset_json, device)
         matched = json.loads(Path(__file__).with_name("matched.json").read_text())
         self.num_epochs, self.num_iterations_per_epoch = matched["epochs"], matched["num_iterations_per_epoch"]
-        self.num_val_iterations_per_epoch = max(1, matched["num_iterations_per_epoch"] // 5)  # as ours
+        self.num_val_iterations_per_epoch = max(1, matched["num_iterations_per_epoch"] // 5)
         self.initial_lr = matched["learning_rate"]
+        self.oversample_foreground_percent = matched["oversample_foreground"]
         self.times = {"epoch_ends_s": 0.0}
 
     def configure_optimizers(self):

@@ -74,6 +74,7 @@ def edit(file: Path, options: argparse.Namespace) -> None:
     yaml = YAML()
     params = yaml.load(file)
     params["segmentation"]["threads"] = 1
+    params["segmentation"]["min_validation_dice"] = 0.0  # the shortest trainings learn nothing
     for name in ("epochs", "num_iterations_per_epoch"):
         params["segmentation"][name] = getattr(options, name) or params["segmentation"][name]
     yaml.dump(params, file)

@@ -40,7 +40,15 @@ START_S = 6.0  # target of a training, until its first step
 STARTS = 3  # trainings of one step to measure it
 CONFIDENCE = 0.95  # of the interval of the difference in Dice
 BOTH_BREASTS = ("train_crop", "score_region")  # parameters; nnU-Net's commands do not crop to one breast
-TRAINED_ALIKE = ("epochs", "num_iterations_per_epoch", "batch_size", "learning_rate", "folds", "use_mirroring")
+TRAINED_ALIKE = (
+    "epochs",
+    "num_iterations_per_epoch",
+    "batch_size",
+    "learning_rate",
+    "oversample_foreground",
+    "folds",
+    "use_mirroring",
+)
 OURS, THEIRS, END_TO_END = "ours", "nnU-Net", "end to end"
 OWN, EVERYTHING = ["plan", "train", "test"], ["plan", "train", "predict", "evaluate"]
 EXTRAS = ["validation", "epoch ends"]
@@ -148,6 +156,8 @@ class Project:
             "folds": options.folds,
             "test_phases": [options.phase],
             "plan": "small",
+            "warmup_epochs": 0,  # as nnU-Net
+            "min_validation_dice": 0.0,  # a training of one step learns nothing
         }
         self.study |= dict.fromkeys(BOTH_BREASTS, "both")
         self.study |= {
