@@ -15,7 +15,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
 from pre2post.core.device import torch_workers
 
-MEMORY = 2 << 30  # bytes of volumes that stay in memory; further ones are read for every patch
+MEMORY = 1 << 30  # bytes of volumes that stay in memory; further ones are read for every patch
 
 RandomStates = dict[str, Any]
 
