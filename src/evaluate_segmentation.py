@@ -16,9 +16,10 @@ from pre2post.evaluation.segmentation import (
 )
 from pre2post.evaluation.segmentation_table import gain_rows, statistics_rows, summary
 from pre2post.pipeline.provenance import write_metrics
-from pre2post.segmentation.design import THRESHOLD, comparisons
+from pre2post.segmentation.design import THRESHOLD, comparisons, domain_of
 from pre2post.segmentation.nnunet import atomic_folder
 from pre2post.splits.leakage import read_study
+from pre2post.splits.splits import TEST_SPLITS
 
 
 def main() -> None:
@@ -34,8 +35,9 @@ def main() -> None:
             rows += measured
             pieces += found
     order = [THRESHOLD, *segmentation.train]
-    rows.sort(key=lambda row: order.index(row["mix"]))
-    pieces.sort(key=lambda row: order.index(row["mix"]))
+    domains = [domain_of(split, phase) for split in TEST_SPLITS for phase in segmentation.test_phases]
+    for found in (rows, pieces):
+        found.sort(key=lambda row: (order.index(row["mix"]), domains.index(row["domain"])))
 
     statistics = statistics_rows(rows, params.statistics, params.seed)
     gains = gain_rows(rows, comparisons(segmentation.mixes, segmentation.train), params.statistics, params.seed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,15 +47,15 @@ class SegmentationEvaluationParams(StageParams):
 
 
 def list_tasks(segmentation: SegmentationParams, splits: Splits, cases: list[Case]) -> list[tuple[str, Case, str]]:
-    """Return (domain, case, phase) of every volume to segment; cases without a phase are not in its domains.
+    """Return (domain, case, phase) of every volume to segment, case by case. Absent phases are left out.
 
     Raises InputError if there is no volume.
     """
     tasks = [
         (domain_of(split, phase), case, phase)
         for split in TEST_SPLITS
-        for phase in segmentation.test_phases
         for case in find_cases(getattr(splits, split), cases)
+        for phase in segmentation.test_phases
         if is_synthetic(phase) or phase in case.phases
     ]
     found = {phase for _, _, phase in tasks}
@@ -180,7 +180,7 @@ def piece_rows(
     return rows
 
 
-@cache  # every phase of a case needs it, and it takes a third of a second
+@lru_cache(maxsize=1)  # every phase of a case needs it, one after the other, and it takes a third of a second
 def breasts_of(case: Case) -> np.ndarray:
     """Return the breasts (z, y, x), bool, found in the pre-contrast volume."""
     pre = read_volume(case.path("pre"))
