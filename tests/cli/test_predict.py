@@ -139,7 +139,7 @@ def test_a_dicom_folder_becomes_one(place, call, dicom, capsys, orientation, exi
 def test_it_is_what_ingest_and_synthesize_make(place, call, dicom, ingest_settings, n4):
     weights = save_weights(place / "changing.safetensors", change=1.0, settings={"n4_bias_correction": n4})
     study = dicom.save_case(place / "data", "P1")
-    settings = ingest_settings(n4_bias_correction=n4)
+    settings = ingest_settings(n4_bias_correction=n4, headroom=SETTINGS["headroom"])
     case = ingest_case(CaseSource("P1", "A", study.parent, None), place / "volumes", settings).case
     pre = read_volume(case.path("pre"))
     (theirs,) = synthetic_volumes(pre, case.scale, SIZE, lambda slices: infer(load_generator(weights), slices))
@@ -152,8 +152,8 @@ def test_it_is_what_ingest_and_synthesize_make(place, call, dicom, ingest_settin
 
 def test_the_card_gives_the_bytes_of_the_parameters_of_the_training(place, call, dicom, ingest_settings):
     """By the functions of the stages, with the parameters that the card holds."""
-    params, weights = ingest_settings(), save_weights(place / "changing.safetensors", change=1.0)
-    assert all(getattr(params, name) == SETTINGS[name] for name in ("low_percentile", "high_percentile", "headroom"))
+    scaling = {name: SETTINGS[name] for name in ("low_percentile", "high_percentile", "headroom")}
+    params, weights = ingest_settings(**scaling), save_weights(place / "changing.safetensors", change=1.0)
     write_volume(Volume(dicom.body_array(8), dicom.spacing, dicom.origin), place / "pre.nii")
     pre = read_volume(Path("pre.nii"))
     scale = IntensityScale.from_pre(pre.array, params.low_percentile, params.high_percentile, params.headroom)

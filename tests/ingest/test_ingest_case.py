@@ -130,7 +130,8 @@ def test_mask_components_below_the_minimum_are_not_lesions(tmp_path, truth, sour
 
 def test_the_scale_is_computed_from_pre(tmp_path, truth, sources_of, ingest_settings):
     volumes = write(tmp_path, truth, "passes", frozenset())[0]
-    case = ingest_case(sources_of(tmp_path)[0], tmp_path / "out", ingest_settings()).case
+    settings = ingest_settings(headroom=3.0)
+    case = ingest_case(sources_of(tmp_path)[0], tmp_path / "out", settings).case
     low, top = np.percentile(volumes[0].astype(np.float32), [0.1, 99.9])
     assert (case.scale.low, case.scale.high) == pytest.approx((low, low + 3 * (top - low)))
 

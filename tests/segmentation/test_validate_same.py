@@ -95,7 +95,7 @@ def test_every_patient_is_segmented_by_the_fold_that_held_them_out(validated):
         right, wrong = (expected_dice(validated, row["case"], row["epoch"], fold) for fold in (own, 1 - own))
         assert float(row["dice"]) == pytest.approx(right, abs=1e-5)
         distinct += abs(right - wrong) > 1e-3
-    assert distinct >= len(rows) / 2
+    assert distinct >= len(rows) / 3, "the folds must differ, or the test says nothing"
 
 
 def test_the_tables_summarise_the_cases(validated):

@@ -17,5 +17,5 @@ def test_without_an_external_split_only_test_patients_are_listed():
     cases = [Case(name, "A", ("pre", "post1"), True, IntensityScale(0, 1), Path(name)) for name in "abcd"]
     tasks = list_tasks(SEGMENTATION, Splits([], ["a"], ["b", "c"], [], [["a"]]), cases)
     assert [(domain, case.id) for domain, case, _ in tasks] == [
-        (f"test_{phase}", name) for phase in ("pre", "post1", "synthetic") for name in "bc"
+        (f"test_{phase}", name) for name in "bc" for phase in ("pre", "post1", "synthetic")
     ]

@@ -51,7 +51,7 @@ def stage(tmp_path, monkeypatch):
 
 
 def test_every_strategy_prints_the_sizes_of_its_splits(stage, capsys):
-    splits = stage()
+    splits = stage(test_fraction=0.34)
     printed = capsys.readouterr().out
     assert f"random split of 922 cases: 225 generator training, {len(splits.validation)} validation" in printed
     assert len(splits.external) == 155 and len(splits.test) == round(0.34 * 467)

@@ -40,7 +40,7 @@ def stage(tmp_path, monkeypatch):
         ({"downs": 5}, ("the slice size does not fit the generator", "slices.size 32", "at least 64")),
         ({"vgg_weights": "absent.pth", "vgg_sha256": "0" * 8}, ("absent.pth",)),
         ({"global_epochs": 2}, ("belong to generator: local",)),
-        ({"generator": "local", "global_epochs": 20, "fix_global_epochs": 2}, ("epochs must exceed",)),
+        ({"generator": "local", "global_epochs": 200, "fix_global_epochs": 2}, ("epochs must exceed",)),
         ({"lambda_l1": 0.0, "lambda_enhancement": 0.0, "lesion_weight": 1.0}, ("which are both 0",)),
         ({"lambda_gan": 0.0, "lambda_enhancement": 0.0, "lesion_weight": 0.0}, ("all losses are off",)),
         ({"enhancement_span": [0.3, 0.1]}, ("two rising numbers",)),
