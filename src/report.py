@@ -1,5 +1,7 @@
 """Draw every figure and write the tables of Dice and trainings, from metrics, tables and volumes of earlier stages."""
 
+from itertools import product
+
 from pre2post.cohort.case import read_cases
 from pre2post.core.errors import run_stage
 from pre2post.core.files import read_json, read_table, write_tracked_table
@@ -40,7 +42,8 @@ def main() -> None:
     gains = [row for row in compared if row["kind"] == BASELINE]
     dice = dice_table(read_json(METRICS / "segmentation.json"), gains)
     write_tracked_table(PLOTS / "dice.csv", dice)
-    histories = {file.stem: read_table(file) for file in sorted((PLOTS / "segmenters").glob("*.csv"))}
+    trainings = product(params.segmentation.train, params.segmentation.folds)
+    histories = {(mix, fold): read_table(PLOTS / f"segmenters/{mix}_{fold}.csv") for mix, fold in trainings}
     write_tracked_table(PLOTS / "trainings.csv", training_rows(histories))
 
     cases = {case.id: case for case in read_cases(VOLUMES)}

@@ -184,7 +184,7 @@ def test_the_lesion_is_separated_from_the_rest_of_the_breasts(patient):
 
 
 def test_pieces_of_enhancement_are_counted_and_marked(patient):
-    found = by_key(values_of(patient, params(piece_threshold=0.2)))
+    found = by_key(values_of(patient, params(enhancement_threshold=0.2)))
     for method, volume in patient.methods.items():
         wanted = enhancing_pieces(
             patient.pre, patient.real, volume, patient.regions["breast"], patient.regions["lesion"], 0.2, SPACING

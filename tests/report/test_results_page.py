@@ -70,7 +70,7 @@ def test_rivals_show_what_remains_for_the_generator(results):
 
 def test_every_training_has_a_row(results):
     page = results_page(results)
-    assert "| pre | 0 | 25 | -0.500 | 0.620 |" in page and "| pre + synthetic | 1 | 25 | -0.100 | - |" in page
+    assert "| pre | 0 | 25 | -0.500 | 0.620 | 0 |" in page and "| pre + synthetic | 1 | 25 | -0.100 | 0.100 | 1 |" in page
 
 
 def test_the_threshold_is_explained_where_there_is_one(results):

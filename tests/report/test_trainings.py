@@ -1,26 +1,23 @@
 from pre2post.report.trainings import training_rows
 
 
-def test_one_row_per_training_with_its_last_epoch():
+def row(epoch: int, loss: float, dice: str, restarts: int = 0) -> dict[str, str]:
+    return {"epoch": str(epoch), "train_loss": str(loss), "validation_dice": dice, "restarts": str(restarts)}
+
+
+def test_one_row_per_training_with_its_last_epoch_and_last_validation():
     histories = {
-        "pre_synthetic_0": [
-            {"epoch": "1", "train_loss": "0.5", "pseudo_dice": "0.1"},
-            {"epoch": "2", "train_loss": "-0.5", "pseudo_dice": "0.7"},
-        ]
+        ("pre_synthetic", 0): [row(1, 0.5, "0.1"), row(2, -0.5, "0.7"), row(3, -0.6, "")],
+        ("pre", 2): [row(1, 0.5, "0.2", restarts=1)],
     }
     assert training_rows(histories) == [
-        {"mix": "pre_synthetic", "fold": "0", "epochs": "2", "train_loss": "-0.5", "validation_dice": "0.7"}
+        {
+            "mix": "pre_synthetic",
+            "fold": 0,
+            "epochs": "3",
+            "train_loss": "-0.6",
+            "validation_dice": "0.7",
+            "restarts": "0",
+        },
+        {"mix": "pre", "fold": 2, "epochs": "1", "train_loss": "0.5", "validation_dice": "0.2", "restarts": "1"},
     ]
-
-
-def test_the_dice_of_whole_volumes_is_preferred_even_if_only_some_epochs_have_it():
-    history = [
-        {"epoch": "1", "validation_dice": "0.6", "pseudo_dice": "0"},
-        {"epoch": "2", "validation_dice": "", "pseudo_dice": "0.9"},
-    ]
-    (row,) = training_rows({"pre_1": history})
-    assert row["validation_dice"] == "0.6"
-
-
-def test_a_history_without_epochs_or_dice_has_empty_cells():
-    assert [row["validation_dice"] for row in training_rows({"pre_0": [], "pre_1": [{"epoch": "1"}]})] == ["", ""]

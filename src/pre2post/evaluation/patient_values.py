@@ -86,7 +86,9 @@ def _without_a_pair(patient: Patient, post: np.ndarray, params: MetricsParams) -
     yield "post", "lesion", "auc", separation(post[lesion], post[outside])
     change = post - patient.pre
     yield "subtraction", "lesion", "auc", separation(change[lesion], change[outside])
-    found = enhancing_pieces(patient.pre, patient.real, post, breast, lesion, params.piece_threshold, patient.spacing)
+    found = enhancing_pieces(
+        patient.pre, patient.real, post, breast, lesion, params.enhancement_threshold, patient.spacing
+    )
     for name, count in found.items():
         yield "subtraction", "breast", name, float(count)
         yield "subtraction", "breast", f"any_{name}", float(count > 0)

@@ -81,9 +81,12 @@ def load_predictors(params: SegmentationEvaluationParams, splits: Splits) -> dic
 
     segmentation = params.segmentation
     torch.set_num_threads(1)  # mixes run in parallel instead, so that no thread waits
+    folders_of = {
+        name: [segmenter_folder(SEGMENTERS, name, fold) for fold in segmentation.folds] for name in segmentation.train
+    }
+    _tell_unused({folder for folders in folders_of.values() for folder in folders})
     segmenters = []
-    for name in segmentation.train:
-        folders = [segmenter_folder(SEGMENTERS, name, fold) for fold in segmentation.folds]
+    for name, folders in folders_of.items():
         segmenters.append(
             load_segmenter(
                 name, folders, PLANS_OF[segmentation.plan], mix_folds(segmentation.mixes[name], splits, params.seed)
@@ -92,6 +95,13 @@ def load_predictors(params: SegmentationEvaluationParams, splits: Splits) -> dic
         check_same_plans(segmenters[-1].plans, segmenters[0].plans, SEGMENTERS / name)
     options = segmentation.use_mirroring, segmentation.tile_step_size
     return {segmenter.name: make_predictor(segmenter, *options) for segmenter in segmenters}
+
+
+def _tell_unused(used: set[Path]) -> None:
+    """Print which trainings of other parameters lie in the folder: dvc.lock has its hash, so other clones differ."""
+    others = sorted(folder.name for folder in SEGMENTERS.iterdir() if folder not in used)
+    if others:
+        print(f"{SEGMENTERS} has trainings that are not used: {', '.join(others)}; delete them to share dvc.lock")
 
 
 def find_threshold(cases: Sequence[Case]) -> float | None:

@@ -11,7 +11,6 @@ class MetricsParams(Section):
     data_range: Positive
     ssim_sigma: Positive
     enhancement_threshold: Positive
-    piece_threshold: Positive
     inception_weights: str
     inception_sha256: Digest
     radimagenet_weights: str

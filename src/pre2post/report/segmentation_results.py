@@ -100,10 +100,11 @@ def training_table(results: Results) -> str:
             row["epochs"],
             number(row["train_loss"], 3),
             number(row["validation_dice"], 3),
+            row["restarts"],
         ]
         for row in results.tables["trainings"]
     ]
-    return table(["trained on", "fold", "epochs", "training loss", "validation Dice"], rows)
+    return table(["trained on", "fold", "epochs", "training loss", "validation Dice", "restarts"], rows)
 
 
 def dice_table(results: Results, domains: Sequence[str]) -> str:

@@ -2,36 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 
-VALIDATION_DICE = ("validation_dice", "val_dice", "pseudo_dice")  # columns of a history; the first that it has is taken
-
 History = Sequence[Mapping[str, str]]
 
 
-def training_rows(histories: Mapping[str, History]) -> list[dict[str, str]]:
-    """Return one row per training: mix, fold, epochs, train_loss and validation_dice of the last epoch.
+def training_rows(histories: Mapping[tuple[str, int], History]) -> list[dict[str, str | int]]:
+    """Return one row per training: its mix and fold, and the last epoch of its history.
 
-    histories: rows of plots/segmenters/<mix>_<fold>.csv by <mix>_<fold>.
+    histories: rows of plots/segmenters/<mix>_<fold>.csv by (mix, fold). Some epochs only have a validation Dice; the
+    row has the last one.
     """
-    rows = []
-    for name, history in histories.items():
-        mix, _, fold = name.rpartition("_")
-        last = history[-1] if history else {}
-        rows.append(
-            {
-                "mix": mix,
-                "fold": fold,
-                "epochs": last.get("epoch", ""),
-                "train_loss": last.get("train_loss", ""),
-                "validation_dice": _last_dice(history),
-            }
-        )
-    return rows
-
-
-def _last_dice(history: History) -> str:
-    """Return the last validation Dice of a history, which may have it in some epochs only; empty without any."""
-    for column in VALIDATION_DICE:
-        found = [row[column] for row in history if row.get(column)]
-        if found:
-            return found[-1]
-    return ""
+    return [
+        {
+            "mix": mix,
+            "fold": fold,
+            "epochs": history[-1]["epoch"],
+            "train_loss": history[-1]["train_loss"],
+            "validation_dice": [row["validation_dice"] for row in history if row["validation_dice"]][-1],
+            "restarts": history[-1]["restarts"],
+        }
+        for (mix, fold), history in histories.items()
+    ]
