@@ -105,7 +105,7 @@ def results() -> Results:
             {"mix": "pre_synthetic", "baseline": "pre_lut", "kind": "rival"},
         ],
         "segmentation_primary": [
-            primary_row("pre_synthetic", "pre", "post1", "gain", "", "0.3", "0.02", "1"),
+            primary_row("pre_synthetic", "pre", "post1", "gain", "", "0.3", "0.0002", "1"),
             primary_row("pre_synthetic", "pre", "pre", "no_loss", "0.05", "-0.05", "1", "0"),
             primary_row("post_synthetic", "post", "post1", "no_loss", "0.05", "-0.05", "", ""),
         ],

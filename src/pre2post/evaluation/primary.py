@@ -1,4 +1,4 @@
-"""The primary comparisons of the study, fixed before any test patient was scored; all others are descriptive.
+"""The primary comparisons of the study, fixed before this cohort was scored; all others are descriptive.
 
 Two questions ask for a gain where a domain is missing in training. Two ask whether nothing is lost where it is present.
 The four of one split are one family of Holm's correction.

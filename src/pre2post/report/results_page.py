@@ -87,7 +87,7 @@ def readme_block(results: Results) -> str:
             "",
             dice_table(results, present),
             "",
-            "The primary comparisons, fixed before any test patient was scored:",
+            "The primary comparisons, fixed before this cohort was scored:",
             "",
             primary_table(results),
             "",

@@ -20,7 +20,7 @@ def segmentation(results: Results) -> str:
             "Tumour Dice of nnU-Net, folds ensembled: mean over patients with its interval, by training mix (rows) and "
             f"test domain. {threshold_sentence(results)}",
             dice_table(results, domains),
-            "### Primary comparisons\n\nFixed before any test patient was scored. The comparisons of one split are one "
+            "### Primary comparisons\n\nFixed before this cohort was scored. The comparisons of one split are one "
             "family of Holm's correction.",
             primary_table(results),
             "### Descriptive comparisons\n\nGain over the baseline mix, paired by patient, with its interval. These "
@@ -60,7 +60,7 @@ def primary_table(results: Results) -> str:
                 f"{mix_label(row['mix'])} against {mix_label(row['baseline'])} on {row['phase']}",
                 "gains" if gain else f"loses less than {number(row['margin'], 2)}",
                 with_interval(row["difference"], row["ci_low"], row["ci_high"], 3, 3, sign=True),
-                number(row["p_holm"], 3),
+                _p_value(row["p_holm"]),
                 {"1": "yes", "0": "not shown"}.get(str(row["shown"]), "not tested"),
             ]
         )
@@ -89,6 +89,11 @@ def rivals(results: Results, domains: Sequence[str]) -> str:
         title + "Gain over the same mix with look-up volumes in place of synthetic ones, with its interval: what the "
         "generator adds to a function of the grey level.\n\n" + table(["", *map(domain_label, domains)], rows)
     )
+
+
+def _p_value(value: str) -> str:
+    """Return a p-value with three digits, never as 0."""
+    return "< 0.001" if value not in ("", None) and float(value) < 0.001 else number(value, 3)
 
 
 def training_table(results: Results) -> str:
