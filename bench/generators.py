@@ -18,6 +18,7 @@ import numpy as np
 
 from pre2post.cohort.case import Case, find_cases
 from pre2post.cohort.lesion import read_mask
+from pre2post.core.errors import run_stage
 from pre2post.core.files import write_json
 from pre2post.core.paths import SLICES, SPLITS, VOLUMES
 from pre2post.image.body_mask import smoothed
@@ -167,4 +168,4 @@ def _named(text: str) -> tuple[str, Path]:
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(main)

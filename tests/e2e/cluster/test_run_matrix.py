@@ -10,6 +10,7 @@ import pytest
 from repository import ROOT
 
 from pre2post.core.files import read_json
+from pre2post.pipeline.params import load_params
 
 ALL = ["a_0", "a_1", "b_0", "b_1"]
 
@@ -153,7 +154,8 @@ def test_an_unknown_stage_is_refused_in_one_line(project, tmp_path):
 def test_the_real_pipeline_has_its_matrix(run_matrix, monkeypatch):
     monkeypatch.chdir(ROOT)
     jobs = run_matrix.find_jobs(["train_segmentation@post-*"])
-    assert [job.stage for job in jobs] == [f"train_segmentation@post-{fold}" for fold in range(5)]
+    folds = load_params(ROOT / "params.yaml").segmentation.folds
+    assert [job.stage for job in jobs] == [f"train_segmentation@post-{fold}" for fold in folds]
     assert {job.before for job in jobs} == {("plan_and_preprocess",)}
 
 

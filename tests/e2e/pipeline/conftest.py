@@ -14,6 +14,8 @@ from repository import ROOT
 TINY = {
     "slices.size": 32,
     "split.folds": 2,
+    "split.test_fraction": 0.34,
+    "split.multifocal": "keep",  # two patients train each fold
     "gan.width": 4,
     "gan.downs": 2,
     "gan.blocks": 1,

@@ -107,8 +107,7 @@ def test_an_experiment_reruns_what_depends_on_it_and_the_way_back_is_served_from
     before = (reproduced.path / GENERATOR).read_bytes()
     assert "Running stage 'train_gan'" in reproduced.run("dvc", "exp", "run", "-S", "gan.beta1=0.6", "train_gan")
     printed = reproduced.run("dvc", "exp", "run", "-S", "gan.beta1=0.5", "-S", "statistics.min_patients=2")
-    ran = [line for line in printed.splitlines() if line.startswith("Running stage")]
-    assert ran == ["Running stage 'write_results':"], "docs/results.md is in Git, so it is not in the run cache"
+    assert "Running stage" not in printed
     assert (reproduced.path / GENERATOR).read_bytes() == before
     assert "gan.beta1" in reproduced.run("dvc", "exp", "show", "--md")
     reproduced.restore()

@@ -109,7 +109,7 @@ def test_two_processes_train_and_only_one_speaks(clone):
 
 
 def test_more_processes_than_slices_in_a_batch_end_in_a_message(clone):
-    clone.set_params(**{"gan.devices": 2})
+    clone.set_params(**{"gan.devices": 2, "gan.batch_size": 1})
     printed = clone.run("python", "src/train_gan.py", expect=1)
     assert "error: a batch has fewer slices than there are processes; found: gan.batch_size 1" in printed
     assert "Traceback" not in printed

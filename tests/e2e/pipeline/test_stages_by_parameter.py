@@ -21,7 +21,7 @@ TABLE = {
     "ingest.n4_bias_correction": ("ingest", *GENERATOR),
     "ingest.low_percentile": ("ingest", *GENERATOR),
     "ingest.high_percentile": ("ingest", *GENERATOR),
-    "ingest.headroom": ("ingest", *GENERATOR),
+    "ingest.headroom": ("ingest", *GENERATOR, "evaluate_synthesis"),
     "ingest.min_lesion_ml": ("ingest", "evaluate_segmentation"),
     "split": ("split",),
     "slices": ("extract_slices", *GENERATOR, "evaluate_synthesis"),
