@@ -59,6 +59,8 @@ def test_the_published_split_of_a_cohort_as_it_comes(duke):
         "-S",
         f"split.folds={FOLDS}",
         "-S",
+        "split.multifocal=leave_out",
+        "-S",
         "ingest.n4_bias_correction=false",
         "-S",
         f"slices.size={SIZE}",
