@@ -87,6 +87,12 @@ def test_readme_shows_both_splits_in_one_cell(results):
     assert "| MAE (lesion) | 0.3000 / 0.5000 | 0.4000 / 0.6000 | 0.3200 / - | - | 0.1200 / - | - |" in block
 
 
+def test_readme_names_measures_that_exist():
+    from pre2post.report.image_quality import MEASURES, SHORT
+
+    assert set(SHORT) < {measure.name for measure in MEASURES}
+
+
 def test_phantom_and_patients_are_told_apart(results):
     assert "On the embedded phantom" in results_page(results)
     patients = [row | {"patient": "duke:001"} for row in results.tables["cohort"]]
