@@ -14,6 +14,8 @@ from pre2post.phantom.realism import (
 )
 from pre2post.phantom.roster import make_roster
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def scans():

@@ -15,6 +15,8 @@ from pre2post.pix2pixhd.runtime import RuntimeConfig
 from pre2post.pix2pixhd.sampling import Batch
 from pre2post.pix2pixhd.step import Pix2PixHD
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src")}
 
 WORKER = """

@@ -14,6 +14,8 @@ from pre2post.pix2pixhd.runtime import RuntimeConfig
 from pre2post.pix2pixhd.sampling import epoch_batches
 from pre2post.pix2pixhd.train import train
 
+pytestmark = pytest.mark.slow
+
 SHIFTS = (0.2, 0.6)  # difference of each phase to pre
 
 

@@ -16,6 +16,8 @@ from pre2post.pix2pixhd.state import TrainingState, disk_needed
 from pre2post.pix2pixhd.step import Pix2PixHD
 from pre2post.pix2pixhd.train import train
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_learning_rate_is_constant_then_falls_linearly():
     rates = [learning_rate(1.0, epoch, 200, 0.5) for epoch in range(200)]

@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from repository import ROOT
 
 from pre2post.io.volume_file import read_volume
+
+pytestmark = pytest.mark.slow
 
 SOURCE = ROOT / "src"
 MODEL = "artifacts/segmenters/pre_1/Dataset200_pre2post/RepeatableTrainer__smallPlans__3d_fullres"

@@ -19,6 +19,8 @@ from pre2post.segmentation.threshold import choose_threshold, segment_by_thresho
 from pre2post.stats.params import StatisticsParams
 from pre2post.stats.summary import paired
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = StatisticsParams(confidence_level=0.95, n_resamples=200, min_patients=3, margin_dice=0.05)
 PAIR = Comparison("mix", "pre", "baseline")
 DOMAINS = {"test_pre": "ef", "test_post1": "ef", "external_pre": "gh", "external_post1": "gh"}

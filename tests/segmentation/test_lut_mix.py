@@ -9,6 +9,8 @@ import pytest
 from pre2post.core.errors import InputError
 from pre2post.io.volume_file import read_volume, write_volume
 
+pytestmark = pytest.mark.slow
+
 TRAIN = ["pre", "pre_synthetic", "pre_lut"]
 
 

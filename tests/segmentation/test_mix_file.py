@@ -10,6 +10,8 @@ from pre2post.core.errors import InputError
 from pre2post.io.volume_file import read_volume, write_volume
 from pre2post.segmentation.mix_file import read_mix
 
+pytestmark = pytest.mark.slow
+
 
 def planned_files(root):
     return {file.stem: file.read_bytes() for file in (root / "artifacts/nnunet/mixes").iterdir()}

@@ -7,6 +7,8 @@ import pytest
 
 from pre2post.segmentation.planning import SMALL_PLAN, small_plans
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(planned):

@@ -7,6 +7,8 @@ from pre2post.core.errors import InputError
 from pre2post.image.volume import Volume
 from pre2post.io.volume_file import read_volume, write_volume
 
+pytestmark = pytest.mark.slow
+
 
 def change_mask(root, change):
     file = root / "artifacts/volumes/b/mask.nii.gz"

@@ -20,6 +20,8 @@ from pre2post.pix2pixhd.infer import infer
 from pre2post.segmentation.prediction import load_segmenter, make_predictor, preprocess_array, segment
 from pre2post.synthesis.volumes import synthetic_volumes
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = ("2", "4", "10")
 OUTPUTS = ("plots/same_dice.csv", "plots/same_dice_cases.csv", "plots/same_correlations.csv", "metrics/same_dice.json")
 SIZE = 32

@@ -14,6 +14,8 @@ from repository import ROOT
 
 from pre2post.core.files import read_json, read_table
 
+pytestmark = pytest.mark.slow
+
 
 class Place:
     """A folder with a small cohort, in which ingest runs and logs the cases that it ingests."""

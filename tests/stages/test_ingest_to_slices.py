@@ -16,6 +16,8 @@ from pre2post.core.files import read_json, read_table, write_json
 from pre2post.io.volume_file import read_volume
 from pre2post.splits.splits import read_splits
 
+pytestmark = pytest.mark.slow
+
 SIZE = 32
 
 

@@ -18,6 +18,8 @@ from params_file import change_params
 from pydicom import dcmread
 from repository import ROOT
 
+pytestmark = pytest.mark.slow
+
 DAY, BORN = "20190823", "19610417"
 PLANTED = {  # element: value
     "PatientName": "Zanzibarova^Quirina",
